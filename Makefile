@@ -1,0 +1,93 @@
+# What people do here; `make help` lists it. Everything installs into .venv, and only when a requirement file changed.
+
+# Python 3.11 or newer: `make run PYTHON=/path/to/python` picks another one.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+# Where buf may keep what it likes to keep; it would use the home folder, which a container need not have.
+BUF := BUF_CACHE_DIR=build/buf $(BIN)/buf
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
+FAST_TESTS := tests/core tests/architecture tests/contract
+PROCESS_TESTS := tests/integration tests/faults tests/e2e
+ARGS ?=
+
+RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt
+PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
+
+.PHONY: run test test-fast lint proto bench reset clean help lock
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.run build/proto/.made ## start the whole city on this machine: make run ARGS="--for 60s"
+	@exec $(BIN)/urban up $(ARGS)
+
+test: lint ## check style, types and contracts, then run all tests
+	$(BIN)/pytest $(wildcard $(FAST_TESTS)) $(ARGS)
+	$(if $(wildcard $(PROCESS_TESTS)),$(BIN)/pytest $(wildcard $(PROCESS_TESTS)) $(ARGS))
+
+test-fast: $(VENV)/.dev build/proto/.made ## run the tests that start no server
+	$(BIN)/pytest $(wildcard $(FAST_TESTS)) $(ARGS)
+
+lint: $(VENV)/.dev build/proto/.made ## check style, types and contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(if $(wildcard proto/urban),$(BUF) lint proto)
+	@$(if $(wildcard proto/urban),$(compare_with_last_release))
+
+proto: $(VENV)/.run ## make the Python code of the contracts anew, if they changed
+	@$(BIN)/python proto/generate.py
+	@touch build/proto/.made
+
+bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+reset: $(VENV)/.run ## wipe the data of this machine's city, keep what was downloaded
+	$(BIN)/python -m deploy.local reset $(ARGS)
+
+clean: ## remove everything that was built or installed, but no data
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+lock: $(VENV)/.dev # compile the requirement files again; UPGRADE=1 takes newer versions
+	$(call compile,requirements)
+	$(call compile,requirements-build,-c requirements.txt)
+	$(call compile,requirements-local,-c requirements.txt)
+	$(call compile,requirements-dev,-c requirements.txt -c requirements-build.txt -c requirements-local.txt)
+
+compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $(1).in $(2) -o $(1).txt
+
+# A contract that others read may only grow: compare it with what was released last.
+define compare_with_last_release
+tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || tag=; \
+	if [ -z "$$tag" ]; then echo "buf breaking: no release yet, nothing to compare"; \
+	else echo "$(BUF) breaking proto --against $$tag" && $(BUF) breaking proto --against ".git#tag=$$tag,subdir=proto"; fi
+endef
+
+# Layers of one virtual environment. Each stamp is as new as the files that its layer was installed from.
+$(VENV)/.made:
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed: none found on PATH; set PYTHON=…" >&2; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.requirements: $(VENV)/.made $(RUN_REQUIREMENTS)
+	@echo "installing what a run needs (about 350 MB to download, once)"
+	$(PIP_INSTALL) --require-hashes $(foreach file,$(RUN_REQUIREMENTS),-r $(file))
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.requirements pyproject.toml setup.py
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+build/proto/.made: $(VENV)/.run $(PROTO_SOURCES)
+	@$(BIN)/python proto/generate.py
+	@touch $@

@@ -98,8 +98,8 @@ def _add_package_files(proto_root: Path, contracts: list[Path], target: Path) ->
     for path in contracts:
         shutil.copyfile(proto_root / path, target / path)
         grpc_module = target / path.with_name(path.stem + "_pb2_grpc.py")
-        # protoc writes a module of nothing but imports for a file without a service.
-        if grpc_module.exists() and "Stub(object)" not in grpc_module.read_text():
+        # protoc writes a module of nothing but checks for a file without a service.
+        if grpc_module.exists() and "\nclass " not in grpc_module.read_text():
             grpc_module.unlink()
 
 

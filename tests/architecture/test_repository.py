@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("", "-build", "-local", "-dev")
 
 _FOLDERS = r"home/(?!nonroot\b)[a-z]\w*|Users/[a-z]\w*|root|work|tmp/bash_jobs|opt/wheels"
-MACHINE_PATH = re.compile(rf"(?<![\w.$}}/-])/(?:{_FOLDERS})/")
+MACHINE_PATH = re.compile(rf"(?<![\w.~$}}/-])/(?:{_FOLDERS})/")
 REGISTRY_HOST = re.compile(
     r"(?i)\b(?:pypi\.org|pythonhosted\.org|repo1?\.maven(?:\.apache)?\.org|registry\.(?:npmjs|yarnpkg)\.\w+"
     r"|crates\.io|proxy\.golang\.org|rubygems\.org|repo\.anaconda\.com)\b"
@@ -72,9 +72,9 @@ def test_a_registry_host_is_recognised(host):
 def _read_pins(layer: str) -> dict[str, tuple[str, list[str]]]:
     """Gives version and hashes by name of one compiled requirement file; fails on a line that is neither."""
     text = (ROOT / f"requirements{layer}.txt").read_text().replace("\\\n", " ")
-    pins = {}
+    pins: dict[str, tuple[str, list[str]]] = {}
     for line in filter(None, (line.partition(" #")[0].strip() for line in text.splitlines())):
-        requirement, *options = re.split(r"\s+(?=--)", line)
+        requirement, *options = map(str, re.split(r"\s+(?=--)", line))
         parsed = Requirement(requirement)
         (pin,) = parsed.specifier
         assert pin.operator == "==", line

@@ -1,0 +1,77 @@
+"""Observations in columns, as the engine takes them: what one record of an observation topic holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64Array = NDArray[np.int64]
+UInt32Array = NDArray[np.uint32]
+NumberArray = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Many observations of one city and one partition. All arrays have one element per observation."""
+
+    city: str
+    entity_ids: Sequence[str]  # dictionary
+    entity: UInt32Array  # index into entity_ids
+    time_ms: Int64Array  # start of the time measured over, UTC
+    period_s: int  # length of the time measured over
+    columns: Mapping[str, NumberArray]  # by the name of the kind's column
+    source_id: str = ""
+    sequence: int = 0  # 0: not numbered
+    clock_ms: int = 0  # the city's clock when the frame was taken (or the record's own time)
+    heartbeat: bool = False
+    offset: int = -1  # position in the log; -1: not from a log
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    @property
+    def numbered(self) -> bool:
+        return bool(self.source_id) and self.sequence > 0
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A record of the log that is no frame. It counts as one observation read and dead-lettered."""
+
+    offset: int
+    reason: str
+    field: str = "value"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why one observation is refused: names the field, the value and the reason."""
+
+    index: int  # of the observation in its frame or stream
+    field: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"observation {self.index}: {self.field} = {self.value}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Observations of one record that go to the dead letters, with the raw record."""
+
+    offset: int
+    problems: tuple[Problem, ...]  # the first 100
+    count: int  # observations refused in this record
+    error_class: str  # "malformed", "invalid", "future"
+
+
+@dataclass(frozen=True)
+class Late:
+    """Observations of one frame that came beyond the allowed lateness."""
+
+    frame: Frame
+    rows: Int64Array = field(repr=False)  # their indices in the frame

@@ -1,0 +1,187 @@
+"""The declaration of a domain: its kinds of observation, their columns, windows, measures and detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.core.windows import WindowBatch
+    from services.core.signals import Finding
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+
+class Aggregate(StrEnum):
+    """What a window tells of one column. A missing number (NaN) takes part in none of them."""
+
+    COUNT = "count"  # numbers that were there
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    MEAN = "mean"
+    SUM_OF_SQUARES = "sum_of_squares"
+    LAST = "last"  # of the greatest time; on a tie the greatest value, so that order does not matter
+    QUANTILE = "quantile"  # by a DDSketch; named <column>_p<percent>
+
+
+class ColumnType(StrEnum):
+    """Type of a column's elements, as numpy names it."""
+
+    FLOAT = "<f4"
+    DOUBLE = "<f8"
+    CODE = "<u4"  # the number of an enum's value
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a kind: equal in name to the field of the proto row and frame and to the ClickHouse column."""
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    required: bool = False  # a required number is never NaN
+    type: ColumnType = ColumnType.FLOAT
+    codes: tuple[tuple[int, str], ...] = ()  # of a CODE column: the numbers taken and their names
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or not self.name.islower():
+            raise ValueError(f"column name {self.name!r} must be a lower-case identifier")
+        if not self.minimum <= self.maximum:
+            raise ValueError(f"column {self.name}: minimum {self.minimum} is above maximum {self.maximum}")
+        if (self.type is ColumnType.CODE) != bool(self.codes):
+            raise ValueError(f"column {self.name}: a code column names its codes, and no other does")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A tumbling (slide = size) or hopping window of event time, half-open [start, end), aligned to the epoch."""
+
+    name: str
+    size_ms: int
+    slide_ms: int = 0  # 0: tumbling
+
+    def __post_init__(self) -> None:
+        if not self.slide_ms:
+            object.__setattr__(self, "slide_ms", self.size_ms)
+        if self.size_ms <= 0 or self.slide_ms <= 0 or self.size_ms % self.slide_ms:
+            raise ValueError(
+                f"window {self.name}: size {self.size_ms} ms must be a multiple of slide {self.slide_ms} ms"
+            )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the windows of a kind tell of one column. Result columns are named <column>_<aggregate>."""
+
+    column: str
+    aggregates: tuple[Aggregate, ...]
+    percents: tuple[int, ...] = ()  # of QUANTILE: 50 for the median
+
+    def __post_init__(self) -> None:
+        if (Aggregate.QUANTILE in self.aggregates) != bool(self.percents):
+            raise ValueError(f"measure {self.column}: quantiles need percents, and percents need quantiles")
+        if any(not 0 < p < 100 for p in self.percents):
+            raise ValueError(f"measure {self.column}: percents must lie between 0 and 100")
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the result columns, in the order of the tables: speed_kmh_mean, speed_kmh_p50."""
+        plain = tuple(f"{self.column}_{a.value}" for a in self.aggregates if a is not Aggregate.QUANTILE)
+        return plain + tuple(f"{self.column}_p{p}" for p in self.percents)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is normal for an entity and an hour of the local week: median and MAD of a measure of earlier windows."""
+
+    window: str
+    measure: str  # "count_sum"
+    weeks: int = 8  # history that it is computed from
+    minimum_samples: int = 4  # windows of the same hour of the week; fewer: no baseline
+    refresh_ms: int = 7 * DAY_MS  # a new one every Monday 00:00 UTC: every hour of the week gets one sample a week
+
+    @property
+    def history_ms(self) -> int:
+        return self.weeks * 7 * DAY_MS
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One plain function on arrays that finds what is worth a signal in the windows that leave at one moment."""
+
+    name: str  # type of its signals: "congestion"
+    version: str
+    window: str  # name of the windows that it looks at
+    find: Callable[[WindowBatch], Finding]
+    attributes: tuple[tuple[str, float], ...] = ()  # numbers of the entity that it needs, with the default
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of observation of a domain."""
+
+    name: str
+    columns: tuple[Column, ...]
+    windows: tuple[Window, ...]
+    measures: tuple[Measure, ...]
+    disorder_ms: int  # bounded disorder: the watermark stays so far behind the greatest time seen
+    lateness_ms: int  # after its end a window still takes observations for so long
+    skew_ms: int = 5 * MINUTE_MS  # an observation stamped further ahead of the city's clock is quarantined
+    any_of: tuple[str, ...] = ()  # at least one of these columns must be a number
+    detectors: tuple[Detector, ...] = ()
+    baseline: Baseline | None = None
+
+    def __post_init__(self) -> None:
+        names = [c.name for c in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"kind {self.name}: column names repeat: {names}")
+        for measure in self.measures:
+            if measure.column not in names:
+                raise ValueError(f"kind {self.name}: measure of an unknown column {measure.column!r}")
+        windows = {w.name for w in self.windows}
+        if len(windows) != len(self.windows) or not windows:
+            raise ValueError(f"kind {self.name}: needs windows of different names")
+        for window in self.windows:
+            if self.lateness_ms % window.slide_ms and self.lateness_ms:
+                # Lateness is judged at window borders only; then it is the same whatever a fetch brought.
+                raise ValueError(
+                    f"kind {self.name}: lateness {self.lateness_ms} ms is no multiple of {window.slide_ms} ms"
+                )
+        for detector in self.detectors:
+            if detector.window not in windows:
+                raise ValueError(f"kind {self.name}: detector {detector.name} of an unknown window {detector.window!r}")
+        if self.baseline and self.baseline.window not in windows:
+            raise ValueError(f"kind {self.name}: baseline of an unknown window {self.baseline.window!r}")
+        if min(self.disorder_ms, self.lateness_ms, self.skew_ms) < 0:
+            raise ValueError(f"kind {self.name}: times must not be negative")
+
+    def measure_names(self) -> tuple[str, ...]:
+        """Names of all result columns, in the order of the tables."""
+        return tuple(name for m in self.measures for name in m.names())
+
+    def column(self, name: str) -> Column:
+        return next(c for c in self.columns if c.name == name)
+
+    def window(self, name: str) -> Window:
+        return next(w for w in self.windows if w.name == name)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain of the city: a value, `TRAFFIC = Domain(...)`, from which topics, tables and services follow."""
+
+    name: str
+    title: str
+    kinds: tuple[Kind, ...]
+
+    def kind(self, name: str) -> Kind:
+        """The kind of that name; KeyError names those that exist."""
+        for kind in self.kinds:
+            if kind.name == name:
+                return kind
+        raise KeyError(f"{self.name} has no kind {name!r}; it has {', '.join(k.name for k in self.kinds)}")

@@ -1,0 +1,82 @@
+"""What detectors find, and the signals that become of it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Name space of every id that Urban Brain derives (a version 4 UUID drawn once, never to change).
+NAMESPACE = uuid.UUID("5fda0ce9-b015-4598-941e-07ac153a73c9")
+
+
+class Severity(IntEnum):
+    """After CAP 1.2; equal in number to urban.common.v1.Severity."""
+
+    MINOR = 1
+    MODERATE = 2
+    SEVERE = 3
+    EXTREME = 4
+
+
+@dataclass(frozen=True)
+class EvidenceColumn:
+    """One figure that a detector weighed, for every row of its batch. NaN: none."""
+
+    measure: str  # with unit: "travel_time_index", "speed_kmh_mean"
+    value: NDArray[np.float64]
+    threshold: float | NDArray[np.float64]
+    expected: NDArray[np.float64] | None = None  # what is normal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A detector's word on every row of a batch. Shapes: (rows,)."""
+
+    breached: NDArray[np.bool_]
+    severity: NDArray[np.int64]  # of Severity, where breached
+    score: NDArray[np.float64]  # 0 (just) to 1, where breached
+    evidence: tuple[EvidenceColumn, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One figure behind one signal."""
+
+    measure: str
+    value: float
+    threshold: float
+    expected: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One detector's finding about one entity and one window; equal to urban.common.v1.Signal."""
+
+    id: str
+    city: str
+    domain: str
+    kind: str
+    type: str
+    entity_id: str
+    window: str
+    start_ms: int
+    end_ms: int
+    retracted: bool
+    severity: Severity
+    score: float
+    evidence: tuple[Evidence, ...]
+    revision: int
+    detector_version: str
+    model: str = ""
+    latitude: float = float("nan")  # NaN: the entity's position is not known
+    longitude: float = float("nan")
+    h3_cell: int = 0
+
+
+def signal_id(city: str, domain: str, kind: str, detector: str, entity_id: str, window: str, start_ms: int) -> str:
+    """The same finding has the same id on every run: UUID version 5 of what it is about."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join((city, domain, kind, detector, entity_id, window, str(start_ms)))))

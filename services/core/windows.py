@@ -1,0 +1,48 @@
+"""Windows that leave a partition at one moment, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.kind import Window
+
+
+@dataclass(frozen=True)
+class BaselineColumns:
+    """What is normal for each row of a batch. NaN where there is no baseline yet. Shapes: (rows,)."""
+
+    model: str  # "people_count/1h as of 2024-06-03"
+    median: NDArray[np.float64]
+    mad: NDArray[np.float64]  # median absolute deviation, in the measure's unit
+    samples: NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
+
+    Rows are ordered by start, then by slot. `previous` holds the same measures of the same entity in the window
+    before (NaN where it had none).
+    """
+
+    window: Window
+    cities: Sequence[str]  # dictionary
+    entity_ids: Sequence[str]  # dictionary, parallel to `cities`: slot -> city and id
+    slot: NDArray[np.int64]  # index into both dictionaries
+    start_ms: NDArray[np.int64]
+    revision: NDArray[np.uint32]  # observations folded
+    measures: Mapping[str, NDArray[np.float64]]  # by result column: speed_kmh_mean
+    previous: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    attributes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # numbers of the entities
+    baseline: BaselineColumns | None = None
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+    @property
+    def end_ms(self) -> NDArray[np.int64]:
+        return self.start_ms + self.window.size_ms

@@ -1,0 +1,50 @@
+"""Facts of a deployment, read once from URBAN_* environment variables; thresholds and formulas live in code and rules."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one service process. A wrong one ends the process at start with the variable's name."""
+
+    model_config = SettingsConfigDict(env_prefix="URBAN_", frozen=True, extra="ignore")
+
+    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
+    clickhouse: str = Field(
+        "http://127.0.0.1:8123", description="ClickHouse HTTP interface, http://[user:password@]host:port"
+    )
+    grpc_host: str = Field("127.0.0.1", description="Address that the gRPC server binds to")
+    grpc_port: int = Field(0, ge=0, le=65535, description="Port of the gRPC server; 0: any free one")
+    metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of the Prometheus endpoint; 0: any free one")
+    ready_file: str = Field(
+        "", description="File to write the bound ports to as JSON, once the service is ready; empty: none"
+    )
+    instance: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        description="Name of this process among its replicas",
+    )
+    clock: Literal["wall", "replay"] = Field(
+        "wall", description="The city's clock: wall, or replay where a feed announces it on its stream"
+    )
+    time_zones: dict[str, str] = Field(
+        default_factory=dict,
+        description='Local time of each city, as JSON: {"auckland": "Pacific/Auckland"}; others: UTC',
+    )
+    checkpoint_seconds: float = Field(5.0, gt=0, le=300, description="Time between two checkpoints of a partition")
+    session_timeout_seconds: float = Field(
+        10.0, ge=6, le=300, description="Time after which the group gives a silent processor's partitions to another"
+    )
+    silence_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Correlation: a partition that reported no watermark for so long no longer holds time back",
+    )
+    log_format: Literal["json", "console"] = Field("json", description="Form of the log lines on standard error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")

@@ -18,7 +18,7 @@ def robust_z(
 ) -> NDArray[np.float64]:
     """Modified z-score 0.6745 (x - median) / MAD; NaN where there is no baseline. Shapes: (n,).
 
-    `floor` bounds the MAD from below, in the value's unit, so that a very steady history does not make noise look strange.
+    `floor` bounds the MAD from below, in the value's unit: noise around a very steady history is not strange.
     """
     spread = np.maximum(mad, floor)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from services.core.windows import WindowBatch
     from services.core.signals import Finding
+    from services.core.windows import WindowBatch
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000

@@ -1,4 +1,4 @@
-"""Facts of a deployment, read once from URBAN_* environment variables; thresholds and formulas live in code and rules."""
+"""Facts of a deployment, read once from URBAN_* variables; thresholds and formulas live in code and rules."""
 
 from __future__ import annotations
 

@@ -177,7 +177,8 @@ def _print_day(day: date) -> None:
         )
     ordinary = [judge(hours, day - timedelta(days=n)).crowded for n in range(1, 7 * NORMAL_WEEKS + 1)]
     print(
-        f"\nThe {len(ordinary)} days before: {np.mean(ordinary):.1f} crowded sensor-hours a day, at most {max(ordinary)}"
+        f"\nThe {len(ordinary)} days before: {np.mean(ordinary):.1f} crowded sensor-hours a day,"
+        f" at most {max(ordinary)}, none on {ordinary.count(0)}"
     )
 
 

@@ -1,0 +1,69 @@
+"""The façade's settings and the engine's configuration files made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class ClickHouseSettings:
+    """Where the data lie, where to listen, and what one request and the whole process may take."""
+
+    data: Path
+    port: int
+    host: str = "127.0.0.1"
+    memory_mib: int = 2048  # of the engine, over all queries
+    body_mib: int = 512  # of one request, both as sent and decompressed
+    threads: int = 16  # requests that run at once; more wait
+    session_limit: int = 1000
+    fsync: bool = True  # an acknowledged insert survives the loss of power, not only of the process
+    password: str = ""  # of the one user, `default`
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536:
+            raise ValueError(f"port must be 1 to 65535, not {self.port}")
+        for name in ("memory_mib", "body_mib", "threads", "session_limit"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+    @property
+    def body_bytes(self) -> int:
+        """Largest request body in bytes."""
+        return self.body_mib * MIB
+
+
+CONFIG = """<clickhouse>
+    <!-- Written on every start; changes here are lost. -->
+    <max_server_memory_usage>{memory}</max_server_memory_usage>
+    <max_concurrent_queries>100</max_concurrent_queries>
+    <query_log>
+        <database>system</database>
+        <table>query_log</table>
+        <flush_interval_milliseconds>2000</flush_interval_milliseconds>
+        <ttl>event_date + INTERVAL 3 DAY</ttl>
+    </query_log>
+    <part_log>
+        <database>system</database>
+        <table>part_log</table>
+        <flush_interval_milliseconds>5000</flush_interval_milliseconds>
+        <ttl>event_date + INTERVAL 3 DAY</ttl>
+    </part_log>
+    <merge_tree>
+        <fsync_after_insert>{fsync}</fsync_after_insert>
+        <fsync_part_directory>{fsync}</fsync_part_directory>
+    </merge_tree>
+</clickhouse>
+"""
+
+
+def write_config(settings: ClickHouseSettings) -> str:
+    """Write the engine's configuration beside the data; returns the connection string that names both."""
+    home = settings.data.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / "config.xml"
+    path.write_text(CONFIG.format(memory=settings.memory_mib * MIB, fsync=int(settings.fsync)))
+    # The hyphen matters: with an underscore the engine silently ignores the file.
+    return f"{home / 'engine'}?config-file={path}"

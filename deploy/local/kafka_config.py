@@ -1,0 +1,78 @@
+"""The settings of an embedded Kafka node, for a small machine and data that persist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.ports import LOOPBACK
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class NodePorts:
+    """Loopback ports of one node: for clients and for the KRaft quorum."""
+
+    broker: int
+    controller: int
+
+    def __post_init__(self) -> None:
+        if self.broker == self.controller:
+            raise ValueError(f"one port for both broker and controller: {self.broker}")
+
+
+def node_properties(
+    node: int, ports: Mapping[int, NodePorts], data: Path, overrides: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """server.properties of node number `node` of the cluster in `ports` (node id → ports), with data in `data`.
+
+    The quorum is static and named by address here and not in the stored metadata, so ports may differ on every start.
+    """
+    nodes = len(ports)
+    in_sync = "2" if nodes > 1 else "1"
+    mine = ports[node]
+    return {
+        "process.roles": "broker,controller",
+        "node.id": str(node),
+        "controller.quorum.voters": ",".join(f"{n}@{LOOPBACK}:{p.controller}" for n, p in sorted(ports.items())),
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{mine.broker},CONTROLLER://{LOOPBACK}:{mine.controller}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{mine.broker}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": str(data),
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": str(nodes),
+        "min.insync.replicas": in_sync,
+        "offsets.topic.replication.factor": str(nodes),
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": str(nodes),
+        "transaction.state.log.min.isr": in_sync,
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": str(nodes),
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "message.max.bytes": str(8 * MIB),
+        "replica.fetch.max.bytes": str(9 * MIB),
+        "log.retention.hours": "168",
+        "log.segment.bytes": str(128 * MIB),
+        "log.retention.check.interval.ms": "60000",
+        "log.cleaner.dedupe.buffer.size": str(16 * MIB),
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        # The broker counts as ready at the first answered heartbeat after it caught up; 2 s is long on a laptop.
+        "broker.heartbeat.interval.ms": "500",
+        **(overrides or {}),
+    }
+
+
+def write_properties(path: Path, properties: Mapping[str, str]) -> None:
+    """Write a Java properties file, one `key=value` a line."""
+    lines = (f"{key}={_escape(value)}\n" for key, value in properties.items())
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n")

@@ -79,10 +79,18 @@ def normal_of(hours: LocalHours, day: date) -> Normal:
     median = np.full(known.shape, np.nan)
     spread = np.full(known.shape, np.nan)
     if known.any():
-        median[known] = np.nanmedian(samples, axis=0)
-        mad = np.nanmedian(np.abs(samples - median[known]), axis=0)
+        median[known] = _median(samples)
+        mad = _median(np.abs(samples - median[known]))
         floor = np.maximum(
             np.maximum(RELATIVE_SPREAD_FLOOR * median[known], np.sqrt(median[known])), SPREAD_FLOOR_PEOPLE
         )
         spread[known] = np.maximum(MAD_TO_SIGMA * mad, floor)
     return Normal(median, spread)
+
+
+def _median(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Medians down the first axis without the NaNs (what numpy.nanmedian gives, many times as fast)."""
+    ordered = np.sort(samples, axis=0)  # NaN sorts last
+    known = (~np.isnan(samples)).sum(axis=0, keepdims=True)
+    middles = [np.take_along_axis(ordered, index, axis=0)[0] for index in ((known - 1) // 2, known // 2)]
+    return np.asarray((middles[0] + middles[1]) / 2, dtype=np.float64)

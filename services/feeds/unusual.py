@@ -146,7 +146,8 @@ def _is_sound(hours: LocalHours, day: date) -> bool:
     if len(weeks) < NORMAL_WEEKS:
         return False
     totals = np.nansum(hours.people[weeks], axis=(1, 2))
-    return bool(np.median(totals[:NORMAL_WEEKS]) >= SOUND_SHARE * np.median(totals))
+    normal = np.median(totals[:NORMAL_WEEKS])
+    return bool(normal > 0 and normal >= SOUND_SHARE * np.median(totals))
 
 
 def _print_ranking(days: Sequence[UnusualDay], top: int) -> None:

@@ -49,9 +49,15 @@ def test_the_floor_keeps_noise_around_a_steady_history_from_looking_strange():
 
 
 def test_crowding_begins_exactly_at_its_z():
-    mad = 100.0
+    mad = 300.0
     border = 1000.0 + CROWDING_ROBUST_Z * mad / MAD_TO_SIGMA
     finding = find_crowding(batch_of([border - 1, border + 1], [1000.0] * 2, [mad] * 2))
+    assert finding.breached.tolist() == [False, True]
+
+
+def test_a_history_that_hardly_varied_counts_as_varying_by_a_fifth():
+    border = 1000.0 + CROWDING_ROBUST_Z * 0.2 * 1000.0
+    finding = find_crowding(batch_of([border - 1, border + 1], [1000.0] * 2, [0.0] * 2))
     assert finding.breached.tolist() == [False, True]
 
 

@@ -1,0 +1,51 @@
+"""Finds the domains of the city: folders below `services` with a domain.py, which holds one value of type Domain."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import services
+from services.core.kind import Domain, Kind
+
+CORRELATION = "correlation"
+"""The service that takes signals instead of observations; it is a service, not a domain."""
+
+
+@lru_cache(maxsize=1)
+def find_domains() -> tuple[Domain, ...]:
+    """Every domain by its name; ValueError where a domain.py does not hold exactly one."""
+    root = Path(services.__path__[0])
+    modules = sorted(path.parent.name for path in root.glob("*/domain.py"))
+    return tuple(domain_of(import_module(f"services.{name}.domain")) for name in modules)
+
+
+def domain_of(module: ModuleType) -> Domain:
+    """The one value of type Domain that a module holds."""
+    found = [value for value in vars(module).values() if isinstance(value, Domain)]
+    if len(found) != 1:
+        raise ValueError(f"{module.__name__} must hold one value of type Domain, not {len(found)}")
+    return found[0]
+
+
+def domain_names() -> tuple[str, ...]:
+    return tuple(domain.name for domain in find_domains())
+
+
+def service_names() -> tuple[str, ...]:
+    """Every service that runs as a process of its own, as in `python -m services.<name>`."""
+    return (*domain_names(), CORRELATION)
+
+
+def find_kind(name: str) -> tuple[Domain, Kind]:
+    """The domain and kind of a name like "traffic.road_flow"; ValueError says which there are."""
+    domains = {domain.name: domain for domain in find_domains()}
+    domain_name, dot, kind_name = name.partition(".")
+    for domain in domains.values():
+        for kind in domain.kinds:
+            if dot and (domain.name, kind.name) == (domain_name, kind_name):
+                return domain, kind
+    known = ", ".join(f"{domain.name}.{kind.name}" for domain in domains.values() for kind in domain.kinds)
+    raise ValueError(f"unknown kind of observation {name!r}; there are {known}")

@@ -1,0 +1,106 @@
+"""Puts windows, signals and incidents into words for people: plain functions from messages to text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+SHOWN_SIGNALS = 20
+SHOWN_LINKS = 20
+
+
+def moment(timestamp: Any) -> str:
+    """A protobuf Timestamp as UTC, to the second."""
+    return f"{datetime.fromtimestamp(timestamp.seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def enum_name(message: Any, field: str) -> str:
+    """The short name of an enum field's value: SIGNAL_STATE_RAISED of `state` -> "raised"."""
+    kind = message.DESCRIPTOR.fields_by_name[field].enum_type
+    value = kind.values_by_number.get(getattr(message, field))
+    if value is None:
+        return str(getattr(message, field))
+    prefix = "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in kind.name).lstrip("_")
+    return str(value.name.removeprefix(f"{prefix}_").lower())
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def window_line(window: Any) -> str:
+    """One window: when, which, about whom, how many observations, its measures."""
+    measures = " ".join(f"{name}={number(value)}" for name, value in sorted(window.measures.items()))
+    return (
+        f"{moment(window.start_time)} {window.kind}/{window.window} {window.entity_id}"
+        f" revision {window.revision} {measures}"
+    )
+
+
+def evidence_text(evidence: Iterable[Any]) -> str:
+    """Each figure with what it was held against: robust_z 8.1 (threshold 5), speed_kmh_mean 9 (normal 27)."""
+    parts = []
+    for figure in evidence:
+        against = [
+            f"{word} {number(value)}"
+            for word, value in (("threshold", figure.threshold), ("normal", figure.expected))
+            if not math.isnan(value)
+        ]
+        parts.append(f"{figure.measure} {number(figure.value)}" + (f" ({', '.join(against)})" if against else ""))
+    return ", ".join(parts)
+
+
+def signal_line(signal: Any) -> str:
+    """One signal: when, what, where, how bad, on which evidence."""
+    return (
+        f"{moment(signal.start_time)} {signal.domain} {signal.type} {signal.entity_id} ({signal.window})"
+        f" {enum_name(signal, 'state')} {enum_name(signal, 'severity')}: {evidence_text(signal.evidence)}"
+    )
+
+
+def incident_line(incident: Any) -> str:
+    """One incident: when, its state and severity, its title, how much it stands on."""
+    return (
+        f"{moment(incident.start_time)} {enum_name(incident, 'state')} {enum_name(incident, 'severity')}"
+        f" {incident.title} [{len(incident.signals)} signals, revision {incident.revision}, {incident.id}]"
+    )
+
+
+def explain(incident: Any, everything: bool = False) -> str:
+    """The whole of an incident: signals, evidence against thresholds, distances and gaps, rule, query."""
+    lines = [
+        incident.title,
+        f"  incident     {incident.id}, revision {incident.revision}",
+        f"  state        {enum_name(incident, 'state')}, {enum_name(incident, 'severity')}",
+        f"  rule         {incident.rule.name} version {incident.rule.version}: "
+        + ", ".join(f"{bound.name} {number(bound.value)}" for bound in incident.thresholds),
+        f"  time         {moment(incident.start_time)} to {moment(incident.end_time)} UTC",
+        f"  place        {incident.position.latitude:.5f}, {incident.position.longitude:.5f}, "
+        f"signals within {number(incident.extent_m)} m of it",
+    ]
+    if incident.acknowledged_by:
+        lines.append(f"  taken by     {incident.acknowledged_by} at {moment(incident.acknowledge_time)} UTC")
+    if incident.superseded_by:
+        lines.append(f"  replaced by  {incident.superseded_by}")
+    names = {signal.id: signal.entity_id for signal in incident.signals}
+    links = [
+        f"{names.get(link.first_signal_id, link.first_signal_id)} and "
+        f"{names.get(link.second_signal_id, link.second_signal_id)}: "
+        f"{number(link.distance_m)} m and {number(link.gap_s)} s apart"
+        for link in incident.links
+    ]
+    lines += _part("signals", [signal_line(signal) for signal in incident.signals], SHOWN_SIGNALS, everything)
+    lines += _part("why they belong together", links, SHOWN_LINKS, everything)
+    return "\n".join([*lines, "", "the windows behind it (urban sql)", *_indented(incident.query.splitlines())])
+
+
+def _part(title: str, lines: list[str], shown: int, everything: bool) -> list[str]:
+    kept = lines if everything else lines[:shown]
+    more = [f"… and {len(lines) - len(kept)} more (--all)"] if len(kept) < len(lines) else []
+    return ["", f"{title} ({len(lines)})", *_indented([*kept, *more])]
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

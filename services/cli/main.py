@@ -1,0 +1,29 @@
+"""The `urban` command: everything that people do with a city on this machine, one command a file."""
+
+from __future__ import annotations
+
+import typer
+
+from services.cli import incidents
+from services.cli.reset import reset
+from services.cli.send import send
+from services.cli.sql import sql
+from services.cli.topics import topics
+from services.cli.watch import watch
+
+app = typer.Typer(
+    name="urban",
+    help="The real-time nervous system of a city: observations in, explained incidents out.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,
+)
+app.command()(sql)
+app.command()(send)
+app.command()(watch)
+app.add_typer(incidents.app, name="incidents")
+app.command()(topics)
+app.command()(reset)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,46 @@
+"""`urban sql`: any ClickHouse query against the running city."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from services.cli.addresses import NothingRunsError, find_addresses
+from services.cli.output import RootOption, fail
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+_CLICKHOUSE_FORMATS = {Format.TABLE: "PrettyCompactMonoBlock", Format.JSON: "JSONEachRow", Format.CSV: "CSVWithNames"}
+_SETTINGS = {Format.JSON: {"output_format_json_array_of_rows": 1}}
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One statement; views for reading: urban.v_*. '-' reads it from stdin.")],
+    format: Annotated[Format, typer.Option("--format", help="Form of the rows.")] = Format.TABLE,
+    root: RootOption = None,
+) -> None:
+    """Run one ClickHouse statement and print its rows."""
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    text = (sys.stdin.read() if query == "-" else query).strip().rstrip(";")
+    try:
+        addresses = find_addresses(root)
+        with clickhouse_connect.get_client(dsn=addresses.clickhouse, compress=False) as client:
+            rows = client.raw_query(text, fmt=_CLICKHOUSE_FORMATS[format], settings=_SETTINGS.get(format))
+    except NothingRunsError as error:
+        fail(str(error))
+    except ClickHouseError as error:
+        fail(str(error))
+    sys.stdout.buffer.write(rows)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,155 @@
+"""`urban watch`: windows, signals or incidents as they happen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.addresses import Addresses, NothingRunsError, find_addresses
+from services.cli.domains import CORRELATION, domain_names
+from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption, fail, say
+
+# A stream needs a deadline; at its end the next one goes on right behind its last answer.
+STREAM_S = 600.0
+RETRY_S = 1.0
+
+
+class Stream(StrEnum):
+    """What can be watched."""
+
+    WINDOWS = "windows"
+    SIGNALS = "signals"
+    INCIDENTS = "incidents"
+
+
+def watch(
+    what: Annotated[Stream, typer.Argument(help="What to watch.")],
+    domain: Annotated[str, typer.Option("--domain", help="Only this domain (windows and signals).")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="Only this kind of observation (windows).")] = "",
+    type: Annotated[str, typer.Option("--type", help="Only signals of this type.")] = "",
+    count: Annotated[int, typer.Option("--count", min=0, help="End after so many; 0: never.")] = 0,
+    city: CityOption = DEFAULT_CITY,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Print windows, signals or incidents as they happen, one a line, until Ctrl-C."""
+    import asyncio
+
+    import grpc
+
+    from services.cli.calls import in_words
+
+    try:
+        addresses = find_addresses(root)
+        if what is Stream.INCIDENTS:
+            sources = [_Source(addresses, CORRELATION, "Incidents", {"parent": f"cities/{city}"})]
+        else:
+            if domain and domain not in domain_names():
+                fail(f"unknown domain {domain!r}; there are {', '.join(domain_names())}")
+            filters = {"kind": kind} if what is Stream.WINDOWS else {"type": type}
+            fields = {"parent": f"cities/{city}", **filters}
+            names = [domain] if domain else list(domain_names())
+            sources = [_Source(addresses, name, what.value.capitalize(), fields) for name in names]
+        asyncio.run(_follow_all(sources, _Printer(what, as_json, count)))
+    except NothingRunsError as error:
+        fail(str(error))
+    except grpc.RpcError as error:
+        fail(in_words(error))
+    except KeyboardInterrupt:
+        return
+
+
+class _Printer:
+    """Prints each message on a line of its own and counts them."""
+
+    def __init__(self, what: Stream, as_json: bool, count: int) -> None:
+        from services.cli.explain import incident_line, signal_line, window_line
+
+        lines: dict[Stream, Callable[[Any], str]] = {
+            Stream.WINDOWS: window_line,
+            Stream.SIGNALS: signal_line,
+            Stream.INCIDENTS: incident_line,
+        }
+        self._line = _json_line if as_json else lines[what]
+        self._left = count or None
+
+    def take(self, response: Any) -> bool:
+        """Print what a response carries; False once enough was printed."""
+        messages = response.windows if "windows" in response.DESCRIPTOR.fields_by_name else [_only(response)]
+        for message in messages:
+            if self._left == 0:
+                return False
+            print(self._line(message), flush=True)
+            if self._left is not None:
+                self._left -= 1
+        return self._left != 0
+
+
+class _Source:
+    """One stream of one service, resumed where it ended."""
+
+    def __init__(self, addresses: Addresses, service: str, method: str, fields: dict[str, str]) -> None:
+        self.address = addresses.service(service).grpc
+        self._service, self._method, self._fields = service, method, fields
+        self._token = ""
+
+    async def follow(self, printer: _Printer) -> None:
+        """Until the printer has enough; a service that is away is asked again every second."""
+        import asyncio
+
+        import grpc
+
+        from services.cli.calls import messages_of, stub_of
+
+        request_type = self._request_type(messages_of(self._service))
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            method = getattr(stub_of(self._service, channel), f"Watch{self._method}")
+            while True:
+                request = request_type(**self._fields, resume_token=self._token)
+                try:
+                    async for response in method(request, timeout=STREAM_S):
+                        self._token = response.resume_token
+                        if not printer.take(response):
+                            return
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is grpc.StatusCode.UNAVAILABLE:
+                        say(f"{self._service} does not answer, asking again")
+                        await asyncio.sleep(RETRY_S)
+                    elif error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                        raise
+
+    def _request_type(self, messages: Any) -> Any:
+        from urban.common.v1 import service_pb2
+
+        name = f"Watch{self._method}Request"
+        return getattr(messages, name, None) or getattr(service_pb2, name)
+
+
+async def _follow_all(sources: list[_Source], printer: _Printer) -> None:
+    import asyncio
+
+    tasks = [asyncio.ensure_future(source.follow(printer)) for source in sources]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _only(response: Any) -> Any:
+    """The one message of a response beside its resume token."""
+    (field,) = (name for name in response.DESCRIPTOR.fields_by_name if name != "resume_token")
+    return getattr(response, field)
+
+
+def _json_line(message: Any) -> str:
+    from google.protobuf.json_format import MessageToDict
+
+    return json.dumps(MessageToDict(message, preserving_proto_field_name=True))

@@ -76,7 +76,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.requirements: $(VENV)/.made $(RUN_REQUIREMENTS)
-	@echo "installing what a run needs (about 350 MB to download, once)"
+	@echo "installing what a run needs (about 340 MB to download, once; a minute or two)"
 	$(PIP_INSTALL) --require-hashes $(foreach file,$(RUN_REQUIREMENTS),-r $(file))
 	@touch $@
 

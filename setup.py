@@ -1,4 +1,4 @@
-"""Builds the distribution: makes the Python code of the contracts first, then lists what a wheel carries.
+"""Builds the distribution: makes the Python code of the contracts first, then lists the packages of a wheel.
 
 All other metadata is in `pyproject.toml`. The generated package lies in `build/proto`, which an editable install
 maps as a folder: a contract that is added later needs `make proto` and no new installation.
@@ -26,10 +26,5 @@ setup(
         *generate.list_packages(),
     ],
     package_dir={"urban": "build/proto/urban"},
-    package_data={
-        "services": ["**/schema/*.sql", "correlation/rules/*.yaml", "correlation/plans/*.yaml"],
-        "deploy": [f"local/**/*.{suffix}" for suffix in ("sha256", "xml", "properties", "yaml", "sql", "txt")],
-        "urban": ["py.typed", "**/*.pyi", "**/*.proto"],
-    },
     include_package_data=False,
 )

@@ -54,6 +54,15 @@ def test_no_generated_code_is_committed():
     assert [name for name in _tracked_files() if GENERATED.search(name) or name.startswith("build/")] == []
 
 
+def test_every_file_that_the_code_reads_is_in_a_wheel():
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packed = {
+        path for package in ("services", "deploy") for glob in patterns[package] for path in (ROOT / package).glob(glob)
+    }
+    data = [name for name in _tracked_files() if name.startswith(("services/", "deploy/local/"))]
+    assert [name for name in data if not name.endswith((".py", ".md")) and ROOT / name not in packed] == []
+
+
 @pytest.mark.parametrize("text", [f"see {'/'}{folder}/x" for folder in ("home/ann", "root", "work", "tmp/bash_jobs")])
 def test_a_machine_path_is_recognised(text):
     assert MACHINE_PATH.search(text)

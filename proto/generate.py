@@ -115,6 +115,10 @@ def _replace_changed(fresh: Path, current: Path) -> None:
     for path in list(_files(current)):
         if path.relative_to(current) not in wanted:
             path.unlink()
+    folders = {current / parent for path in wanted for parent in path.parents}
+    for folder in [path for path in current.rglob("*") if path.is_dir() and path.name != "__pycache__"]:
+        if folder not in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _files(root: Path) -> Iterator[Path]:

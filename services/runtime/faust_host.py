@@ -1,0 +1,180 @@
+"""Hosts one handler per assigned partition in a Faust worker: makes, feeds and checkpoints it, and hands it over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+from faust.types import TP
+
+from services.runtime.faust_driver import FetchApp, Intake
+from services.runtime.lane import Lane, LogLostError, PartitionHandler
+
+__all__ = ["LogLostError", "PartitionHandler", "ProcessorHost"]
+
+log = structlog.get_logger(__name__)
+
+COMMIT_INTERVAL_S = 1.0
+CRASH_CHECK_INTERVAL_S = 0.2
+# For the last checkpoints. A store that does not answer must hold neither a rebalance nor the end of the process:
+# whoever takes the partition reads again from the checkpoint before.
+HAND_OVER_TIMEOUT_S = 20.0
+REBALANCE_TIMEOUT_S = 60.0
+
+HandlerFactory = Callable[[int], PartitionHandler]
+
+
+class WorkerCrashedError(RuntimeError):
+    """Faust's own services failed."""
+
+
+class ProcessorHost:
+    """One member of a consumer group.
+
+    `handlers` maps each topic to a factory of handlers by partition. A partition that comes back after a rebalance is
+    restored anew. Members are dynamic: a process that was killed is missed after `session_timeout_seconds`.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        kafka: str,
+        handlers: Mapping[str, HandlerFactory],
+        *,
+        checkpoint_seconds: float,
+        session_timeout_seconds: float,
+        instance: str,
+    ) -> None:
+        self._handlers = dict(handlers)
+        self._checkpoint_seconds = checkpoint_seconds
+        self._group, self._kafka, self._instance = group, kafka, instance
+        self._session_timeout_seconds = session_timeout_seconds
+        self._lanes: dict[TP, tuple[Lane, asyncio.Task[None]]] = {}
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._intake = Intake()
+        self._app: FetchApp | None = None
+
+    async def run(self) -> None:
+        """Work until `stop`. Raises what a handler raised, `LogLostError`, or `WorkerCrashedError`."""
+        app = self._app = self._make_app()
+        try:
+            if not self._stopping.is_set():
+                app.finalize()
+                await app.start()
+                await self._wait_for_end(app)
+            if self._failure is None:
+                await self._release(list(self._lanes))
+        finally:
+            await self._cancel(list(self._lanes))
+            await app.stop()
+            self._stopped.set()
+        if self._failure is not None:
+            raise self._failure
+
+    async def stop(self) -> None:
+        """Last checkpoints, commit, leave the group; returns when `run` has ended."""
+        self._stopping.set()
+        if self._app is not None:
+            await self._stopped.wait()
+
+    @property
+    def partitions(self) -> frozenset[tuple[str, int]]:
+        """The partitions whose handlers are restored."""
+        return frozenset((tp.topic, tp.partition) for tp, (lane, _) in self._lanes.items() if lane.position >= 0)
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Records not handled yet, by topic and partition, as far as the last fetches told."""
+        return {(tp.topic, tp.partition): lane.lag for tp, (lane, _) in self._lanes.items()}
+
+    def _make_app(self) -> FetchApp:
+        session = self._session_timeout_seconds
+        app = FetchApp(
+            self._group,
+            self._kafka,
+            self._intake,
+            broker_client_id=self._instance,
+            broker_commit_interval=COMMIT_INTERVAL_S,
+            broker_session_timeout=session,
+            broker_heartbeat_interval=session / 5,
+            broker_request_timeout=max(session, REBALANCE_TIMEOUT_S),
+            broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
+        )
+        for topic in self._handlers:
+            channel = app.topic(topic, key_type=bytes, key_serializer="raw", value_serializer="raw")
+            app.agent(channel, name=f"{self._group}:{topic}")(self._deliver)
+        app.on_partitions_assigned.connect(self._assigned)
+        app.on_partitions_revoked.connect(self._revoked)
+        return app
+
+    async def _wait_for_end(self, app: FetchApp) -> None:
+        while not self._stopping.is_set() and self._failure is None:
+            if app.crashed:
+                raise WorkerCrashedError(f"{self._group}: {app.crash_reason!r}") from app.crash_reason
+            if app.should_stop:
+                raise WorkerCrashedError(f"{self._group}: the worker stopped by itself")
+            try:
+                async with asyncio.timeout(CRASH_CHECK_INTERVAL_S):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+    async def _deliver(self, stream: Any) -> None:
+        events: AsyncIterator[Any] = stream.noack().events()
+        async for event in events:
+            message = event.message
+            held = self._lanes.get(message.tp)
+            if held is not None and not held[1].done():
+                self._intake.took_in()
+                held[0].deliver(message.value)
+
+    async def _assigned(self, app: Any, /, *given: Any, **_: Any) -> None:
+        for tp in given[0]:
+            if tp not in self._lanes and not self._stopping.is_set():
+                handler = self._handlers[tp.topic](tp.partition)
+                lane = Lane(tp, handler, app.consumer, self._checkpoint_seconds, self._intake.let_go, self._is_safe)
+                task = asyncio.create_task(lane.run(), name=f"{tp.topic}[{tp.partition}]")
+                task.add_done_callback(self._lane_ended)
+                self._lanes[tp] = lane, task
+
+    async def _revoked(self, app: Any, /, *given: Any, **_: Any) -> None:
+        revoked = list(given[0])
+        await self._release(revoked)
+        if self._intake.safe_offsets:
+            await app.consumer.commit()
+        for tp in revoked:
+            self._intake.safe_offsets.pop(tp, None)
+
+    async def _release(self, tps: Iterable[TP]) -> None:
+        """Let lanes end with a checkpoint, as long as there is time; then end them without."""
+        tasks = []
+        for tp in tps:
+            if tp in self._lanes:
+                lane, task = self._lanes[tp]
+                lane.finish()
+                if lane.position < 0:
+                    task.cancel()  # still restoring: there is nothing to save
+                tasks.append(task)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=HAND_OVER_TIMEOUT_S)
+            if late:
+                log.warning("hand_over_too_slow", partitions=sorted(task.get_name() for task in late))
+        await self._cancel(tps)
+
+    async def _cancel(self, tps: Iterable[TP]) -> None:
+        tasks = [self._lanes.pop(tp)[1] for tp in tps if tp in self._lanes]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _lane_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and self._failure is None:
+            self._failure = task.exception()
+            log.error("handler_failed", partition=task.get_name(), error=repr(self._failure))
+
+    def _is_safe(self, tp: TP, offset: int) -> None:
+        self._intake.safe_offsets[tp] = offset

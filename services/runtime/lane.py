@@ -1,0 +1,173 @@
+"""One assigned partition: restores its handler, finds its place in the log, and feeds it without gap or repetition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+from aiokafka.errors import IllegalStateError
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from services.runtime.faust_driver import Fetched
+
+log = structlog.get_logger(__name__)
+
+
+class PartitionHandler(Protocol):
+    """What is done with the records of one partition. Its methods are never called at the same time."""
+
+    async def restore(self) -> int | None:
+        """Load the newest checkpoint. Returns the next offset to read; None: from the beginning of the log."""
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        """Take one fetch, in the order of the log. What it raises ends the worker."""
+
+    async def checkpoint(self) -> int:
+        """Flush and persist. Returns the offset that is now safe to commit."""
+
+    def close(self) -> None:
+        """Forget the partition: it was taken away, or the worker ends. Not preceded by a checkpoint after an error."""
+
+
+class Log(Protocol):
+    """What a lane must know and want of the log."""
+
+    async def seek_exactly(self, tp: TP, offset: int) -> int: ...
+
+    async def log_range(self, tp: TP) -> tuple[int, int]: ...
+
+    def log_end(self, tp: TP) -> int | None: ...
+
+
+class LogLostError(RuntimeError):
+    """The log no longer holds what comes next: retention has passed the reader, or the topic was made anew."""
+
+
+class Lane:
+    """Runs one handler; `run` ends after `finish`, with a last checkpoint, and raises what the handler raises."""
+
+    def __init__(
+        self,
+        tp: TP,
+        handler: PartitionHandler,
+        kafka_log: Log,
+        checkpoint_seconds: float,
+        let_go: Callable[[], None],
+        safe: Callable[[TP, int], None],
+    ) -> None:
+        self.tp = tp
+        self.handler = handler
+        self.position = -1  # the next offset to handle; -1: not yet restored
+        self._log = kafka_log
+        self._checkpoint_seconds = checkpoint_seconds
+        self._let_go = let_go
+        self._safe = safe
+        self._fetches: deque[Fetched] = deque()
+        self._wake = asyncio.Event()
+        self._finishing = False
+        self._checkpoint_due = False
+        self._timer: asyncio.TimerHandle | None = None  # set while something was handled since the last checkpoint
+        self._seeks = 0
+
+    def deliver(self, fetched: Fetched) -> None:
+        """Queue one fetch."""
+        self._fetches.append(fetched)
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Ask for the end: no further fetch is begun."""
+        self._finishing = True
+        self._wake.set()
+
+    @property
+    def lag(self) -> int:
+        """Records of the log that were not handled yet, as far as the last fetch told."""
+        end = self._log.log_end(self.tp)
+        return max(0, end - self.position) if end is not None and self.position >= 0 else 0
+
+    async def run(self) -> None:
+        """Restore, then handle and checkpoint until `finish`."""
+        try:
+            await self._restore()
+            while not self._finishing:
+                if self._fetches:
+                    fetched = self._fetches.popleft()
+                    try:
+                        await self._take(fetched)
+                    finally:
+                        self._let_go()
+                else:
+                    self._wake.clear()
+                    if not self._checkpoint_due:
+                        await self._wake.wait()
+                if self._checkpoint_due:
+                    await self._checkpoint()
+            if self._timer is not None:
+                await self._checkpoint()
+        except IllegalStateError:
+            # Not ours any more: the revocation is under way, and who has it now reads on from the checkpoint.
+            log.info("partition_gone", topic=self.tp.topic, partition=self.tp.partition)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            while self._fetches:
+                self._fetches.popleft()
+                self._let_go()
+            self.handler.close()
+
+    async def _restore(self) -> None:
+        restored = await self.handler.restore()
+        first, end = await self._log.log_range(self.tp)
+        if restored is not None and not first <= restored <= end:
+            raise LogLostError(
+                f"{self.tp.topic}[{self.tp.partition}]: the checkpoint says offset {restored}, "
+                f"but the log holds {first} to {end}"
+            )
+        self.position = first if restored is None else restored
+        self._seeks = await self._log.seek_exactly(self.tp, self.position)
+        log.info("partition_restored", topic=self.tp.topic, partition=self.tp.partition, offset=self.position)
+
+    async def _take(self, fetched: Fetched) -> None:
+        if fetched.seeks < self._seeks:
+            return
+        if fetched.start is None or fetched.start > self.position:
+            # Faust drops what it holds when a rebalance begins, and goes to the committed offset after one.
+            self._seeks = await self._log.seek_exactly(self.tp, self.position)
+            return
+        records = [r for r in fetched.records if r.offset >= self.position]
+        if fetched.records[0].offset > max(fetched.start, self.position):
+            await self._check_begin()
+        if records:
+            await self.handler.handle(records)
+            self._begin_countdown()
+        elif (end := self._log.log_end(self.tp)) is not None and end < self.position:
+            raise LogLostError(
+                f"{self.tp.topic}[{self.tp.partition}]: handled up to offset {self.position}, the log ends at {end}"
+            )
+        self.position = max(self.position, fetched.end)
+
+    async def _check_begin(self) -> None:
+        """Offsets are missing: markers of transactions, or retention has overtaken us."""
+        first, _ = await self._log.log_range(self.tp)
+        if first > self.position:
+            raise LogLostError(
+                f"{self.tp.topic}[{self.tp.partition}]: handled up to offset {self.position}, the log begins at {first}"
+            )
+
+    def _begin_countdown(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._checkpoint_seconds, self._time_for_checkpoint)
+
+    def _time_for_checkpoint(self) -> None:
+        self._checkpoint_due = True
+        self._wake.set()
+
+    async def _checkpoint(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._checkpoint_due = None, False
+        self._safe(self.tp, await self.handler.checkpoint())

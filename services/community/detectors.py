@@ -9,7 +9,7 @@ from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch
 
 # Iglewicz and Hoaglin (1993) call |z| > 3.5 an outlier; a signal wants more. On 54 ordinary days of the pedestrian
-# counts of Auckland (services/feeds/README.md) 6 and 500 people give 1.2 signals a day at 21 sensors, 3.5 and 300 give 6.2.
+# counts of Auckland (services/feeds/README.md) z = 6 with 500 people gives 1.2 signals a day, 3.5 with 300 gives 6.2.
 CROWDING_ROBUST_Z = 6.0
 # Score 1 and severity "severe" from here on. A proposal, not a standard.
 CROWDING_EXTREME_Z = 15.0

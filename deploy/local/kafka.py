@@ -25,7 +25,7 @@ LOG_FLAGS = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
 )
 FORMAT_TIMEOUT_S = 60.0
-CLEAN_EXITS = (0, 143)  # Java answers SIGTERM with 128 + 15
+FORMATTED_MARK = "formatted"
 
 Progress = Callable[[str], None]
 
@@ -155,21 +155,26 @@ class KafkaCluster:
             raise KafkaError(f"{child.name} ended with status {status} ({child.log})\n{child.tail()}")
 
     def _format_new_nodes(self) -> None:
-        """Format the data folders that are not formatted; all nodes carry the cluster id of the first start."""
-        new = [node for node in self.node_ids if not (self._node_home(node) / "data" / "meta.properties").is_file()]
+        """Format the data folders that are not formatted; all nodes carry the cluster id of the first start.
+
+        A mark beside the data says that formatting came to its end; what an interrupted one left is thrown away.
+        """
+        new = [node for node in self.node_ids if not (self._node_home(node) / FORMATTED_MARK).is_file()]
         if not new:
             return
         cluster_id = self._cluster_id()
         self._progress(f"kafka: formatting {'a new data folder' if len(new) == 1 else f'{len(new)} new data folders'}")
+        for node in new:
+            shutil.rmtree(self._node_home(node) / "data", ignore_errors=True)
         running = [(node, self._spawn(f"kafka-format-{node}", self._format_argv(node, cluster_id))) for node in new]
         try:
             for node, child in running:
                 if child.wait(FORMAT_TIMEOUT_S) != 0:
-                    shutil.rmtree(self._node_home(node) / "data", ignore_errors=True)
                     raise KafkaError(f"kafka: formatting node {node} failed\n{child.tail()}")
+                (self._node_home(node) / FORMATTED_MARK).touch()
         finally:
             for _, child in running:
-                child.kill()
+                child.stop(0.0)
 
     def _format_argv(self, node: int, cluster_id: str) -> list[str]:
         properties = self._node_home(node) / "server.properties"

@@ -51,6 +51,7 @@ class ServerSettings:
     clickhouse: bool = True
     clickhouse_port: int = 8123
     clickhouse_memory_mib: int = 2048
+    clickhouse_body_mib: int = 512
     clickhouse_fsync: bool = True
     cache: Path | None = None  # of downloads; `root`/cache when None
 
@@ -159,6 +160,7 @@ class LocalServers:
         data.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "deploy.local.clickhouse", "--data", str(data)]
         argv += ["--port", str(self._clickhouse_port), "--memory-mib", str(self.settings.clickhouse_memory_mib)]
+        argv += ["--body-mib", str(self.settings.clickhouse_body_mib)]
         argv += [] if self.settings.clickhouse_fsync else ["--no-fsync"]
         path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
         environment = os.environ | {"PYTHONPATH": path}

@@ -24,7 +24,11 @@ def download_cache() -> Path:
 def servers(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> Iterator[Endpoints]:
     """Kafka and ClickHouse in a folder of their own. Tests share them: use topics and databases of your own name."""
     settings = ServerSettings(
-        kafka=KafkaSettings(first_port=0), clickhouse_port=0, clickhouse_fsync=False, cache=download_cache
+        kafka=KafkaSettings(first_port=0),
+        clickhouse_port=0,
+        clickhouse_body_mib=64,
+        clickhouse_fsync=False,
+        cache=download_cache,
     )
     with LocalServers(tmp_path_factory.mktemp("servers"), settings) as endpoints:
         yield endpoints

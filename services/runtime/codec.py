@@ -1,0 +1,230 @@
+"""Between the bytes of a record and the engine's frames: whatever the bytes are, a frame or a reason comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+from numpy.typing import NDArray
+
+from services.core.frame import Frame, Malformed, NumberArray
+from services.core.kind import Column, ColumnType
+from services.runtime.contracts import FrameContract
+from services.runtime.json_rows import read_json_record
+from services.runtime.log import Headers
+from services.runtime.rows import Row, RowFault, clip, frame_from_rows, frames_from_rows
+
+__all__ = [
+    "MAX_OBSERVATIONS",
+    "decode_frame",
+    "decode_record",
+    "encode_frame",
+    "encode_heartbeat",
+    "frame_from_rows",
+    "frames_from_rows",
+    "select_rows",
+]
+
+MAX_OBSERVATIONS = 65_536
+MAX_DICTIONARY = 65_535
+MAX_SOURCE_ID = 128
+# 9999-12-31T23:59:59.999Z: no time that protobuf's Timestamp can say is greater.
+MAX_TIME_MS = 253_402_300_799_999
+# Offsets are unsigned and of 32 bits: 49.7 days.
+MAX_SPAN_MS = 2**32 - 1
+
+_PROTOBUF_TYPES = frozenset(("", "application/protobuf", "application/x-protobuf", "application/octet-stream"))
+_JSON_TYPE = "application/json"
+
+# What an absent column of optional numbers reads as; frames slice it, so it costs nothing.
+_MISSING = {t: np.full(MAX_OBSERVATIONS, np.nan, t.value) for t in (ColumnType.FLOAT, ColumnType.DOUBLE)}
+for _nans in _MISSING.values():
+    _nans.flags.writeable = False
+
+
+def decode_record(
+    contract: FrameContract, value: bytes | None, headers: Headers, timestamp_ms: int, offset: int
+) -> Sequence[Frame | Malformed]:
+    """What one record of an observation topic holds: one frame, or the frames of its JSON rows, in their order.
+
+    A JSON array gives one Malformed for each row that cannot be read, beside the frames of the others; the header
+    `urban_city` or a field `city` in each row tells the city. `timestamp_ms`, the record's own time, is the city's
+    clock where the writer told none. Values are checked elsewhere (services/core/validation.py). Never raises.
+    """
+    if not value:
+        return (Malformed(offset, "the record is empty"),)
+    content_type = _content_type(headers)
+    if content_type in _PROTOBUF_TYPES:
+        frame = decode_frame(contract, value, offset)
+        if isinstance(frame, Frame) and not frame.clock_ms:
+            frame = replace(frame, clock_ms=timestamp_ms)
+        return (frame,)
+    if content_type != _JSON_TYPE:
+        reason = f"{clip(content_type)} is neither application/protobuf nor {_JSON_TYPE}"
+        return (Malformed(offset, reason, "content-type"),)
+    city = next((text.decode("utf-8", "replace") for name, text in headers if name == "urban_city"), "")
+    return _frames_of_json(contract, read_json_record(contract, value, city), timestamp_ms, offset)
+
+
+def _content_type(headers: Headers) -> str:
+    told = next((text for name, text in headers if name.lower() == "content-type"), b"")
+    return told.decode("latin-1").partition(";")[0].strip().lower()
+
+
+def _frames_of_json(
+    contract: FrameContract, rows: Sequence[Row | RowFault], clock_ms: int, offset: int
+) -> Sequence[Frame | Malformed]:
+    found: list[Frame | Malformed] = []
+    good: list[Row] = []
+
+    def take_good() -> None:
+        found.extend(replace(f, clock_ms=clock_ms, offset=offset) for f in frames_from_rows(contract, good))
+        good.clear()
+
+    for row in rows:
+        if isinstance(row, Row):
+            good.append(row)
+        else:
+            take_good()
+            found.append(Malformed(offset, row.text, row.field))
+    take_good()
+    return found
+
+
+def decode_frame(contract: FrameContract, value: bytes, offset: int = -1) -> Frame | Malformed:
+    """The frame that these bytes hold, with columns as they came, or why they hold none. Never raises.
+
+    Columns may differ in length and hold any value; an absent column of optional numbers is all NaN.
+    """
+    try:
+        message = contract.view.FromString(value)
+        unknown = UnknownFieldSet(message)
+        if len(unknown) and any(field.field_number in contract.view_numbers for field in _fields(unknown)):
+            # Unpacked elements are legal too; they come as another wire type, which only the public message reads.
+            message = contract.frame.FromString(value)
+            columns = {name: _of_elements(message, name) for name in _array_names(contract)}
+        else:
+            columns = {name: b"".join(getattr(message, name)) for name in _array_names(contract)}
+        return _frame_of(contract, message, columns, offset)
+    except DecodeError as error:
+        return Malformed(offset, f"{len(value)} bytes that are no {contract.frame_name}: {error}")
+    except RowFault as fault:
+        return Malformed(offset, fault.text, fault.field)
+
+
+def _fields(unknown: Any) -> Iterator[Any]:
+    return iter(unknown)  # its type stub forgot that it can be iterated over
+
+
+def _array_names(contract: FrameContract) -> tuple[str, ...]:
+    return ("entity", "time_offset_ms", *contract.column_index)
+
+
+def _of_elements(message: Any, name: str) -> bytes:
+    field = message.DESCRIPTOR.fields_by_name[name]
+    width = {field.TYPE_FLOAT: "<f4", field.TYPE_DOUBLE: "<f8"}.get(field.type, "<u4")
+    return np.asarray(getattr(message, name), width).tobytes()
+
+
+def _frame_of(contract: FrameContract, message: Any, columns: dict[str, bytes], offset: int) -> Frame | Malformed:
+    if not message.HasField("header"):
+        return Malformed(offset, f"{contract.frame_name} has no header", "header")
+    header = message.header
+    entity = _array(columns["entity"], "<u4", "entity")
+    _check_sizes(header, message, len(entity))
+    if header.heartbeat and header.clock_ms <= 0:
+        return Malformed(offset, "a heartbeat tells a clock", "header.clock_ms")
+    offsets = _array(columns["time_offset_ms"], "<u4", "time_offset_ms")
+    return Frame(
+        city=header.city,
+        entity_ids=tuple(message.entity_ids),
+        entity=entity,
+        time_ms=message.base_time_ms + offsets.astype(np.int64),
+        period_s=message.period_s,
+        columns={c.name: _column(c, columns[c.name], len(entity)) for c in contract.kind.columns},
+        source_id=header.source_id,
+        sequence=header.sequence,
+        clock_ms=header.clock_ms,
+        heartbeat=header.heartbeat,
+        offset=offset,
+    )
+
+
+def _check_sizes(header: Any, message: Any, observations: int) -> None:
+    if bool(header.heartbeat) == bool(observations):
+        reason = "a heartbeat has no observations" if header.heartbeat else "a frame has observations"
+        raise RowFault("entity", f"{observations} observations", reason)
+    if observations > MAX_OBSERVATIONS:
+        raise RowFault("entity", f"{observations} observations", f"must be at most {MAX_OBSERVATIONS}")
+    if len(message.entity_ids) > MAX_DICTIONARY:
+        raise RowFault("entity_ids", f"{len(message.entity_ids)} ids", f"must be at most {MAX_DICTIONARY}")
+    if len(header.source_id) > MAX_SOURCE_ID:
+        raise RowFault("header.source_id", header.source_id, f"must have at most {MAX_SOURCE_ID} characters")
+    for field, time_ms in (("base_time_ms", message.base_time_ms), ("header.clock_ms", header.clock_ms)):
+        if abs(time_ms) > MAX_TIME_MS:
+            raise RowFault(field, str(time_ms), "must be a time before the year 10000")
+
+
+def _array(data: bytes, dtype: str, name: str) -> NDArray[Any]:
+    width = int(dtype[-1])
+    if len(data) % width:
+        raise RowFault(name, f"{len(data)} bytes", f"must be a multiple of {width} bytes")
+    return np.frombuffer(data, dtype)
+
+
+def _column(column: Column, data: bytes, observations: int) -> NumberArray:
+    if not data and not column.required and column.type in _MISSING:
+        return _MISSING[column.type][:observations]
+    values: NumberArray = _array(data, column.type.value, column.name)
+    return values
+
+
+def encode_frame(contract: FrameContract, frame: Frame) -> bytes:
+    """The bytes of a frame, columns packed. ValueError where its times lie more than 49.7 days apart.
+
+    Columns that are all NaN are left out where they are optional; reading gives them back.
+    """
+    base_ms = int(frame.time_ms.min()) if len(frame) else 0
+    offsets = frame.time_ms - base_ms
+    if len(frame) and int(offsets.max()) > MAX_SPAN_MS:
+        raise ValueError(f"the times of a frame span {int(offsets.max())} ms; at most {MAX_SPAN_MS} fit")
+    message = contract.view(entity_ids=frame.entity_ids, base_time_ms=base_ms, period_s=frame.period_s)
+    header = message.header
+    header.city, header.source_id, header.sequence = frame.city, frame.source_id, frame.sequence
+    header.clock_ms, header.heartbeat = frame.clock_ms, frame.heartbeat
+    if len(frame):
+        message.entity.append(frame.entity.astype("<u4", copy=False).tobytes())
+        message.time_offset_ms.append(offsets.astype("<u4").tobytes())
+        for column in contract.kind.columns:
+            values = frame.columns[column.name]
+            if column.required or column.type not in _MISSING or not np.isnan(values).all():
+                getattr(message, column.name).append(values.astype(column.type.value, copy=False).tobytes())
+    return bytes(message.SerializeToString())
+
+
+def encode_heartbeat(contract: FrameContract, city: str, clock_ms: int) -> bytes:
+    """A frame without observations: the city's clock (of all cities, where `city` is empty) has come so far."""
+    message = contract.view()
+    message.header.city, message.header.clock_ms, message.header.heartbeat = city, clock_ms, True
+    return bytes(message.SerializeToString())
+
+
+def select_rows(frame: Frame, rows: NDArray[np.int64]) -> Frame:
+    """The frame of these rows only, in the order given, with a dictionary of only the entities that they need."""
+    if len(rows) == len(frame) and (rows == np.arange(len(frame))).all():
+        return frame
+    entity = frame.entity[rows]
+    used = np.zeros(len(frame.entity_ids), np.bool_)
+    used[entity] = True
+    place = np.cumsum(used, dtype=np.uint32) - np.uint32(1)
+    return replace(
+        frame,
+        entity_ids=tuple(frame.entity_ids[i] for i in np.flatnonzero(used).tolist()),
+        entity=place[entity],
+        time_ms=frame.time_ms[rows],
+        columns={name: values[rows] for name, values in frame.columns.items()},
+    )

@@ -44,7 +44,7 @@ bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 reset: $(VENV)/.run ## wipe the data of this machine's city, keep what was downloaded
-	$(BIN)/python -m deploy.local reset $(ARGS)
+	$(BIN)/python -m deploy.local --reset $(ARGS)
 
 clean: ## remove everything that was built or installed, but no data
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,7 +18,10 @@ from services.cli.domains import find_kind
 from services.cli.output import DEFAULT_CITY, CityOption, RootOption, fail, say
 
 if TYPE_CHECKING:
-    from services.cli.rows import RejectedLine
+    import grpc
+
+    from services.cli.rows import ReadLine, RejectedLine
+    from services.core.kind import Kind
 
 # A response names at most 1,000 refused observations, so that with this many a call every one is named.
 LINES_PER_CALL = 1_000
@@ -44,7 +47,7 @@ def send(
     try:
         domain, found = find_kind(kind)
         with _open(file) as lines, open_stub(find_addresses(root), domain.name) as stub:
-            sender = RowSender(stub, domain.name, found.name, city)
+            sender = RowSender(stub, domain.name, found, city)
             for batch in batches(lines):
                 for rejected in sender.send(batch):
                     say(str(rejected))
@@ -98,58 +101,65 @@ def batches(lines: IO[str], size: int = LINES_PER_CALL, linger_s: float = LINGER
 class RowSender:
     """Sends rows of one kind by Report and counts what came of them."""
 
-    def __init__(self, stub: Any, domain: str, kind: str, city: str) -> None:
+    def __init__(self, stub: Any, domain: str, kind: Kind, city: str) -> None:
         from services.cli.calls import messages_of
+        from services.runtime.contracts import FrameContract
 
         self.accepted = 0
         self.rejected = 0
-        self._stub, self._kind, self._city = stub, kind, city
+        self._stub, self._city = stub, city
         self._request = messages_of(domain).ReportRequest
-        self._row = type(getattr(self._request(), kind))
+        self._contract = FrameContract.of(domain, kind)
 
     def send(self, lines: list[Line]) -> list[RejectedLine]:
         """Send what can be read of these lines; returns every refused line, in order."""
-        from services.cli.rows import RejectedLine, read_row
+        from services.cli.rows import RejectedLine, read_line
 
-        rejected: list[RejectedLine] = []
-        good: list[tuple[Line, Any]] = []
-        for line in lines:
-            row = read_row(self._row, *line)
-            if isinstance(row, RejectedLine):
-                rejected.append(row)
-            else:
-                good.append((line, row))
-        rejected += self._report(good)
+        read = [read_line(self._contract, self._city, *line) for line in lines]
+        rejected = [line for line in read if isinstance(line, RejectedLine)]
+        by_city: dict[str, list[ReadLine]] = {}
+        for line in read:
+            if not isinstance(line, RejectedLine):
+                by_city.setdefault(line.city, []).append(line)
+        for rows in by_city.values():
+            rejected += self._report(rows)
         self.rejected += len(rejected)
         return sorted(rejected, key=lambda found: found.number)
 
-    def _report(self, rows: list[tuple[Line, Any]]) -> list[RejectedLine]:
+    def _report(self, rows: list[ReadLine]) -> list[RejectedLine]:
         import grpc
 
-        from services.cli.calls import ANSWER_TIMEOUT_S, violations_of
+        from services.cli.calls import ANSWER_TIMEOUT_S
         from services.cli.rows import RejectedLine
 
-        if not rows:
-            return []
-        requests = (self._request(parent=f"cities/{self._city}", **{self._kind: row}) for _, row in rows)
+        kind = self._contract.kind.name
+        requests = (self._request(parent=f"cities/{line.city}", **{kind: line.row}) for line in rows)
         try:
             response = self._stub.Report(requests, timeout=ANSWER_TIMEOUT_S)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
-            named = [_read_violation(*violation) for violation in violations_of(error)]
-            by_index = {index: (field, text) for index, field, text in named if 0 <= index < len(rows)}
-            if len(by_index) == len(rows):
-                # None was good.
-                return [RejectedLine(rows[i][0][0], f, *_split(t)) for i, (f, t) in sorted(by_index.items())]
-            if len(rows) == 1:
-                number, text = rows[0][0]
-                return [RejectedLine(number, "line", text.strip()[:128], str(error.details()))]
-            # An error has room for a few names only: ask in halves, which is safe, for nothing was taken.
-            half = len(rows) // 2
-            return self._report(rows[:half]) + self._report(rows[half:])
+            return self._refused(rows, error)
         self.accepted += response.accepted
-        return [RejectedLine(rows[r.index][0][0], r.field, r.value, r.reason) for r in response.rejections]
+        return [RejectedLine(rows[r.index].number, r.field, r.value, r.reason) for r in response.rejections]
+
+    def _refused(self, rows: list[ReadLine], error: grpc.RpcError) -> list[RejectedLine]:
+        """Why a call was refused in which no row was good."""
+        from services.cli.calls import in_words, violations_of
+        from services.cli.rows import RejectedLine
+
+        named = {
+            index: RejectedLine(rows[index].number, field, *_split(text))
+            for index, field, text in (_read_violation(*violation) for violation in violations_of(error))
+            if 0 <= index < len(rows)
+        }
+        if len(named) == len(rows):
+            return [named[index] for index in sorted(named)]
+        if len(rows) == 1:
+            return [RejectedLine(rows[0].number, "line", "", in_words(error))]
+        # An error has room for a few names only: ask in halves, which is safe, for nothing was taken.
+        half = len(rows) // 2
+        return self._report(rows[:half]) + self._report(rows[half:])
 
 
 def _read_violation(field: str, description: str) -> tuple[int, str, str]:

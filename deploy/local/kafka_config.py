@@ -64,6 +64,8 @@ def node_properties(
         "num.io.threads": "4",
         # The broker counts as ready at the first answered heartbeat after it caught up; 2 s is long on a laptop.
         "broker.heartbeat.interval.ms": "500",
+        # A killed node is let in again only when its former session has run out; alone it has nobody to protect.
+        "broker.session.timeout.ms": "4000" if nodes == 1 else "9000",
         **(overrides or {}),
     }
 

@@ -89,7 +89,7 @@ def _download(cache: Path, jars: Path, wanted: dict[str, str], progress: Progres
     failures: list[str] = []
     for way in (_fetch_with_jgo, _fetch_with_maven):
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache) as aside:
-            failure = way(cache, Path(aside), len(wanted), progress)
+            failure = way(cache, Path(aside), progress)
             if failure is None and (missing := _missing(Path(aside), wanted)):
                 failure = f"{way.__name__[1:]}: resolved, but without {', '.join(missing)}"
             if failure is not None:
@@ -107,7 +107,7 @@ def _download(cache: Path, jars: Path, wanted: dict[str, str], progress: Progres
     raise JarError("Apache Kafka's jars could not be fetched:\n" + "\n".join(failures))
 
 
-def _fetch_with_jgo(cache: Path, target: Path, count: int, progress: Progress) -> str | None:
+def _fetch_with_jgo(cache: Path, target: Path, progress: Progress) -> str | None:
     scratch = cache / "jgo"
     scratch.mkdir(exist_ok=True)
     coordinates = "+".join(":".join(parts) for parts in COORDINATES)
@@ -118,10 +118,10 @@ def _fetch_with_jgo(cache: Path, target: Path, count: int, progress: Progress) -
         "JGO_CONFIG_FILE": str(scratch / "none"),
     }
     argv = [sys.executable, str(FETCH_SCRIPT), coordinates, str(scratch), str(target)]
-    return _run_fetch("jgo", argv, environment, target, scratch, count, progress)
+    return _run_fetch("jgo", argv, environment, target, scratch, progress)
 
 
-def _fetch_with_maven(cache: Path, target: Path, count: int, progress: Progress) -> str | None:
+def _fetch_with_maven(cache: Path, target: Path, progress: Progress) -> str | None:
     """Maven reads the machine's settings, mirrors and proxies, which jgo does not."""
     maven = shutil.which("mvn")
     if maven is None:
@@ -131,7 +131,7 @@ def _fetch_with_maven(cache: Path, target: Path, count: int, progress: Progress)
     (scratch / "pom.xml").write_text(_pom())
     argv = [maven, "-B", "-q", "-f", str(scratch / "pom.xml"), f"-Dmaven.repo.local={scratch / 'm2'}"]
     argv += ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={target}"]
-    return _run_fetch("mvn", argv, dict(os.environ), target, scratch, count, progress)
+    return _run_fetch("mvn", argv, dict(os.environ), target, scratch, progress)
 
 
 def _pom() -> str:
@@ -148,7 +148,7 @@ def _pom() -> str:
 
 
 def _run_fetch(
-    tool: str, argv: list[str], environment: dict[str, str], target: Path, scratch: Path, count: int, progress: Progress
+    tool: str, argv: list[str], environment: dict[str, str], target: Path, scratch: Path, progress: Progress
 ) -> str | None:
     """Run a resolver to its end, saying how far it is; returns what went wrong, or None."""
     child = Child.start(tool, argv, target.parent / f"fetch-{tool}.log", env=environment)
@@ -160,15 +160,15 @@ def _run_fetch(
                 return f"{tool}: gave up after {FETCH_TIMEOUT_S:.0f} s\n{child.tail(5)}"
             if time.monotonic() - said > PROGRESS_INTERVAL_S:
                 said = time.monotonic()
-                progress(f"kafka: {tool} {_progress(count, scratch, target)}")
+                progress(f"kafka: {tool} {_progress(scratch, target)}")
             time.sleep(0.1)
     finally:
         child.stop(1.0)
     return None if status == 0 else f"{tool}: exit status {status}\n{child.tail(5)}"
 
 
-def _progress(count: int, *folders: Path) -> str:
-    jars = len({jar.name for folder in folders for jar in folder.rglob("*.jar")})
-    if jars:
-        return f"has {jars} of {count} jars"
+def _progress(*folders: Path) -> str:
+    wanted = read_checksums().keys()
+    if here := wanted & {jar.name for folder in folders for jar in folder.rglob("*.jar")}:
+        return f"has {len(here)} of {len(wanted)} jars"
     return f"reads what Kafka depends on ({sum(1 for folder in folders for _ in folder.rglob('*.pom'))} descriptions)"

@@ -24,6 +24,7 @@ from deploy.local.clickhouse.sessions import SessionPool
 from deploy.local.clickhouse.settings import ClickHouseSettings, write_config
 
 KILL_INTERVAL_S = 0.2
+SMALL_BODY_BYTES = 64 << 10  # read in the event loop; a larger one, or one to decompress, in a worker
 Result = TypeVar("Result")
 
 
@@ -52,8 +53,10 @@ class QueryEndpoint:
             body = await _read_body(receive, headers, self._settings.body_bytes)
             if body is None:
                 return
-            execution = await self._work(partial(self._plan, scope["method"], url, headers, body))
-            del body
+            plan = partial(self._plan, scope["method"], url, headers, body)
+            small = len(body) <= SMALL_BODY_BYTES and "content-encoding" not in headers
+            execution = plan() if small else await self._work(plan)
+            del body, plan
         except ClickHouseError as error:
             await send_error(send, error, url.get("query_id", ""))
             return
@@ -87,11 +90,7 @@ class QueryEndpoint:
     async def _run(self, execution: Execution, gone: asyncio.Future[None], send: Send) -> None:
         """Everything of one query, from its start to the last byte; the connection is given back on every way out."""
         try:
-            await self._watched(execution, execution.begin, gone)
-            piece = await self._watched(execution, execution.pull, gone)
-            following = await self._watched(execution, execution.pull, gone) if piece else b""
-            if not following:
-                await self._work(execution.close)
+            piece, following = await self._watched(execution, execution.open, gone)
         except ClickHouseError as error:
             await self._close_after_error(execution)
             if not gone.done():
@@ -113,7 +112,8 @@ class QueryEndpoint:
                 await writer.send(piece)
                 piece = following
                 following = await self._watched(execution, execution.pull, gone) if piece else b""
-            await self._work(execution.close)
+            if execution.is_open:
+                await self._work(execution.close)
             if not gone.done():
                 await writer.end()
         except ClickHouseError as error:

@@ -22,7 +22,7 @@ TAG = "log_comment"  # the one setting that marks a running query and lands in s
 
 
 class Execution:
-    """A request being run: `begin`, then `pull` until it returns nothing, then `close` (also after any error).
+    """A request being run: `open`, then `pull` until it returns nothing, then `close` (also after any error).
 
     `close` must come before the client gets the last byte: it releases the session, which the client may use at once.
     """
@@ -45,6 +45,11 @@ class Execution:
         return self.statement.format or self.request.default_format
 
     @property
+    def is_open(self) -> bool:
+        """Whether it holds a connection, which `close` will give back."""
+        return self._session is not None
+
+    @property
     def reads_only(self) -> bool:
         """Whether nothing is lost when it is stopped half-way."""
         return self.statement.kind is Kind.READ
@@ -64,6 +69,18 @@ class Execution:
                 self._note_session_change(self._session)
         except ENGINE_ERRORS as error:
             raise ClickHouseError.from_engine(error) from error
+
+    def open(self) -> tuple[bytes, bytes]:
+        """Begin, and return the first two pieces; with fewer than two there is nothing more and all is closed already.
+
+        Small queries, which are most, take one trip to a worker thread this way.
+        """
+        self.begin()
+        first = self.pull()
+        second = self.pull() if first else b""
+        if not second:
+            self.close()
+        return first, second
 
     def pull(self) -> bytes:
         """The next piece of the result, empty when there is no more; raises `ClickHouseError`."""

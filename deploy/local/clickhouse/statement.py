@@ -53,10 +53,8 @@ class Statement:
 def read_statement(text: bytes, default_format: str) -> Statement:
     """Look at a SQL text (data may follow an insert). Raises `ClickHouseError` where the server's HTTP interface would
     and the engine alone does not: several statements in one request, INTO OUTFILE."""
+    first = _first_word(text)
     tokens = _words(text)
-    first = b""
-    while first == b"" and (token := next(tokens, None)) is not None:
-        first = token[1]  # brackets may open the text: (SELECT 1) UNION ALL (SELECT 2)
     if first == b"INSERT":
         return _read_insert(text, tokens)
     before, named = b"", ""
@@ -101,6 +99,18 @@ def _data_start(text: bytes, position: int) -> int:
     if text[position : position + 1] == b"\n":
         position += 1
     return position
+
+
+def _first_word(text: bytes) -> bytes:
+    """In capitals, within brackets too: (SELECT 1) UNION ALL (SELECT 2)."""
+    position = 0
+    while (match := TOKEN.match(text, position)) is not None:
+        if match.lastgroup == "word":
+            return match[0].upper()
+        if match.lastgroup not in ("blank", "open"):
+            break
+        position = match.end()
+    return b""
 
 
 def _words(text: bytes) -> Iterator[tuple[int, bytes, int]]:

@@ -161,7 +161,7 @@ def test_a_busy_session_refuses_a_second_query(servers: Endpoints, post: Post):
 
     def occupy() -> int:
         begun.set()
-        sql = b"SELECT sleepEachRow(0.1) FROM numbers(30) SETTINGS max_block_size = 1"
+        sql = b"SELECT sleepEachRow(0.1) FROM numbers(15) SETTINGS max_block_size = 1"
         return post("/?session_id=busy", sql)[0]
 
     with ThreadPoolExecutor(1) as pool:
@@ -196,7 +196,7 @@ def test_many_clients_write_and_read_at_once(servers: Endpoints, client: Client)
 
 def test_a_long_read_does_not_hold_up_others(servers: Endpoints, post: Post):
     with ThreadPoolExecutor(1) as pool:
-        long = pool.submit(post, "/", b"SELECT sum(sleepEachRow(0.1)) FROM numbers(30) SETTINGS max_block_size = 1")
+        long = pool.submit(post, "/", b"SELECT sum(sleepEachRow(0.1)) FROM numbers(15) SETTINGS max_block_size = 1")
         answered = 0
         while not long.done():
             assert post("/", b"SELECT 1")[1] == b"1\n"

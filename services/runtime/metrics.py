@@ -1,0 +1,83 @@
+"""Every metric of the platform, in one place: name, labels, meaning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+OBSERVATIONS = Counter(
+    "urban_observations",
+    "Observations by what became of them: folded, duplicate, late or dead_lettered",
+    ("domain", "kind", "result"),
+)
+WATERMARK = Gauge(
+    "urban_watermark_timestamp_seconds",
+    "Event time that a partition has passed, in s since 1970-01-01T00:00Z",
+    ("domain", "kind", "partition"),
+)
+OPEN_WINDOWS = Gauge("urban_open_windows", "Windows with data that may still change", ("domain", "kind", "partition"))
+WINDOWS = Counter("urban_windows", "Window rows emitted, revisions included", ("domain", "kind", "window"))
+SIGNALS = Counter("urban_signals", "Signals emitted, revisions and retractions included", ("domain", "type"))
+INCIDENTS = Counter("urban_incidents", "Versions of incidents emitted", ("rule", "state"))
+LAG = Gauge(
+    "urban_lag_records", "Records of a partition that were not handled yet", ("domain", "role", "topic", "partition")
+)
+CHECKPOINT_SECONDS = Histogram(
+    "urban_checkpoint_seconds",
+    "Time of one checkpoint, the flush before it included",
+    ("domain", "kind"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+CHECKPOINT_BYTES = Gauge(
+    "urban_checkpoint_bytes", "Size of a partition's last checkpoint", ("domain", "kind", "partition")
+)
+RESTORE_SECONDS = Histogram("urban_restore_seconds", "Time to load a partition's checkpoint", ("domain", "kind"))
+CLICKHOUSE_INSERT_SECONDS = Histogram(
+    "urban_clickhouse_insert_seconds",
+    "Time of one insert, repetitions included",
+    ("table",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+CLICKHOUSE_INSERTED_ROWS = Counter("urban_clickhouse_inserted_rows", "Rows stored", ("table",))
+BACKPRESSURE_SECONDS = Counter(
+    "urban_backpressure_seconds", "Time that a processor waited for its outbox to drain", ("domain",)
+)
+ARCHIVED = Counter("urban_archived_observations", "Raw observations stored by the archiver", ("domain", "kind"))
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+class ProcessMemory(Collector):
+    """Resident memory of this process; the client's own collector tells it on Linux only with more files open."""
+
+    def collect(self) -> Iterable[Metric]:
+        metric = GaugeMetricFamily("urban_process_resident_bytes", "Resident memory of this process")
+        try:
+            with open("/proc/self/statm") as statm:
+                metric.add_metric([], int(statm.read().split()[1]) * PAGE_BYTES)
+        except OSError:
+            return []
+        return [metric]
+
+
+def serve(host: str, port: int) -> tuple[WSGIServer, int]:
+    """Start the Prometheus endpoint; the server to shut down, and the port it is bound to (0 picks a free one)."""
+    server, _ = start_http_server(port, addr=host)
+    return server, server.server_port
+
+
+def forget_partition(domain: str, kind: str, partition: int) -> None:
+    """A partition that was taken away must not show its last figures for ever."""
+    for gauge in (WATERMARK, OPEN_WINDOWS, CHECKPOINT_BYTES):
+        try:
+            gauge.remove(domain, kind, str(partition))
+        except KeyError:
+            continue  # it had none yet
+
+
+__all__ = [name for name in dir() if name.isupper()] + ["REGISTRY", "forget_partition", "serve"]

@@ -1,0 +1,170 @@
+"""Brings ClickHouse's databases up to date: numbered SQL of each service, then the analysts' views over all of them.
+
+`python -m services.runtime.migrations [status]` takes every database, in the order that the views need. A service
+that starts brings its own database up to date by itself (`ensure_schema`); the statements may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import clickhouse_connect
+import stamina
+import structlog
+from clickhouse_connect.driver.client import Client
+from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
+
+from services.runtime.clickhouse import passes
+from services.runtime.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+SERVICES = Path(__file__).resolve().parents[1]
+ANALYSTS = "urban"
+# Tables that every domain has; one view each covers all of them (schema/*.up.sql here beside).
+SHARED_TABLES = frozenset({"signals", "entities", "ledger", "dead_letters"})
+INTERNAL_TABLES = frozenset({"schema_versions", "baselines"})
+WAIT_S = 60.0
+
+
+class Pending(NamedTuple):
+    """A migration that is still to be applied."""
+
+    database: str
+    version: int
+
+
+def schemas() -> dict[str, Path]:
+    """Databases and their folders of SQL, in the order to apply them: services by name, then the analysts' views."""
+    found = {folder.parent.name: folder for folder in sorted(SERVICES.glob("*/schema")) if any(folder.glob("*.up.sql"))}
+    analysts = found.pop("runtime")
+    return {**found, ANALYSTS: analysts}
+
+
+def status(url: str) -> list[Pending]:
+    """What is still to be applied."""
+    return [p for database, folder in schemas().items() for p in _pending(_cluster(url), database, folder)]
+
+
+def migrate(url: str, databases: Iterable[str] | None = None, *, replicated: bool = False) -> list[Pending]:
+    """Apply what is pending, then make the views anew; what was applied. `databases`: None for all.
+
+    `replicated` picks the Replicated engines, for a cluster; then the database itself must be a replicated one.
+    """
+    wanted = schemas()
+    if databases is not None:
+        unknown = set(databases) - set(wanted)
+        if unknown:
+            raise ValueError(f"no schema of {', '.join(sorted(unknown))}; there are {', '.join(wanted)}")
+        wanted = {name: folder for name, folder in wanted.items() if name in set(databases)}
+    applied = [p for database, folder in wanted.items() for p in _apply(url, database, folder, replicated)]
+    if ANALYSTS in wanted:
+        with clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False) as client:
+            _make_views(client)
+    return applied
+
+
+async def ensure_schema(url: str, database: str) -> None:
+    """Bring a service's own database up to date, waiting up to a minute for ClickHouse; then raises its error."""
+    async for attempt in stamina.retry_context(on=passes, attempts=None, timeout=WAIT_S, wait_max=1.0):
+        with attempt:
+            await asyncio.to_thread(migrate, url, [database])
+
+
+def _cluster(url: str) -> ClickhouseCluster:
+    return ClickhouseCluster(db_url=url, driver="clickhouse-connect")
+
+
+def _pending(cluster: ClickhouseCluster, database: str, folder: Path) -> list[Pending]:
+    rows = cluster.status(database, folder)
+    changed = [row.version for row in rows if row.state not in ("applied", "pending")]
+    if changed:
+        raise ValueError(f"database {database}: migrations {changed} are not what was applied; write a new one instead")
+    return [Pending(database, row.version) for row in rows if row.state == "pending"]
+
+
+def _apply(url: str, database: str, folder: Path, replicated: bool) -> Sequence[Pending]:
+    cluster = _cluster(url)
+    pending = _pending(cluster, database, folder)
+    if pending:
+        cluster.migrate(database, folder, variables={"REPLICATED": "Replicated" if replicated else ""})
+        log.info("schema_migrated", database=database, versions=[p.version for p in pending])
+    return pending
+
+
+class _Column(NamedTuple):
+    name: str
+    type: str
+    comment: str
+
+
+def _make_views(client: Client) -> None:
+    """One view per table of a kind (and of incidents), with final rows only; columns and words are the table's."""
+    databases = [name for name in schemas() if name != ANALYSTS]
+    tables = client.query(
+        "SELECT database, name, comment FROM system.tables WHERE database IN {databases:Array(String)} ORDER BY ALL",
+        parameters={"databases": databases},
+    ).result_rows
+    made: dict[str, str] = {}
+    for database, table, comment in tables:
+        if table in SHARED_TABLES | INTERNAL_TABLES or not re.fullmatch("[a-z][a-z0-9_]*", table):
+            continue
+        if table in made:
+            raise ValueError(f"{made[table]} and {database} both have a table {table}: kinds need names of their own")
+        made[table] = database
+        client.command(_view(database, table, comment, _columns(client, database, table)))
+
+
+def _columns(client: Client, database: str, table: str) -> list[_Column]:
+    rows = client.query(
+        "SELECT name, type, comment FROM system.columns"
+        " WHERE database = {database:String} AND table = {table:String} AND default_kind != 'MATERIALIZED'"
+        " ORDER BY position",
+        parameters={"database": database, "table": table},
+    ).result_rows
+    return [_Column(*row) for row in rows]
+
+
+def _view(database: str, table: str, comment: str, columns: Sequence[_Column]) -> str:
+    declared = ",\n".join(f"    `{c.name}` {c.type} COMMENT {_quoted(c.comment)}" for c in columns)
+    names = ", ".join(f"`{c.name}`" for c in columns)
+    return (
+        f"CREATE OR REPLACE VIEW `{ANALYSTS}`.`v_{table}`\n(\n{declared}\n)\n"
+        f"COMMENT {_quoted(f'{comment} (final rows only)')}\nAS SELECT {names} FROM `{database}`.`{table}` FINAL"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _counts(pending: Iterable[Pending]) -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    for p in pending:
+        counts[p.database] = counts.get(p.database, 0) + 1
+    return counts
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 up to date, 1 something is pending (status only)."""
+    url = Settings().clickhouse  # type: ignore[call-arg]  # every field has a default
+    if list(arguments) == ["status"]:
+        pending = status(url)
+        for database, count in _counts(pending).items():
+            print(f"{database}: {count} to apply")
+        return 1 if pending else 0
+    if arguments:
+        print(__doc__, file=sys.stderr)
+        return 2
+    for database, count in _counts(migrate(url)).items():
+        print(f"{database}: {count} applied")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

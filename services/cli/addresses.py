@@ -64,10 +64,12 @@ def find_addresses(root: Path | None, environment: Mapping[str, str] | None = No
     told = _from_environment(environment)
     if path.is_file():
         stored = json.loads(path.read_text())
+        if not _lives(stored.get("pid", 0)):
+            stored = {}
         told = {**stored, **told, "services": {**stored.get("services", {}), **told.get("services", {})}}
     if not told.get("kafka") or not told.get("clickhouse"):
         raise NothingRunsError(
-            f"nothing runs here: start it with `urban up` ({path} does not exist; "
+            f"nothing runs here: start it with `urban up` (looked for {path}; "
             "another place: --root, or URBAN_KAFKA, URBAN_CLICKHOUSE and URBAN_SERVICES)"
         )
     return from_document(told)
@@ -92,3 +94,16 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         except json.JSONDecodeError as error:
             raise NothingRunsError(f"URBAN_SERVICES is no JSON object of addresses: {error}") from error
     return told
+
+
+def _lives(pid: int) -> bool:
+    """Whether the process that wrote the addresses still runs; 0: it did not say, so it is believed."""
+    if not pid:
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -104,3 +104,8 @@ def _part(title: str, lines: list[str], shown: int, everything: bool) -> list[st
 
 def _indented(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" for line in lines]
+
+
+def incident_sentence(title: str, severity: str, start: datetime, state: str) -> str:
+    """One incident as the tables tell it."""
+    return f"{title} ({severity}, {state}, since {start:%Y-%m-%d %H:%M} UTC)"

@@ -37,7 +37,8 @@ class Figures:
     signals: int = 0
     incidents: int = 0
     open_windows: int = 0
-    lag: int = 0  # records not yet read
+    lag: int = 0  # records that the processors have not handled yet
+    archive_lag: int = 0  # records that the archiver has not stored yet
     watermark_s: float = 0.0  # the slowest partition's, in s since 1970; 0: none yet
     rss_mb: float = 0.0
 
@@ -64,6 +65,7 @@ def figures_of(samples: Iterable[Sample]) -> Figures:
         result: int(_total(samples, "urban_observations_total", result=result))
         for result in ("folded", "duplicate", "late", "dead_lettered")
     }
+    archive_lag = int(_total(samples, "urban_lag_records", role="archiver"))
     marks = [s.value for s in samples if s.name == "urban_watermark_timestamp_seconds" and s.value > 0]
     return Figures(
         observations=sum(results.values()),
@@ -72,9 +74,10 @@ def figures_of(samples: Iterable[Sample]) -> Figures:
         signals=int(_total(samples, "urban_signals_total")),
         incidents=int(_total(samples, "urban_incidents_total")),
         open_windows=int(_total(samples, "urban_open_windows")),
-        lag=int(_total(samples, "urban_lag_records")),
+        lag=int(_total(samples, "urban_lag_records")) - archive_lag,
+        archive_lag=archive_lag,
         watermark_s=min(marks, default=0.0),
-        rss_mb=_total(samples, "process_resident_memory_bytes") / 1e6,
+        rss_mb=_total(samples, "urban_process_resident_bytes") / 1e6,
     )
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import typer
 
 from services.cli import incidents
+from services.cli.migrate import migrate
 from services.cli.reset import reset
 from services.cli.send import send
 from services.cli.sql import sql
+from services.cli.status import status
 from services.cli.topics import topics
+from services.cli.up import up
 from services.cli.watch import watch
 
 app = typer.Typer(
@@ -18,11 +21,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
+app.command()(up)
+app.command()(status)
 app.command()(sql)
 app.command()(send)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
 app.command()(topics)
+app.command()(migrate)
 app.command()(reset)
 
 if __name__ == "__main__":

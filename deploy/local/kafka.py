@@ -166,14 +166,16 @@ class KafkaCluster:
         self._progress(f"kafka: formatting {'a new data folder' if len(new) == 1 else f'{len(new)} new data folders'}")
         for node in new:
             shutil.rmtree(self._node_home(node) / "data", ignore_errors=True)
-        running = [(node, self._spawn(f"kafka-format-{node}", self._format_argv(node, cluster_id))) for node in new]
+        running: dict[int, Child] = {}
         try:
-            for node, child in running:
+            for node in new:
+                running[node] = self._spawn(f"kafka-format-{node}", self._format_argv(node, cluster_id))
+            for node, child in running.items():
                 if child.wait(FORMAT_TIMEOUT_S) != 0:
                     raise KafkaError(f"kafka: formatting node {node} failed\n{child.tail()}")
                 (self._node_home(node) / FORMATTED_MARK).touch()
         finally:
-            for _, child in running:
+            for child in running.values():
                 child.stop(0.0)
 
     def _format_argv(self, node: int, cluster_id: str) -> list[str]:

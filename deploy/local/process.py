@@ -134,7 +134,19 @@ def _spawn_in_lasting_thread(spawn: Callable[[], subprocess.Popen[bytes]]) -> su
         queue = _spawner[1]
     future: Future[subprocess.Popen[bytes]] = Future()
     queue.put((spawn, future))
-    return future.result()
+    try:
+        return future.result()
+    except BaseException:
+        # Ctrl-C came while the child was being started: nobody will ever hold it, so it must not stay.
+        future.add_done_callback(_kill_unclaimed)
+        raise
+
+
+def _kill_unclaimed(future: Future[subprocess.Popen[bytes]]) -> None:
+    if future.exception() is None:
+        process = future.result()
+        process.kill()
+        process.wait()
 
 
 def _serve_spawns(queue: SimpleQueue[_Task]) -> None:

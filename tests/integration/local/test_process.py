@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import psutil
 import pytest
 
 from deploy.local import child as launcher
+from deploy.local import process
 from deploy.local.process import Child, tail
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -129,8 +131,31 @@ def test_a_parent_already_dead_starts_nothing():
 
 def test_the_watching_launcher_passes_on_the_signal_and_the_status():
     argv = [sys.executable, str(Path(launcher.__file__)), "watch", str(os.getpid()), *SLEEP]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "up\n"
-        process.terminate()
-        assert process.wait(60) == 128 + signal.SIGTERM
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout
+        assert watcher.stdout.readline() == "up\n"
+        watcher.terminate()
+        assert watcher.wait(60) == 128 + signal.SIGTERM
+
+
+def test_a_child_whose_start_was_interrupted_does_not_stay(tmp_path: Path):
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_slowly() -> subprocess.Popen[bytes]:
+        time.sleep(0.3)
+        started.append(subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL))
+        return started[0]
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            process._spawn_in_lasting_thread(start_slowly)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    wait_for(lambda: started and started[0].returncode is not None)
+    assert started[0].returncode == -signal.SIGKILL

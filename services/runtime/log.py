@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes]]
@@ -24,7 +24,7 @@ class LogRecord(NamedTuple):
     headers: Headers = ()
 
 
-class Position(Protocol):
+class Acknowledged(Protocol):
     """Where an acknowledged record lies."""
 
     @property
@@ -36,21 +36,23 @@ class Position(Protocol):
 
 
 class LogError(ConnectionError):
-    """The log cannot be reached or did not take a record in time: whoever asked may try again."""
+    """The log cannot be reached or did not answer in time: whoever asked may try again."""
 
 
-class OffsetGone(LookupError):
+class OffsetGoneError(LookupError):
     """The log no longer holds, or never held, the offset that was asked for."""
 
 
 class LogWriter(Protocol):
-    """Writes records. Records of one partition lie in the order in which `send` returned."""
+    """Writes records. Those of one partition lie in the order in which `send` was entered, if one waits for each."""
 
     async def start(self) -> None: ...
-    async def stop(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Waits until everything is written, then leaves."""
 
     async def partitions(self, topic: str) -> int:
-        """Number of partitions; LookupError where there is no such topic."""
+        """Number of partitions; LogError where the topic is not there."""
         ...
 
     async def send(
@@ -58,11 +60,14 @@ class LogWriter(Protocol):
         topic: str,
         value: bytes | None,
         *,
-        key: bytes | None = None,
         partition: int,
+        key: bytes | None = None,
         headers: Headers = (),
-    ) -> asyncio.Future[Position]:
-        """Appends a record to what is to be sent; the future is done when every replica has it, or fails."""
+    ) -> asyncio.Future[Acknowledged]:
+        """Appends to what is to be written; the future is done when all replicas in sync have it, or fails.
+
+        LogError where there is no room for too long.
+        """
         ...
 
 
@@ -71,7 +76,6 @@ class LogReader(Protocol):
 
     async def start(self, positions: Mapping[int, int] | int) -> None:
         """Starts at these offsets by partition (others: at the end), at FROM_BEGINNING or at FROM_END."""
-        ...
 
     async def stop(self) -> None: ...
 
@@ -79,10 +83,14 @@ class LogReader(Protocol):
         """By partition: the offset that the next record will get."""
         ...
 
-    def positions(self) -> dict[int, int]:
-        """By partition: the next offset that `read` will give."""
+    async def positions(self) -> dict[int, int]:
+        """By partition: the next offset that `read` will look for."""
         ...
 
     async def read(self, wait_seconds: float, limit: int | None = None) -> list[LogRecord]:
-        """The next records, up to `limit`; none where nothing came for so long. OffsetGone: see there."""
+        """The next records, up to `limit`; none where nothing came for so long. OffsetGoneError: see there."""
         ...
+
+
+# Opens a reader of the topic of that name, not started.
+OpenReader = Callable[[str], LogReader]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -64,7 +64,7 @@ def _open(file: str) -> AbstractContextManager[IO[str]]:
     return nullcontext(sys.stdin) if file == "-" else Path(file).open(encoding="utf-8", errors="replace")
 
 
-def batches(lines: IO[str], size: int = LINES_PER_CALL, linger_s: float = LINGER_S) -> Iterator[list[Line]]:
+def batches(lines: Iterable[str], size: int = LINES_PER_CALL, linger_s: float = LINGER_S) -> Iterator[list[Line]]:
     """Numbered lines that are not blank, in groups of `size` at most; a slow source is not waited for."""
     queue: SimpleQueue[Line | BaseException | None] = SimpleQueue()
 

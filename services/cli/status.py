@@ -89,7 +89,7 @@ def _health(address: str) -> str:
 
     with grpc.insecure_channel(address) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[no-untyped-call]
+            answer = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S
             )
         except grpc.RpcError as error:

@@ -44,14 +44,14 @@ def up(
     named with its last log lines, everything is stopped, and the exit status is 1. The next start goes on where this
     one ended, unless --fresh.
     """
-    from services.cli.addresses import ROOT_NAME
+    from services.cli.addresses import find_root
     from services.cli.city import CitySettings
     from services.cli.start import run_city
 
     began = time.monotonic()
     try:
         settings = CitySettings(
-            root=(root or Path(ROOT_NAME)).absolute(),
+            root=find_root(root).absolute(),
             feed=not no_feed,
             speed=speed,
             until=read_moment(until) if until else None,

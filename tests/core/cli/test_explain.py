@@ -1,0 +1,73 @@
+"""An incident is told whole: signals, evidence against thresholds, distances, gaps, rule, query."""
+
+from __future__ import annotations
+
+import math
+
+from services.cli.explain import enum_name, explain, incident_line, signal_line
+from urban.common.v1.signal_pb2 import Evidence, Signal
+from urban.correlation.v1.incident_pb2 import Incident
+
+SIGNAL = Signal(
+    id="s1",
+    domain="community",
+    type="crowding",
+    entity_id="45-queen-street",
+    window="1h",
+    start_time={"seconds": 1732392000},
+    state="SIGNAL_STATE_RAISED",
+    severity="SEVERITY_SEVERE",
+    evidence=[
+        Evidence(measure="robust_z", value=24.4, threshold=6, expected=math.nan),
+        Evidence(measure="count_sum", value=1834, threshold=math.nan, expected=620),
+    ],
+)
+
+
+def incident(signals: int = 1, links: int = 1) -> Incident:
+    return Incident(
+        id="i1",
+        title="Unusual crowd and road congestion",
+        state="INCIDENT_STATE_OPEN",
+        severity="SEVERITY_SEVERE",
+        rule={"name": "crowd_road_pressure", "version": 1},
+        thresholds=[{"name": "radius_m", "value": 500}],
+        signals=[Signal(id=f"s{n}", entity_id=f"e{n}") for n in range(signals)],
+        links=[{"first_signal_id": "s0", "second_signal_id": "gone", "distance_m": 126.4, "gap_s": 0}] * links,
+        query="SELECT 1\nFROM x",
+        revision=4,
+    )
+
+
+def test_a_signal_tells_its_evidence_against_what_it_was_held():
+    assert signal_line(SIGNAL) == (
+        "2024-11-23 20:00:00 community crowding 45-queen-street (1h) raised severe: "
+        "robust_z 24.4 (threshold 6), count_sum 1,834 (normal 620)"
+    )
+
+
+def test_enum_values_lose_their_prefix_and_unknown_ones_stay_numbers():
+    assert enum_name(SIGNAL, "state") == "raised"
+    assert enum_name(Signal.FromString(b"\x50\x63"), "state") == "99"
+
+
+def test_an_incident_is_told_whole():
+    text = explain(incident())
+    for part in (
+        "Unusual crowd and road congestion",
+        "i1, revision 4",
+        "open, severe",
+        "crowd_road_pressure version 1: radius_m 500",
+        "signals (1)",
+        "e0 and gone: 126 m and 0 s apart",
+        "  SELECT 1\n  FROM x",
+    ):
+        assert part in text
+
+
+def test_a_long_incident_is_shortened_unless_all_is_asked_for():
+    long = incident(signals=25, links=30)
+    assert "and 5 more (--all)" in explain(long)
+    assert "and 10 more (--all)" in explain(long)
+    assert "more (--all)" not in explain(long, everything=True)
+    assert incident_line(long).endswith("[25 signals, revision 4, i1]")

@@ -1,0 +1,85 @@
+"""The replay is a plan: in the order of event time, numbered by time, the same wherever it goes on from."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from services.feeds.auckland_feed import CITY, MINUTE_MS, Plan, Step, entities, plan, steps
+from services.feeds.local_time import DAY_MS, HOUR_MS
+
+PLAN = plan(seed=1)
+# The last hours of the history and the first of the replay.
+AROUND = PLAN.replay_ms - 5 * HOUR_MS
+
+
+def around(count: int = 400) -> list[Step]:
+    return list(islice(steps(PLAN, AROUND), count))
+
+
+def test_eight_whole_weeks_of_counts_lie_before_the_week_of_the_replay():
+    monday = PLAN.history_ms + 56 * DAY_MS
+    assert monday <= PLAN.replay_ms < monday + 7 * DAY_MS
+    # 1970-01-05 was a Monday.
+    assert (monday // DAY_MS - 4) % 7 == 0
+
+
+def test_the_clock_goes_hour_by_hour_through_the_history_and_minute_by_minute_through_the_replay():
+    moments = [step.time_ms for step in around()]
+    assert moments[:5] == [AROUND + n * HOUR_MS for n in range(1, 6)]
+    assert moments[5:] == [PLAN.replay_ms + n * MINUTE_MS for n in range(1, len(moments) - 4)]
+
+
+def test_a_frame_is_sent_at_the_moment_at_which_its_period_ends():
+    for step in around():
+        for frame in filter(None, (step.people, step.roads)):
+            assert {frame.base_time_ms + offset + 1000 * frame.period_s for offset in frame.time_offset_ms} == {
+                step.time_ms
+            }
+
+
+def test_people_come_every_hour_and_roads_every_minute_of_the_replay():
+    found = around()
+    assert [s.time_ms % HOUR_MS == 0 for s in found] == [s.people is not None for s in found]
+    assert [s.time_ms > PLAN.replay_ms for s in found] == [s.roads is not None for s in found]
+
+
+def test_frames_are_numbered_by_the_start_of_their_period():
+    found = around()
+    assert {(s.people.header.sequence, s.time_ms // HOUR_MS - 1) for s in found if s.people} == {
+        (n, n) for n in range(AROUND // HOUR_MS, found[-1].time_ms // HOUR_MS)
+    }
+    assert all(s.roads.header.sequence == s.time_ms // MINUTE_MS - 1 for s in found if s.roads)
+    assert {s.people.header.source_id for s in found if s.people} == {"feed-auckland"}
+
+
+@pytest.mark.parametrize("done", [1, 4, 5, 6, 64, 65, 130])
+def test_going_on_gives_what_was_still_to_come(done):
+    whole = around()
+    assert list(islice(steps(PLAN, whole[done].time_ms), len(whole) - done - 1)) == whole[done + 1 :]
+
+
+def test_the_replay_ends_where_it_is_told_to():
+    ends = Plan(1, PLAN.history_ms, PLAN.replay_ms, PLAN.replay_ms + 90 * MINUTE_MS)
+    found = list(steps(ends, PLAN.replay_ms))
+    assert found[-1].time_ms == ends.end_ms
+    assert sum(step.roads is not None for step in found) == 90
+
+
+def test_an_end_before_the_replay_is_refused():
+    with pytest.raises(ValueError, match="not to"):
+        plan(1, PLAN.replay_ms)
+
+
+def test_simulated_roads_are_called_a_simulation_and_counts_name_their_source():
+    found = list(entities(1))
+    assert {domain for domain, _ in found} == {"community", "traffic"}
+    for domain, entity in found:
+        assert entity.name.startswith(f"cities/{CITY}/domains/{domain}/entities/")
+        if domain == "traffic":
+            assert "(simulated)" in entity.display_name
+            assert entity.labels["simulated"] == "true"
+            assert entity.numbers["free_flow_speed_kmh"] > 0
+        else:
+            assert entity.labels["licence"] == "CC BY 4.0"

@@ -1,0 +1,94 @@
+"""How far correlation's event time has come: the least watermark of the partitions that are not silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    """The event time that some partitions of one kind have passed, as their processor reports it."""
+
+    domain: str
+    kind: str
+    partitions: Mapping[int, int]  # partition of the observation topic -> watermark in ms
+
+
+Source = tuple[str, str, int]  # domain, kind, partition
+
+
+@dataclass(frozen=True)
+class EventTimeState:
+    """All that an `EventTime` knows, as plain data."""
+
+    event_ms: int | None
+    log_ms: int | None
+    clock_ms: int
+    reports: tuple[tuple[Source, int, int], ...]  # source, watermark in ms, clock at its last report
+
+
+class EventTime:
+    """Event time of the correlation. It never goes back.
+
+    Silence is measured on the log's own record times, so that a replay of the log decides the same. A gap in the log
+    itself (nobody wrote anything) counts at most half of the silence: after an outage of everything, nobody is
+    taken as silent before having had the time to speak again.
+    """
+
+    def __init__(self, sources: Mapping[tuple[str, str], int], *, silence_ms: int) -> None:
+        """`sources`: number of partitions by (domain, kind)."""
+        if silence_ms <= 0:
+            raise ValueError(f"silence {silence_ms} ms must be positive")
+        self._partitions = dict(sources)
+        self._sources = [(d, k, p) for (d, k), n in sorted(sources.items()) for p in range(n)]
+        self._silence_ms = silence_ms
+        self.log_ms: int | None = None  # greatest record time
+        self._clock_ms = 0
+        self._reports: dict[Source, tuple[int, int]] = {}
+        self.event_ms: int | None = None  # None: nothing is known yet
+
+    def observe(self, log_time_ms: int) -> None:
+        """Takes note of the time of one record of the log. Times of several writers may go back; they count as 0."""
+        if self.log_ms is None or log_time_ms > self.log_ms:
+            step = 0 if self.log_ms is None else log_time_ms - self.log_ms
+            self._clock_ms += min(step, self._silence_ms // 2)
+            self.log_ms = log_time_ms
+
+    def report(self, watermarks: Watermarks) -> None:
+        """Takes a report as of the record time that was observed last. Kinds that no rule names are passed over."""
+        count = self._partitions.get((watermarks.domain, watermarks.kind), 0)
+        for partition, watermark_ms in watermarks.partitions.items():
+            if 0 <= partition < count:
+                source = (watermarks.domain, watermarks.kind, partition)
+                before, _ = self._reports.get(source, (watermark_ms, 0))
+                self._reports[source] = (max(before, watermark_ms), self._clock_ms)
+
+    def reached(self) -> int | None:
+        """What event time has come to by now, without moving it: see `event_ms`."""
+        watermarks = []
+        for source in self._sources:
+            watermark_ms, heard_ms = self._reports.get(source, (None, 0))
+            if self._clock_ms - heard_ms > self._silence_ms:
+                continue
+            if watermark_ms is None:
+                return self.event_ms
+            watermarks.append(watermark_ms)
+        if not watermarks:
+            return self.event_ms
+        least = min(watermarks)
+        return least if self.event_ms is None else max(least, self.event_ms)
+
+    def silent(self) -> list[Source]:
+        """The partitions that no longer hold time back: what they would have said is not known."""
+        return [s for s in self._sources if self._clock_ms - self._reports.get(s, (0, 0))[1] > self._silence_ms]
+
+    def snapshot(self) -> EventTimeState:
+        reports = tuple((source, *self._reports[source]) for source in sorted(self._reports))
+        return EventTimeState(self.event_ms, self.log_ms, self._clock_ms, reports)
+
+    def restore(self, state: EventTimeState) -> None:
+        """Goes on from a snapshot; sources that are no longer looked at are left out."""
+        self.event_ms, self.log_ms, self._clock_ms = state.event_ms, state.log_ms, state.clock_ms
+        known = set(self._sources)
+        self._reports = {source: (mark, heard) for source, mark, heard in state.reports if source in known}

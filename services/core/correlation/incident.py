@@ -1,0 +1,92 @@
+"""Incidents: what several signals mean together, with all that they stand on (urban.correlation.v1.Incident)."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from enum import IntEnum
+
+from services.core.signals import NAMESPACE, Severity, Signal
+
+
+class IncidentState(IntEnum):
+    """Where an incident is in its life; equal in number to urban.correlation.v1.IncidentState."""
+
+    OPEN = 1
+    ACKNOWLEDGED = 2
+    RESOLVED = 3
+    SUPERSEDED = 4
+    RETRACTED = 5
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two signals of different selectors that belong together."""
+
+    first_signal_id: str  # of the selector that the rule names first
+    second_signal_id: str
+    distance_m: float  # great circle, to the millimetre
+    gap_s: float  # between the windows; 0 where they touch or overlap
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A bound of the rule, "radius_m"."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """Somebody takes an incident over."""
+
+    incident_id: str
+    request_id: str
+    actor: str
+    time_ms: int  # by wall clock
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One version of an incident."""
+
+    id: str
+    city: str
+    rule: str
+    rule_version: int
+    state: IncidentState
+    severity: Severity
+    title: str
+    start_ms: int
+    end_ms: int
+    latitude: float
+    longitude: float
+    h3_cell: int
+    extent_m: float
+    signals: tuple[Signal, ...]  # by start and id
+    links: tuple[Link, ...]
+    thresholds: tuple[Threshold, ...]
+    query: str
+    signal_count: int  # signals that it stands on: more than it lists where there are very many
+    link_count: int
+    revision: int
+    superseded_by: str = ""
+    acknowledged_by: str = ""
+    acknowledge_time_ms: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody needs to act on it any more."""
+        return self.state in (IncidentState.RESOLVED, IncidentState.SUPERSEDED, IncidentState.RETRACTED)
+
+
+def incident_id(city: str, rule: str, version: int, first_signal_id: str) -> str:
+    """The same log gives the same id: UUID version 5 of city, rule, version and the first signal by start and id."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join((city, rule, str(version), first_signal_id))))
+
+
+def order_of(signal: Signal) -> tuple[int, str]:
+    """The order of the signals of an incident: by start, then by id."""
+    return signal.start_ms, signal.id

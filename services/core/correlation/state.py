@@ -1,0 +1,42 @@
+"""All that a correlator knows, as plain data: what a checkpoint holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.core.correlation.event_time import EventTimeState
+from services.core.correlation.incident import Acknowledgement
+from services.core.signals import Signal
+
+
+@dataclass(frozen=True)
+class IncidentRecord:
+    """What is remembered of an incident beside the signals that it stands on."""
+
+    id: str
+    revision: int
+    settled_ms: int  # event time after which it is forgotten; only of those that are superseded or retracted
+    superseded_by: str = ""
+    standing: bool = True
+
+
+@dataclass
+class CorrelatorCounters:
+    """What became of the findings and reports that were taken."""
+
+    taken: int = 0  # findings that told something new
+    repeated: int = 0  # an older version, or the same once more
+    unmatched: int = 0  # of no rule's concern
+    settled: int = 0  # too late to change anything: event time had passed them by the rule's time to settle
+    reports: int = 0  # watermark reports
+
+
+@dataclass(frozen=True)
+class CorrelatorState:
+    """State of a correlator after some record of the log."""
+
+    event_time: EventTimeState
+    signals: tuple[Signal, ...]  # every version that still matters, retracted ones too; by id
+    incidents: tuple[IncidentRecord, ...]  # by id
+    acknowledgements: tuple[Acknowledgement, ...]  # of the incidents above, and those that wait for one; by id
+    counters: CorrelatorCounters

@@ -20,12 +20,14 @@ from services.runtime.rows import Row, RowFault, clip, frame_from_rows, frames_f
 
 __all__ = [
     "MAX_OBSERVATIONS",
+    "FrameTooLargeError",
     "decode_frame",
     "decode_record",
     "encode_frame",
     "encode_heartbeat",
     "frame_from_rows",
     "frames_from_rows",
+    "read_frame",
     "select_rows",
 ]
 
@@ -44,6 +46,10 @@ _JSON_TYPE = "application/json"
 _MISSING = {t: np.full(MAX_OBSERVATIONS, np.nan, t.value) for t in (ColumnType.FLOAT, ColumnType.DOUBLE)}
 for _nans in _MISSING.values():
     _nans.flags.writeable = False
+
+
+class FrameTooLargeError(RowFault):
+    """A frame that holds more than one may."""
 
 
 def decode_record(
@@ -96,7 +102,15 @@ def _frames_of_json(
 
 
 def decode_frame(contract: FrameContract, value: bytes, offset: int = -1) -> Frame | Malformed:
-    """The frame that these bytes hold, with columns as they came, or why they hold none. Never raises.
+    """The frame that these bytes hold, with columns as they came, or why they hold none. Never raises."""
+    try:
+        return read_frame(contract, value, offset)
+    except RowFault as fault:
+        return Malformed(offset, fault.text, fault.field)
+
+
+def read_frame(contract: FrameContract, value: bytes, offset: int = -1) -> Frame:
+    """The frame that these bytes hold. RowFault: they hold none; FrameTooLargeError: more than a frame may hold.
 
     Columns may differ in length and hold any value; an absent column of optional numbers is all NaN.
     """
@@ -109,11 +123,9 @@ def decode_frame(contract: FrameContract, value: bytes, offset: int = -1) -> Fra
             columns = {name: _of_elements(message, name) for name in _array_names(contract)}
         else:
             columns = {name: b"".join(getattr(message, name)) for name in _array_names(contract)}
-        return _frame_of(contract, message, columns, offset)
     except DecodeError as error:
-        return Malformed(offset, f"{len(value)} bytes that are no {contract.frame_name}: {error}")
-    except RowFault as fault:
-        return Malformed(offset, fault.text, fault.field)
+        raise RowFault("value", f"{len(value)} bytes", f"no {contract.frame_name}: {error}") from None
+    return _frame_of(contract, message, columns, offset)
 
 
 def _fields(unknown: Any) -> Iterator[Any]:
@@ -130,14 +142,14 @@ def _of_elements(message: Any, name: str) -> bytes:
     return np.asarray(getattr(message, name), width).tobytes()
 
 
-def _frame_of(contract: FrameContract, message: Any, columns: dict[str, bytes], offset: int) -> Frame | Malformed:
+def _frame_of(contract: FrameContract, message: Any, columns: dict[str, bytes], offset: int) -> Frame:
     if not message.HasField("header"):
-        return Malformed(offset, f"{contract.frame_name} has no header", "header")
+        raise RowFault("header", "", "is missing")
     header = message.header
     entity = _array(columns["entity"], "<u4", "entity")
     _check_sizes(header, message, len(entity))
     if header.heartbeat and header.clock_ms <= 0:
-        return Malformed(offset, "a heartbeat tells a clock", "header.clock_ms")
+        raise RowFault("header.clock_ms", str(header.clock_ms), "a heartbeat tells a clock")
     offsets = _array(columns["time_offset_ms"], "<u4", "time_offset_ms")
     return Frame(
         city=header.city,
@@ -159,9 +171,9 @@ def _check_sizes(header: Any, message: Any, observations: int) -> None:
         reason = "a heartbeat has no observations" if header.heartbeat else "a frame has observations"
         raise RowFault("entity", f"{observations} observations", reason)
     if observations > MAX_OBSERVATIONS:
-        raise RowFault("entity", f"{observations} observations", f"must be at most {MAX_OBSERVATIONS}")
+        raise FrameTooLargeError("entity", f"{observations} observations", f"must be at most {MAX_OBSERVATIONS}")
     if len(message.entity_ids) > MAX_DICTIONARY:
-        raise RowFault("entity_ids", f"{len(message.entity_ids)} ids", f"must be at most {MAX_DICTIONARY}")
+        raise FrameTooLargeError("entity_ids", f"{len(message.entity_ids)} ids", f"must be at most {MAX_DICTIONARY}")
     if len(header.source_id) > MAX_SOURCE_ID:
         raise RowFault("header.source_id", header.source_id, f"must have at most {MAX_SOURCE_ID} characters")
     for field, time_ms in (("base_time_ms", message.base_time_ms), ("header.clock_ms", header.clock_ms)):

@@ -24,7 +24,7 @@ import grpc
 
 from services.feeds import auckland, auckland_feed, position
 from services.feeds.local_time import DAY_MS
-from services.feeds.sender import NO_TIME_MS, RETRIED, FrameSender
+from services.feeds.sender import NO_TIME_MS, FrameSender, passes
 
 DOMAINS = ("community", "traffic")
 DEFAULT_SPEED = 1200.0
@@ -161,7 +161,7 @@ async def _answered(method: Any, fields: Mapping[str, Any]) -> Any:
         try:
             return await method(service_pb2.UpsertEntityRequest(**fields), timeout=CALL_TIMEOUT_S, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in RETRIED:
+            if not passes(error):
                 raise
             await asyncio.sleep(STORE_INTERVAL_S)
 

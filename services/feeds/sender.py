@@ -17,9 +17,16 @@ FRAMES_IN_FLIGHT = 32
 RETRY_FIRST_S = 0.1
 RETRY_LONGEST_S = 2.0
 RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+# What grpc.aio itself says, with the code INTERNAL, of a message that it was writing while the stream broke.
+BROKEN_WRITE = "Internal error from Core"
 NO_TIME_MS = -(2**63)
 
 log = logging.getLogger(__name__)
+
+
+def passes(error: grpc.aio.AioRpcError) -> bool:
+    """Whether it is the connection that failed, and not the service that said no."""
+    return error.code() in RETRIED or (error.code() is grpc.StatusCode.INTERNAL and error.details() == BROKEN_WRITE)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class FrameSender:
                     if self._closed and not self._pending:
                         return
                 except grpc.aio.AioRpcError as error:
-                    if error.code() not in RETRIED:
+                    if not passes(error):
                         raise
                     log.warning("%s does not answer (%s), trying again", self._domain, error.details())
                 retry_s = RETRY_FIRST_S if self._acknowledged > before else min(2 * retry_s, RETRY_LONGEST_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -33,10 +34,10 @@ def test_the_clock_goes_hour_by_hour_through_the_history_and_minute_by_minute_th
 
 def test_a_frame_is_sent_at_the_moment_at_which_its_period_ends():
     for step in around():
-        for frame in filter(None, (step.people, step.roads)):
-            assert {frame.base_time_ms + offset + 1000 * frame.period_s for offset in frame.time_offset_ms} == {
-                step.time_ms
-            }
+        frames: tuple[Any, ...] = (step.people, step.roads)
+        for frame in filter(None, frames):
+            ends = {frame.base_time_ms + offset + 1000 * frame.period_s for offset in frame.time_offset_ms}
+            assert ends == {step.time_ms}
 
 
 def test_people_come_every_hour_and_roads_every_minute_of_the_replay():

@@ -50,7 +50,7 @@ PICKY = replace(RULE, selectors=(replace(RULE.selectors[0], minimum_score=0.5), 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Signal]:
-    """Signals, each with some versions, now and then at a corrected place; of one id, revision and state there is one version only."""
+    """Signals with some versions each, now and then at a corrected place; one version of an id, revision and state."""
     signals = draw(st.lists(st.one_of(CROWDS, JAMS), min_size=2, max_size=24, unique_by=lambda s: s.id))
     versions = []
     for signal in signals:

@@ -25,8 +25,9 @@ class BaselineColumns:
 class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
-    Rows are ordered by start, then by slot. `previous` holds the same measures of the same entity in the window
-    before (NaN where it had none).
+    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where the kind has a
+    detector on this window, `previous` holds the same measures of the same entity in the window that began one slide
+    before (NaN where it had none), and `revision`, the observations in that one (0: none).
     """
 
     window: Window

@@ -1,0 +1,169 @@
+"""What a cell (one entity in one pane) remembers of each column, how observations are folded in, cells merged, told.
+
+Nothing here depends on the order of observations. Sums are of integers: each number is first rounded to its column's
+grid, a power of two that is about 2**-35 of the greatest number that the column may hold (for 300 km/h a step of
+1.5e-8 km/h; a float32 above 0.25 is on that grid as it is). Integers add exactly, so no order and no cut changes a bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.frame import NumberArray
+from services.core.kind import Aggregate, Column, ColumnType, Kind
+
+Float64Array = NDArray[np.float64]
+Int64Array = NDArray[np.int64]
+Arrays = dict[str, NDArray[Any]]
+
+# By the grid a cell's sums hold for fewer observations than that. Beyond it they are NaN; counts and extremes go on.
+MOST_SUMMED = 2**28
+_SUM_BITS = 63 - 28
+
+REVISION = "revision"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array of a pool: one element per cell."""
+
+    name: str
+    dtype: str
+    neutral: float  # of a cell that nothing was folded into
+
+
+def parts_of(kind: Kind) -> tuple[Part, ...]:
+    """All arrays that the cells of a kind need, the number of observations first."""
+    return (Part(REVISION, "<u4", 0), *(part for f in folds_of(kind) for part in f.parts))
+
+
+def folds_of(kind: Kind) -> tuple[ColumnFold, ...]:
+    """One for each column that something is measured of."""
+    asked: dict[str, list[Aggregate]] = {}
+    for measure in kind.measures:
+        asked.setdefault(measure.column, []).extend(measure.aggregates)
+    return tuple(ColumnFold(kind.column(name), frozenset(aggregates)) for name, aggregates in asked.items())
+
+
+def _grid_exponent(column: Column, power: int) -> int:
+    """k so that numbers of the column (to that power) times 2**k are at most 2**35."""
+    return _SUM_BITS - power * math.frexp(max(abs(column.minimum), abs(column.maximum)))[1]
+
+
+class ColumnFold:
+    """The aggregates of one column but its quantiles (see sketch)."""
+
+    def __init__(self, column: Column, aggregates: frozenset[Aggregate]) -> None:
+        self.column = column
+        self._aggregates = aggregates
+        name, number = column.name, "<f8" if column.type is ColumnType.CODE else column.type.value
+        # Of a required column every observation has a number, so that their count is the revision.
+        self._numbers = REVISION if column.required else f"{name}.numbers"
+        self._sum = f"{name}.sum" if aggregates & {Aggregate.SUM, Aggregate.MEAN} else ""
+        self._squares = f"{name}.squares" if Aggregate.SUM_OF_SQUARES in aggregates else ""
+        # A quantile is held between the extremes, so that it never leaves what was seen.
+        self.has_quantiles = Aggregate.QUANTILE in aggregates
+        self._min = f"{name}.min" if self.has_quantiles or Aggregate.MIN in aggregates else ""
+        self._max = f"{name}.max" if self.has_quantiles or Aggregate.MAX in aggregates else ""
+        self._last = f"{name}.last" if Aggregate.LAST in aggregates else ""
+        self._last_time = f"{name}.last_time" if self._last else ""
+        self._sum_exponent, self._squares_exponent = _grid_exponent(column, 1), _grid_exponent(column, 2)
+        parts = (
+            Part("" if column.required else self._numbers, "<u4", 0),
+            Part(self._sum, "<i8", 0),
+            Part(self._squares, "<i8", 0),
+            Part(self._min, number, math.inf),
+            Part(self._max, number, -math.inf),
+            Part(self._last_time, "<i8", -1),
+            Part(self._last, number, -math.inf),
+        )
+        self.parts = tuple(part for part in parts if part.name)
+
+    def layout(self) -> list[str]:
+        """What the elements of the arrays mean, for a state that is read elsewhere."""
+        grid = f"grid 2**-{self._sum_exponent}, of squares 2**-{self._squares_exponent}"
+        return [f"{part.name} {part.dtype}, {grid}" for part in self.parts]
+
+    def fold(self, pool: Arrays, cells: Int64Array, values: NumberArray, time_ms: Int64Array) -> None:
+        """Folds numbers into cells. Shapes: (n,). No NaN."""
+        if not self.column.required:
+            np.add.at(pool[self._numbers], cells, np.uint32(1))
+        if self._sum:
+            np.add.at(pool[self._sum], cells, _on_grid(values, self._sum_exponent))
+        if self._squares:
+            square = np.multiply(values, values, dtype=np.float64)
+            np.add.at(pool[self._squares], cells, _on_grid(square, self._squares_exponent))
+        if not (self._min or self._max or self._last):
+            return
+        # -0.0 + 0 is 0.0: equal numbers are equal bytes.
+        numbers = np.add(values, 0, dtype=pool[self._min or self._max or self._last].dtype)
+        if self._min:
+            np.minimum.at(pool[self._min], cells, numbers)
+        if self._max:
+            np.maximum.at(pool[self._max], cells, numbers)
+        if self._last:
+            self._fold_last(pool, cells, numbers, time_ms)
+
+    def _fold_last(self, pool: Arrays, cells: Int64Array, numbers: NDArray[Any], time_ms: Int64Array) -> None:
+        last_time, last = pool[self._last_time], pool[self._last]
+        before = last_time[cells]
+        np.maximum.at(last_time, cells, time_ms)
+        now = last_time[cells]
+        last[cells[now > before]] = -math.inf
+        newest = time_ms == now
+        np.maximum.at(last, cells[newest], numbers[newest])
+
+    def merge(self, into: Arrays, other: Mapping[str, NDArray[Any]]) -> None:
+        """Adds other cells to these, one to one. Shapes: (n,)."""
+        for part in (self._sum, self._squares, "" if self.column.required else self._numbers):
+            if part:
+                into[part] = into[part] + other[part]
+        if self._min:
+            into[self._min] = np.minimum(into[self._min], other[self._min])
+        if self._max:
+            into[self._max] = np.maximum(into[self._max], other[self._max])
+        if self._last:
+            time, other_time = into[self._last_time], other[self._last_time]
+            last, other_last = into[self._last], other[self._last]
+            newer = (other_time > time) | ((other_time == time) & (other_last > last))
+            into[self._last_time] = np.where(newer, other_time, time)
+            into[self._last] = np.where(newer, other_last, last)
+
+    def tell(self, cells: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, Float64Array]]:
+        """Result columns (speed_kmh_mean) of these cells, NaN where they have no number, and a count of 0. (n,)."""
+        numbers = cells[self._numbers].astype(np.float64)
+        none = numbers == 0
+        summed = np.where(none | (numbers >= MOST_SUMMED), np.nan, 1.0)
+        for aggregate in Aggregate:
+            if aggregate not in self._aggregates or aggregate is Aggregate.QUANTILE:
+                continue
+            if aggregate is Aggregate.COUNT:
+                told = numbers
+            elif aggregate is Aggregate.SUM:
+                told = _off_grid(cells[self._sum], self._sum_exponent) * summed
+            elif aggregate is Aggregate.MEAN:
+                told = _off_grid(cells[self._sum], self._sum_exponent) * summed / np.maximum(numbers, 1.0)
+            elif aggregate is Aggregate.SUM_OF_SQUARES:
+                told = _off_grid(cells[self._squares], self._squares_exponent) * summed
+            else:
+                part = {Aggregate.MIN: self._min, Aggregate.MAX: self._max, Aggregate.LAST: self._last}[aggregate]
+                told = np.where(none, np.nan, cells[part].astype(np.float64))
+            yield f"{self.column.name}_{aggregate.value}", told
+
+    def bounds(self, cells: Mapping[str, NDArray[Any]]) -> tuple[Float64Array, Float64Array]:
+        """Least and greatest number of each cell, where the column has quantiles. Shapes: (n,)."""
+        return cells[self._min].astype(np.float64), cells[self._max].astype(np.float64)
+
+
+def _on_grid(values: NumberArray, exponent: int) -> Int64Array:
+    return np.rint(np.multiply(values, 2.0**exponent, dtype=np.float64)).astype(np.int64)
+
+
+def _off_grid(total: NDArray[Any], exponent: int) -> Float64Array:
+    return total.astype(np.float64) * 2.0**-exponent

@@ -1,0 +1,224 @@
+"""Panes: stretches of event time that windows are made of, and the cells (one entity in one pane) that lie in them.
+
+Cells come in pages of 64 slots, and a pane has pages only where something was observed; so a pane of a few entities
+costs little however many the partition has, and an old pane's pages serve the next one. Page 0 is always empty: what
+was never touched reads as neutral without a question.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.aggregates import REVISION, Arrays, Part
+from services.core.kind import Kind, Window
+
+PAGE = 64
+_PAGE_BITS = 6
+_FIRST_PAGES = 64
+# Pane numbers of one step are looked up in a table where they span no more than that.
+_WIDEST_TABLE = 4096
+
+Int64Array = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Panes of one length, for observations of a period up to `longest_period_ms`.
+
+    There is one ring for each size of the kind's windows; an observation goes to the first that is long enough, and a
+    window combines the panes of its own ring and of those before. So each observation is folded once.
+    """
+
+    number: int
+    longest_period_ms: int
+    pane_ms: int
+    windows: tuple[Window, ...]  # that take its observations
+    slides_ms: tuple[int, ...]
+    keeps_previous: frozenset[str]  # names of windows with a detector: they are looked at from the window after
+
+    def first_end_ms(self, start_ms: Int64Array) -> Int64Array:
+        """End of the first-ending window that takes an observation of that start. Shapes: (n,)."""
+        ends = [(start_ms // slide + 1) * slide for slide in self.slides_ms]
+        return ends[0] if len(ends) == 1 else np.asarray(np.minimum.reduce(ends), np.int64)
+
+    def kept_until_ms(self, pane_start_ms: int, lateness_ms: int) -> int:
+        """The watermark from which on no window, and no window after such a one, can look at the pane again."""
+        return lateness_ms + max(
+            pane_start_ms // w.slide_ms * w.slide_ms + w.size_ms + (w.slide_ms if w.name in self.keeps_previous else 0)
+            for w in self.windows
+        )
+
+
+def rings_of(kind: Kind) -> tuple[Ring, ...]:
+    """The rings of a kind, that of the shortest windows first; its panes are the finest."""
+    sizes = sorted({w.size_ms for w in kind.windows})
+    keeps_previous = frozenset(d.window for d in kind.detectors)
+    rings = []
+    for number, size in enumerate(sizes):
+        windows = tuple(w for w in kind.windows if w.size_ms >= size)
+        slides = tuple(sorted({w.slide_ms for w in windows}))
+        # A slide that is a multiple of another never has the first end.
+        first = tuple(s for s in slides if not any(s % t == 0 for t in slides if t < s))
+        rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous))
+    return tuple(rings)
+
+
+class Panes:
+    """All panes of a partition. A pane is named by its ring and its start."""
+
+    def __init__(self, rings: Sequence[Ring], parts: Sequence[Part]) -> None:
+        self.rings = tuple(rings)
+        self._parts = tuple(parts)
+        self._pages = 1  # ever used, page 0 among them
+        self._free: list[int] = []
+        self.pool: Arrays = {p.name: np.full(_FIRST_PAGES * PAGE, p.neutral, p.dtype) for p in self._parts}
+        # Page of each block of 64 slots; row 0 is the pane that was never touched.
+        self._table: NDArray[np.int32] = np.zeros((8, 1), np.int32)
+        self._rows: dict[tuple[int, int], int] = {}
+        self._free_rows: list[int] = []
+
+    def __contains__(self, pane: tuple[int, int]) -> bool:
+        return pane in self._rows
+
+    def names(self) -> list[tuple[int, int]]:
+        """Ring and start of every pane, in that order."""
+        return sorted(self._rows)
+
+    def starts(self, ring: int) -> Int64Array:
+        """Starts of the panes of a ring, ascending."""
+        return np.array(sorted(start for r, start in self._rows if r == ring), np.int64)
+
+    def take(self, ring: int, starts: Int64Array, slots: Int64Array) -> Int64Array:
+        """The cells of observations in panes of these starts, made where they are not there yet. Shapes: (n,)."""
+        self._widen(int(slots.max()))
+        rows = self._take_rows(ring, starts)
+        blocks = slots >> _PAGE_BITS
+        pages = self._table[rows, blocks]
+        if not pages.all():
+            untouched = pages == 0
+            width = self._table.shape[1]
+            where = np.unique((np.zeros_like(slots) + rows)[untouched] * width + blocks[untouched])
+            self._table[where // width, where % width] = self._take_pages(len(where))
+            pages = self._table[rows, blocks]
+        return _cells_of(pages, slots)
+
+    def _take_rows(self, ring: int, starts: Int64Array) -> Int64Array:
+        pane_ms = self.rings[ring].pane_ms
+        first, last = int(starts.min()), int(starts.max())
+        if first == last:
+            return np.array([self._take_row(ring, first)], np.int64)
+        span = (last - first) // pane_ms + 1
+        if span > _WIDEST_TABLE:
+            distinct, which = np.unique(starts, return_inverse=True)
+            return np.array([self._take_row(ring, s) for s in distinct.tolist()], np.int64)[which]
+        numbers = (starts - first) // pane_ms
+        met = np.zeros(span, np.bool_)
+        met[numbers] = True
+        rows = np.zeros(span, np.int64)
+        for number in np.flatnonzero(met).tolist():
+            rows[number] = self._take_row(ring, first + number * pane_ms)
+        return rows[numbers]
+
+    def _take_row(self, ring: int, start: int) -> int:
+        row = self._rows.get((ring, start))
+        if row is None:
+            row = self._free_rows.pop() if self._free_rows else len(self._rows) + 1
+            if row >= len(self._table):
+                self._table = np.concatenate((self._table, np.zeros_like(self._table)))
+            self._rows[ring, start] = row
+        return row
+
+    def _widen(self, slot: int) -> None:
+        missing = (slot >> _PAGE_BITS) + 1 - self._table.shape[1]
+        if missing > 0:
+            wider = np.zeros((len(self._table), max(missing, self._table.shape[1])), np.int32)
+            self._table = np.concatenate((self._table, wider), axis=1)
+
+    def _take_pages(self, count: int) -> list[int]:
+        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        new = range(self._pages, self._pages + count - len(reused))
+        self._pages += len(new)
+        capacity = len(self.pool[REVISION]) // PAGE
+        if self._pages > capacity:
+            # By a quarter where there are many: what is not used yet is memory too.
+            more = max(self._pages - capacity, capacity // 4 if capacity > 4096 else capacity)
+            for part in self._parts:
+                neutral = np.full(more * PAGE, part.neutral, part.dtype)
+                self.pool[part.name] = np.concatenate((self.pool[part.name], neutral))
+        return [*reused, *new]
+
+    def find_expired(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
+        """The panes that no window will look at again."""
+        return [(r, s) for r, s in self._rows if self.rings[r].kept_until_ms(s, lateness_ms) <= watermark_ms]
+
+    def drop(self, pane: tuple[int, int]) -> None:
+        """Forgets a pane; its pages are empty again and serve others."""
+        row = self._rows.pop(pane)
+        pages = self._table[row]
+        pages = pages[pages > 0]
+        for part in self._parts:
+            self.pool[part.name].reshape(-1, PAGE)[pages] = part.neutral
+        self._free.extend(pages.tolist())
+        self._table[row] = 0
+        self._free_rows.append(row)
+
+    def find(self, ring: int, starts: Int64Array, which: Int64Array, slots: Int64Array) -> Int64Array | None:
+        """The cells of slots in the panes of `starts[which]`, of the empty page where there is none. Shapes: (n,).
+
+        None where none of the panes was touched.
+        """
+        rows = np.array([self._rows.get((ring, start), 0) for start in starts.tolist()], np.int64)
+        if not rows.any():
+            return None
+        return _cells_of(self._table[rows[which], slots >> _PAGE_BITS], slots)
+
+    def mark_present(self, pane: tuple[int, int]) -> NDArray[np.bool_]:
+        """By slot: whether the pane has an observation of it. Shape: (a multiple of 64,)."""
+        pages = self._table[self._rows[pane]]
+        return np.asarray(self.pool[REVISION].reshape(-1, PAGE)[pages] > 0).ravel()
+
+    def mark_used(self, slots: int) -> NDArray[np.bool_]:
+        """By slot: whether any pane has an observation of it. Shape: (slots,)."""
+        used = np.zeros(max(slots, self._table.shape[1] * PAGE), np.bool_)
+        for pane in self._rows:
+            present = self.mark_present(pane)
+            used[: len(present)] |= present
+        return used[:slots]
+
+    def to_arrays(self) -> Arrays:
+        """All cells with observations, by ring, pane and slot. Pages and rows are not told: they depend on the past."""
+        panes = self.names()
+        slots = [np.flatnonzero(self.mark_present(pane)) for pane in panes]
+        cells = [self._cells(pane, s) for pane, s in zip(panes, slots, strict=True)]
+        where = np.concatenate(cells) if cells else np.empty(0, np.int64)
+        return {
+            "panes.ring": np.array([ring for ring, _ in panes], np.int64),
+            "panes.start_ms": np.array([start for _, start in panes], np.int64),
+            "panes.cells": np.array([len(s) for s in slots], np.int64),
+            "cells.slot": np.concatenate(slots).astype(np.uint32) if slots else np.empty(0, np.uint32),
+            **{f"cells.{part.name}": self.pool[part.name][where] for part in self._parts},
+        }
+
+    def _cells(self, pane: tuple[int, int], slots: Int64Array) -> Int64Array:
+        return _cells_of(self._table[self._rows[pane], slots >> _PAGE_BITS], slots)
+
+    def put(self, arrays: Arrays) -> None:
+        """Puts back what to_arrays told."""
+        end = 0
+        for ring, start, length in zip(
+            *(arrays[f"panes.{name}"].tolist() for name in ("ring", "start_ms", "cells")), strict=True
+        ):
+            slots = arrays["cells.slot"][end : end + length].astype(np.int64)
+            cells = self.take(ring, np.array([start]), slots)
+            for part in self._parts:
+                self.pool[part.name][cells] = arrays[f"cells.{part.name}"][end : end + length]
+            end += length
+
+
+def _cells_of(pages: NDArray[np.int32], slots: Int64Array) -> Int64Array:
+    return np.asarray((pages.astype(np.int64) << _PAGE_BITS) | (slots & (PAGE - 1)), np.int64)

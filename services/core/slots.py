@@ -1,0 +1,135 @@
+"""The dense numbers of a partition's entities, so that arrays stand where dictionaries would."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.validation import mark_valid_ids
+
+# Gateways send the same dictionary again and again. Shorter ones are looked up as fast as they are recognised.
+_SHORTEST_REMEMBERED = 8
+_MOST_REMEMBERED_IDS = 262_144
+
+
+@dataclass
+class Dictionary:
+    """The entities of one frame, and their slots as long as these hold."""
+
+    city: str
+    ids: Sequence[str]
+    valid: NDArray[np.bool_] | None  # per id; None: all are
+    slots: NDArray[np.int64] | None = None  # per id; -1 where it is not valid
+    generation: int = -1  # of the slots
+
+
+class Slots:
+    """Gives every (city, entity id) a slot in the order of first appearance; a slot set free goes to the next one."""
+
+    def __init__(self) -> None:
+        self._cities: list[str] = []
+        self._ids: list[str] = []  # "": free
+        self._by_city: dict[str, dict[str, int]] = {}
+        self._free: list[int] = []  # a heap: the smallest goes first
+        self._generation = 0  # changes when a slot is set free: then no older mapping holds
+        self._remembered: dict[tuple[str, int, str], Dictionary] = {}
+        self._remembered_ids = 0
+        self._shown: tuple[tuple[str, ...], tuple[str, ...]] | None = ((), ())
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def read(self, city: str, ids: Sequence[str]) -> Dictionary:
+        """A frame's dictionary with what is already known of it. Gives no slots yet."""
+        if len(ids) < _SHORTEST_REMEMBERED:
+            return self._look_up(city, ids)
+        # Ids that are valid hold no NUL, so that equal texts are equal dictionaries.
+        key = (city, len(ids), "\0".join(ids))
+        known = self._remembered.get(key)
+        if known is None:
+            known = self._look_up(city, ids)
+            if known.valid is None:
+                self._remember(key, known)
+        return known
+
+    def _remember(self, key: tuple[str, int, str], dictionary: Dictionary) -> None:
+        if self._remembered_ids + len(dictionary.ids) > _MOST_REMEMBERED_IDS:
+            self._remembered.clear()
+            self._remembered_ids = 0
+        self._remembered[key] = dictionary
+        self._remembered_ids += len(dictionary.ids)
+
+    def _look_up(self, city: str, ids: Sequence[str]) -> Dictionary:
+        found = list(map(self._by_city.get(city, {}).get, ids))
+        if None not in found:
+            return Dictionary(city, ids, None, np.array(found, np.int64), self._generation)
+        valid = mark_valid_ids(ids)
+        return Dictionary(city, ids, None if valid.all() else valid)
+
+    def place(self, dictionary: Dictionary) -> NDArray[np.int64]:
+        """The slot of each id of a dictionary, new ones where it has none; -1 where the id is not valid."""
+        if dictionary.slots is None or dictionary.generation != self._generation:
+            index = self._by_city.setdefault(dictionary.city, {})
+            slots = list(map(index.get, dictionary.ids))
+            for place, slot in enumerate(slots):
+                if slot is None:
+                    valid = dictionary.valid is None or dictionary.valid[place]
+                    slots[place] = self._add(dictionary.city, dictionary.ids[place], index) if valid else -1
+            dictionary.slots = np.array(slots, np.int64)
+            dictionary.generation = self._generation
+        return dictionary.slots
+
+    def _add(self, city: str, entity_id: str, index: dict[str, int]) -> int:
+        slot = index.get(entity_id)  # the same id twice in one dictionary
+        if slot is not None:
+            return slot
+        if self._free:
+            slot = heapq.heappop(self._free)
+            self._cities[slot], self._ids[slot] = city, entity_id
+        else:
+            slot = len(self._ids)
+            self._cities.append(city)
+            self._ids.append(entity_id)
+        index[entity_id] = slot
+        self._shown = None
+        return slot
+
+    def release(self, used: NDArray[np.bool_]) -> None:
+        """Sets every slot free that is not `used`, shape (slots,)."""
+        unused = [slot for slot in np.flatnonzero(~used).tolist() if self._ids[slot]]
+        if not unused:
+            return
+        for slot in unused:
+            city = self._cities[slot]
+            del self._by_city[city][self._ids[slot]]
+            if not self._by_city[city]:
+                del self._by_city[city]
+            self._cities[slot] = self._ids[slot] = ""
+            heapq.heappush(self._free, slot)
+        self._generation += 1
+        self._remembered.clear()
+        self._remembered_ids = 0
+        self._shown = None
+
+    def show(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """City and id by slot, "" where it is free: the same two objects until an entity comes or goes."""
+        if self._shown is None:
+            self._shown = (tuple(self._cities), tuple(self._ids))
+        return self._shown
+
+    @classmethod
+    def of_texts(cls, cities: Sequence[str], ids: Sequence[str]) -> Slots:
+        """The slots that `show` told."""
+        slots = cls()
+        slots._cities, slots._ids = list(cities), list(ids)
+        for slot, (city, entity_id) in enumerate(zip(cities, ids, strict=True)):
+            if entity_id:
+                slots._by_city.setdefault(city, {})[entity_id] = slot
+            else:
+                slots._free.append(slot)  # ascending: a heap as it is
+        slots._shown = None
+        return slots

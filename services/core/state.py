@@ -1,0 +1,49 @@
+"""What a partition tells of itself: its counters, what leaves it at a border, and its whole state in plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from services.core.frame import Late, Refused
+from services.core.windows import WindowBatch
+
+NO_WATERMARK = -(2**63)
+
+
+@dataclass
+class Counters:
+    """Observations of a partition since its first offset: read = folded + duplicate + late + dead_lettered."""
+
+    read: int = 0
+    folded: int = 0
+    duplicate: int = 0
+    late: int = 0
+    dead_lettered: int = 0
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What leaves a partition when its watermark passes a border, or at the end of what was folded.
+
+    Batches leave at borders only; refused and late observations with the first closing after their frame.
+    """
+
+    watermark_ms: int  # NO_WATERMARK: there is none yet
+    batches: tuple[WindowBatch, ...]
+    refused: tuple[Refused, ...]
+    late: tuple[Late, ...]
+
+
+@dataclass(frozen=True)
+class PartitionState:
+    """All that a partition needs to go on elsewhere. Canonical: equal logs give equal bytes."""
+
+    partition: int
+    next_offset: int
+    watermark_ms: int  # NO_WATERMARK: there is none yet
+    counters: Counters
+    arrays: dict[str, NDArray[Any]]  # little-endian
+    texts: dict[str, list[str]]

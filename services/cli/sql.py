@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -37,10 +38,19 @@ def sql(
     try:
         addresses = find_addresses(root)
         with clickhouse_connect.get_client(dsn=addresses.clickhouse, compress=False) as client:
+            if text[:6].lower() == "insert":
+                # What gives no rows takes no format.
+                client.command(text)
+                return
             rows = client.raw_query(text, fmt=_CLICKHOUSE_FORMATS[format], settings=_SETTINGS.get(format))
     except NothingRunsError as error:
         fail(str(error))
     except ClickHouseError as error:
-        fail(str(error))
+        fail(in_clickhouse_words(str(error)))
     sys.stdout.buffer.write(rows)
     sys.stdout.buffer.flush()
+
+
+def in_clickhouse_words(text: str) -> str:
+    """ClickHouse's own message, without what the client library writes around it."""
+    return re.sub(r"^.*?server response: |\s*\(for url [^)]*\)\s*$", "", text, flags=re.DOTALL)

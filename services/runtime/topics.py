@@ -67,7 +67,10 @@ async def _describe(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[st
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
-    new = [NewTopic(t.name, t.partitions, DEFAULT_REPLICATION, topic_configs=t.configs) for t in topics]
+    new = [NewTopic(t.name, t.partitions, 1, topic_configs=t.configs) for t in topics]
+    for topic in new:
+        # Its constructor refuses what the protocol takes: the brokers' own default.
+        topic.replication_factor = DEFAULT_REPLICATION
     response = await admin.create_topics(new)
     for name, code, *rest in response.topic_errors:
         error = for_code(code)

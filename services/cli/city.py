@@ -6,8 +6,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -64,23 +64,33 @@ class City:
         self._servers = LocalServers(settings.root, ServerSettings(cache=settings.cache), say)
         self._say = say
 
-    def start(self, prepare: Callable[[str, str], None]) -> Addresses:
-        """Start the servers, `prepare(kafka, clickhouse)` topics and tables, start the services, and wait for all.
+    def start(self) -> Addresses:
+        """Start the servers, then the services, and wait for all. The feed is started by `start_feed`.
 
-        Raises ProcessEndedError, TimeoutError, or what the servers raise. The feed is started by `start_feed`.
+        Raises ProcessEndedError, TimeoutError, or what the servers raise.
         """
         self._say("starting Apache Kafka and the ClickHouse engine")
         endpoints = self._servers.start()
-        self._say("creating topics and tables")
-        prepare(endpoints.kafka, endpoints.clickhouse)
         self._say(f"starting {', '.join(service_names())}")
+        services = Addresses(endpoints.kafka, endpoints.clickhouse)
         for name in service_names():
-            self._ready_file(name).unlink(missing_ok=True)
-            self._services[name] = self._start_service(name, endpoints.kafka, endpoints.clickhouse)
-        services = self._wait_until_ready()
-        self.addresses = Addresses(endpoints.kafka, endpoints.clickhouse, services)
-        write_endpoints(self.settings.root, services={name: asdict(value) for name, value in services.items()})
+            self._start_service(name, services)
+        self.addresses = replace(services, services=self._wait_until_ready(self._services))
+        self._tell_addresses()
         return self.addresses
+
+    def restart(self, name: str) -> None:
+        """Start a service that has ended again, at the address that it had, and wait until it is ready."""
+        if self.addresses is None:
+            raise ValueError("the services are not started")
+        self._start_service(name, self.addresses)
+        ready = self._wait_until_ready([name])
+        self.addresses = replace(self.addresses, services={**self.addresses.services, **ready})
+        self._tell_addresses()
+
+    def service(self, name: str) -> Child:
+        """The process of a service."""
+        return self._services[name]
 
     def start_feed(self) -> None:
         """Start the replay, where it stopped the last time."""
@@ -156,30 +166,41 @@ class City:
             child.kill()
         self._servers.stop(0.0)
 
-    def _start_service(self, name: str, kafka: str, clickhouse: str) -> Child:
+    def _start_service(self, name: str, addresses: Addresses) -> None:
+        self._ready_file(name).unlink(missing_ok=True)
         environment = self._environment() | {
-            "URBAN_KAFKA": kafka,
-            "URBAN_CLICKHOUSE": clickhouse,
+            "URBAN_KAFKA": addresses.kafka,
+            "URBAN_CLICKHOUSE": addresses.clickhouse,
             "URBAN_CLOCK": self.settings.clock,
             "URBAN_TIME_ZONES": json.dumps(TIME_ZONES),
             "URBAN_INSTANCE": name,
             "URBAN_READY_FILE": str(self._ready_file(name)),
         }
-        return Child.start(name, [sys.executable, "-m", f"services.{name}", "all"], self._log(name), env=environment)
+        if name in addresses.services:
+            environment["URBAN_GRPC_PORT"] = addresses.services[name].grpc.rpartition(":")[2]
+        argv = [sys.executable, "-m", f"services.{name}", "all"]
+        self._services[name] = Child.start(name, argv, self._log(name), env=environment)
 
-    def _wait_until_ready(self) -> dict[str, ServiceAddress]:
+    def _wait_until_ready(self, names: Collection[str]) -> dict[str, ServiceAddress]:
         deadline = time.monotonic() + READY_TIMEOUT_S
         ready: dict[str, ServiceAddress] = {}
-        while len(ready) < len(self._services):
+        while missing := [name for name in names if name not in ready]:
             self.check()
-            for name in self._services.keys() - ready.keys():
+            for name in missing:
                 if (found := _read_ready(self._ready_file(name))) is not None:
                     ready[name] = found
             if time.monotonic() > deadline:
-                late = ", ".join(sorted(self._services.keys() - ready.keys()))
-                raise TimeoutError(f"not ready after {READY_TIMEOUT_S:.0f} s: {late} (logs: {self._log(late)})")
+                raise TimeoutError(
+                    f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(missing)}; the last lines of {missing[0]}:\n"
+                    f"{self._services[missing[0]].tail(TAIL_LINES)}"
+                )
             time.sleep(POLL_INTERVAL_S)
-        return {name: ready[name] for name in self._services}
+        return {name: ready[name] for name in names}
+
+    def _tell_addresses(self) -> None:
+        if self.addresses is not None:
+            services = {name: asdict(value) for name, value in self.addresses.services.items()}
+            write_endpoints(self.settings.root, services=services)
 
     def _environment(self) -> dict[str, str]:
         # What the caller's shell says about another deployment must not reach this city's processes.

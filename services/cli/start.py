@@ -11,7 +11,7 @@ from deploy.local.root import RootInUseError
 from deploy.local.servers import ServerError
 from services.cli.city import City, CitySettings, ProcessEndedError, claim
 from services.cli.output import fail
-from services.cli.prepare import prepare
+from services.cli.views import make_views
 from services.cli.run import INTERRUPTED, Interrupts, Run
 from services.cli.screen import say_on_stderr
 from services.cli.summary import Summary, lines_of
@@ -43,7 +43,8 @@ def run_city(settings: CitySettings, seconds: float | None, fresh: bool, began: 
 
 
 def _run(city: City, seconds: float | None, began: float, interrupts: Interrupts) -> Summary:
-    addresses = city.start(prepare)
+    addresses = city.start()
+    make_views(addresses.clickhouse)
     if city.settings.feed:
         city.start_feed()
         say_on_stderr(ATTRIBUTION)

@@ -15,6 +15,8 @@ from services.cli.addresses import Addresses
 from services.runtime.catalogue import camel
 
 ANSWER_TIMEOUT_S = 20.0
+# An incident may list thousands of signals; a page of them is larger than gRPC's usual 4 MiB.
+OPTIONS = (("grpc.max_receive_message_length", 64 << 20),)
 
 
 def stub_of(service: str, channel: Any) -> Any:
@@ -31,7 +33,7 @@ def messages_of(service: str) -> Any:
 @contextmanager
 def open_stub(addresses: Addresses, service: str) -> Iterator[Any]:
     """A stub of a running service; the channel closes with the block."""
-    with grpc.insecure_channel(addresses.service(service).grpc) as channel:
+    with grpc.insecure_channel(addresses.service(service).grpc, options=OPTIONS) as channel:
         yield stub_of(service, channel)
 
 

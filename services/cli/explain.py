@@ -64,7 +64,7 @@ def incident_line(incident: Any) -> str:
     """One incident: when, its state and severity, its title, how much it stands on."""
     return (
         f"{moment(incident.start_time)} {enum_name(incident, 'state')} {enum_name(incident, 'severity')}"
-        f" {incident.title} [{len(incident.signals)} signals, revision {incident.revision}, {incident.id}]"
+        f" {incident.title} [{incident.signal_count:,} signals, revision {incident.revision}, {incident.id}]"
     )
 
 
@@ -91,15 +91,19 @@ def explain(incident: Any, everything: bool = False) -> str:
         f"{number(link.distance_m)} m and {number(link.gap_s)} s apart"
         for link in incident.links
     ]
-    lines += _part("signals", [signal_line(signal) for signal in incident.signals], SHOWN_SIGNALS, everything)
-    lines += _part("why they belong together", links, SHOWN_LINKS, everything)
+    told = [signal_line(signal) for signal in incident.signals]
+    lines += _part("signals", incident.signal_count, told, None if everything else SHOWN_SIGNALS)
+    lines += _part("pairs that belong together", incident.link_count, links, None if everything else SHOWN_LINKS)
     return "\n".join([*lines, "", "the windows behind it (urban sql)", *_indented(incident.query.splitlines())])
 
 
-def _part(title: str, lines: list[str], shown: int, everything: bool) -> list[str]:
-    kept = lines if everything else lines[:shown]
+def _part(title: str, count: int, lines: list[str], shown: int | None) -> list[str]:
+    """A heading and lines below it; `count` is how many there are, of which the incident lists `lines`."""
+    kept = lines[:shown]
     more = [f"… and {len(lines) - len(kept)} more (--all)"] if len(kept) < len(lines) else []
-    return ["", f"{title} ({len(lines)})", *_indented([*kept, *more])]
+    if count > len(lines):
+        more.append(f"… and {count - len(lines):,} that the incident does not list")
+    return ["", f"{title} ({count:,})", *_indented([*kept, *more])]
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

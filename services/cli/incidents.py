@@ -18,7 +18,7 @@ from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption
 app = typer.Typer(help="What was found across the domains, why, and who takes it over.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the incident, or its first characters.")]
 
-PAGE_SIZE = 50
+PAGE_SIZE = 20
 
 
 @app.callback(invoke_without_command=True)
@@ -45,7 +45,7 @@ def list_incidents(city: CityOption = DEFAULT_CITY, as_json: JsonOption = False,
             moment(incident.start_time),
             enum_name(incident, "state"),
             enum_name(incident, "severity"),
-            len(incident.signals),
+            incident.signal_count,
             incident.title,
         )
         for incident in found

@@ -11,10 +11,10 @@ from deploy.local.root import RootInUseError
 from deploy.local.servers import ServerError
 from services.cli.city import City, CitySettings, ProcessEndedError, claim
 from services.cli.output import fail
-from services.cli.views import make_views
 from services.cli.run import INTERRUPTED, Interrupts, Run
 from services.cli.screen import say_on_stderr
 from services.cli.summary import Summary, lines_of
+from services.cli.views import make_views
 from services.feeds.auckland import ATTRIBUTION
 
 _FAILURES = (ProcessEndedError, RootInUseError, ServerError, KafkaError, JarError, JavaNotFoundError, TimeoutError)

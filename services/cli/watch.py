@@ -103,10 +103,10 @@ class _Source:
 
         import grpc
 
-        from services.cli.calls import messages_of, stub_of
+        from services.cli.calls import OPTIONS, messages_of, stub_of
 
         request_type = self._request_type(messages_of(self._service))
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with grpc.aio.insecure_channel(self.address, options=OPTIONS) as channel:
             method = getattr(stub_of(self._service, channel), f"Watch{self._method}")
             while True:
                 request = request_type(**self._fields, resume_token=self._token)

@@ -24,7 +24,7 @@ SIGNAL = Signal(
 )
 
 
-def incident(signals: int = 1, links: int = 1) -> Incident:
+def incident(signals: int = 1, links: int = 1, unlisted: int = 0) -> Incident:
     return Incident(
         id="i1",
         title="Unusual crowd and road congestion",
@@ -34,6 +34,8 @@ def incident(signals: int = 1, links: int = 1) -> Incident:
         thresholds=[{"name": "radius_m", "value": 500}],
         signals=[Signal(id=f"s{n}", entity_id=f"e{n}") for n in range(signals)],
         links=[{"first_signal_id": "s0", "second_signal_id": "gone", "distance_m": 126.4, "gap_s": 0}] * links,
+        signal_count=signals + unlisted,
+        link_count=links,
         query="SELECT 1\nFROM x",
         revision=4,
     )
@@ -70,4 +72,5 @@ def test_a_long_incident_is_shortened_unless_all_is_asked_for():
     assert "and 5 more (--all)" in explain(long)
     assert "and 10 more (--all)" in explain(long)
     assert "more (--all)" not in explain(long, everything=True)
+    assert "and 7 that the incident does not list" in explain(incident(unlisted=7))
     assert incident_line(long).endswith("[25 signals, revision 4, i1]")

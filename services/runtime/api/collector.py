@@ -1,0 +1,139 @@
+"""Collects the single observations of all calls into frames, so that simple devices cost little more than gateways."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from services.core.frame import Frame, Problem
+from services.runtime.api.intake import Intake, Receipt
+from services.runtime.log import LogError
+from services.runtime.rows import Row, frames_from_rows
+
+LINGER_SECONDS = 0.02
+MAX_ROWS = 1024
+
+
+@dataclass
+class Tally:
+    """What became of the observations of one call so far."""
+
+    accepted: int = 0
+    problems: list[Problem] = field(default_factory=list)  # by index in the call, not in order
+    outstanding: int = 0
+    failure: LogError | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever something was settled
+
+    def settle(self, problem: Problem | None) -> None:
+        """One observation was acknowledged, or refused."""
+        self.outstanding -= 1
+        if problem is None:
+            self.accepted += 1
+        else:
+            self.problems.append(problem)
+        self.settled.set()
+
+    def fail(self, failure: LogError) -> None:
+        """One observation was lost on the way to the log."""
+        self.outstanding -= 1
+        self.failure = failure
+        self.settled.set()
+
+
+class _Entry(NamedTuple):
+    row: Row
+    tally: Tally
+    place: int  # in the call
+
+
+class Collector:
+    """Rows of one kind on their way into frames that this process numbers as their source."""
+
+    def __init__(self, intake: Intake, source_id: str) -> None:
+        self._intake = intake
+        self._source_id = source_id
+        self._sequence = 0
+        self._entries: list[_Entry] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._order = asyncio.Lock()  # batches are written in the order of their filling
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, row: Row, tally: Tally, index: int) -> None:
+        """The tally is told when the log has the row, or when it was refused."""
+        tally.outstanding += 1
+        self._entries.append(_Entry(row, tally, index))
+        if len(self._entries) >= MAX_ROWS:
+            self._begin_flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._begin_flush)
+
+    def _begin_flush(self) -> None:
+        self._run(self._write_batch(self._cut()))
+
+    def _cut(self) -> list[_Entry]:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        entries, self._entries = self._entries, []
+        return entries
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def flush(self) -> None:
+        """Returns when all that was collected so far is on its way to the log."""
+        await self._write_batch(self._cut())
+
+    async def _write_batch(self, entries: list[_Entry]) -> None:
+        async with self._order:
+            # Sorting is stable: rows of one city and period keep their order.
+            for _, group in groupby(sorted(entries, key=_key), key=_key):
+                await self._write(list(group))
+
+    async def stop(self) -> None:
+        """Returns when everything is settled."""
+        await self.flush()
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _write(self, entries: Sequence[_Entry]) -> None:
+        start = 0
+        for frame in frames_from_rows(self._intake.contract, [entry.row for entry in entries]):
+            own = entries[start : start + len(frame)]
+            start += len(frame)
+            await self._write_frame(frame, own)
+
+    async def _write_frame(self, frame: Frame, entries: Sequence[_Entry]) -> None:
+        self._sequence += 1
+        try:
+            receipt = await self._intake.take(replace(frame, source_id=self._source_id, sequence=self._sequence))
+        except LogError as error:
+            for entry in entries:
+                entry.tally.fail(error)
+            return
+        self._run(_settle(receipt, entries))
+
+
+def _key(entry: _Entry) -> tuple[str, int]:
+    return entry.row.city, entry.row.period_s
+
+
+async def _settle(receipt: Receipt, entries: Sequence[_Entry]) -> None:
+    problems = {problem.index: problem for problem in receipt.problems}
+    if not receipt.accepted and len(problems) < len(entries):
+        # The frame is wrong as a whole, and so is each of its rows.
+        problems = dict.fromkeys(range(len(entries)), receipt.problems[0])
+    try:
+        await receipt.wait()
+    except LogError as error:
+        for entry in entries:
+            entry.tally.fail(error)
+        return
+    for i, entry in enumerate(entries):
+        problem = problems.get(i)
+        entry.tally.settle(None if problem is None else replace(problem, index=entry.place))

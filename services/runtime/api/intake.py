@@ -1,0 +1,120 @@
+"""The way of one kind's frames into the log: checked, stamped with the city's clock, split by partition, written."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.frame import Frame, Problem
+from services.core.validation import InvalidFrame, validate
+from services.runtime.api.clock import NO_CLOCK, CityClocks
+from services.runtime.catalogue import observations
+from services.runtime.codec import encode_frame, encode_heartbeat, select_rows
+from services.runtime.contracts import FrameContract
+from services.runtime.log import Acknowledged, LogWriter
+from services.runtime.partitioner import Partitioner
+from services.runtime.producer import acknowledged
+from services.runtime.rows import time_text
+
+# What ReportResponse and ReportFramesResponse list at most.
+MAX_REJECTIONS = 1000
+ACKNOWLEDGE_SECONDS = 60.0
+
+_HEADERS = (("content-type", b"application/protobuf"),)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one frame: how many observations were taken, why the others were not, and what is on its way."""
+
+    accepted: int
+    rejected: int
+    problems: Sequence[Problem] = ()  # all of them, by index
+    sent: Sequence[asyncio.Future[Acknowledged]] = field(default=(), repr=False)
+
+    async def wait(self) -> None:
+        """Returns when Kafka has acknowledged every part. LogError where one failed; then all is to be sent again."""
+        for future in self.sent:
+            await acknowledged(future, ACKNOWLEDGE_SECONDS)
+
+
+class Intake:
+    """Takes frames of one kind. Frames and heartbeats lie in each partition in the order in which they came here."""
+
+    def __init__(self, contract: FrameContract, writer: LogWriter, clocks: CityClocks) -> None:
+        self.contract = contract
+        self.topic = observations(contract.domain, contract.kind.name)
+        self._writer = writer
+        self._clocks = clocks
+        self._partitioner = Partitioner(1)
+        self._order = asyncio.Lock()  # fair: first come, first written
+        self._last_write_s: dict[int, float] = {}  # by partition, monotonic
+        self._last_heartbeat_ms: dict[int, int] = {}  # by partition, the city's clock
+
+    async def start(self) -> None:
+        """Asks for the number of partitions. LogError where the topic is not there."""
+        self._partitioner = Partitioner(await self._writer.partitions(self.topic))
+
+    async def take(self, frame: Frame) -> Receipt:
+        """Writes the good observations of a frame; returns when they are on their way."""
+        if frame.heartbeat:
+            return _refused_whole(frame, "header.heartbeat", "true", "heartbeats are written by the service only")
+        try:
+            ok, problems = validate(self.contract.kind, frame)
+        except InvalidFrame as error:
+            return _refused_whole(frame, error.field, error.value, error.reason)
+        end_ms = frame.time_ms + frame.period_s * 1000
+        clock_ms = self._clocks.now_ms(frame.city) or int(end_ms.max(initial=0, where=ok))
+        ok, problems = self._quarantine(frame, end_ms, clock_ms, ok, problems)
+        good = np.flatnonzero(ok)
+        if not len(good):
+            return Receipt(0, len(frame), problems)
+        taken = replace(select_rows(frame, good), clock_ms=clock_ms)
+        async with self._order:
+            sent = [await self._write(p, part) for p, part in self._partitioner.split(taken)]
+        return Receipt(len(good), len(frame) - len(good), problems, sent)
+
+    def _quarantine(
+        self, frame: Frame, end_ms: NDArray[np.int64], clock_ms: int, ok: NDArray[np.bool_], problems: list[Problem]
+    ) -> tuple[NDArray[np.bool_], list[Problem]]:
+        """Refuses what lies too far ahead of the city's clock, in the same words for every source."""
+        ahead = ok & (end_ms > clock_ms + self.contract.kind.skew_ms)
+        if not ahead.any():
+            return ok, problems
+        skew_s = self.contract.kind.skew_ms // 1000
+        reason = f"must end at most {skew_s} s after the city's clock, {time_text(clock_ms)}"
+        found = [Problem(int(i), "time", time_text(int(frame.time_ms[i])), reason) for i in np.flatnonzero(ahead)]
+        return ok & ~ahead, sorted((*problems, *found), key=lambda problem: problem.index)
+
+    async def _write(self, partition: int, part: Frame) -> asyncio.Future[Acknowledged]:
+        self._last_write_s[partition] = time.monotonic()
+        key = part.entity_ids[int(part.entity[0])].encode()
+        value = encode_frame(self.contract, part)
+        return await self._writer.send(self.topic, value, partition=partition, key=key, headers=_HEADERS)
+
+    async def beat(self, clock_ms: int, idle_seconds: float) -> list[asyncio.Future[Acknowledged]]:
+        """Writes "the city's clock has come to clock_ms" to each partition without a frame for so long.
+
+        Behind everything that came here before the call, and never a clock that is not ahead of the last one.
+        """
+        if clock_ms == NO_CLOCK:
+            return []
+        value = encode_heartbeat(self.contract, "", clock_ms)
+        sent = []
+        async with self._order:
+            now_s = time.monotonic()
+            for partition in range(self._partitioner.partitions):
+                idle = now_s - self._last_write_s.get(partition, -1e9) >= idle_seconds
+                if idle and clock_ms > self._last_heartbeat_ms.get(partition, NO_CLOCK):
+                    self._last_heartbeat_ms[partition] = clock_ms
+                    sent.append(await self._writer.send(self.topic, value, partition=partition, headers=_HEADERS))
+        return sent
+
+
+def _refused_whole(frame: Frame, name: str, value: str, reason: str) -> Receipt:
+    return Receipt(0, max(1, len(frame)), (Problem(0, name, value, reason),))

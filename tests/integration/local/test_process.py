@@ -91,10 +91,15 @@ def test_a_child_has_a_session_of_its_own(tmp_path: Path):
 
 def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path):
     started: list[Child] = []
-    thread = threading.Thread(target=lambda: started.append(Child.start("c", SLEEP, tmp_path / "c.log")))
+
+    def start() -> None:
+        # Until it is up: only then is it bound to its parent, and a wrong binding would show when this thread ends.
+        started.append(Child.start("c", SLEEP, tmp_path / "c.log"))
+        wait_for(lambda: started[0].tail() == "up")
+
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join()
-    wait_for(lambda: started[0].tail() == "up")
     time.sleep(0.2)
     assert started[0].poll() is None
     started[0].stop()

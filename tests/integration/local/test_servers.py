@@ -26,6 +26,7 @@ from deploy.local import servers as local_servers
 from deploy.local.kafka import KafkaCluster, KafkaSettings
 from deploy.local.kafka_probe import live_brokers
 from deploy.local.ports import free_port
+from deploy.local.process import Child
 from deploy.local.root import RootInUseError, RootLock, read_endpoints, reset, write_endpoints
 from deploy.local.servers import LocalServers, ServerError, ServerSettings
 
@@ -172,6 +173,9 @@ def test_a_busy_port_is_passed_over_and_said(tmp_path: Path, download_cache: Pat
                 "pid": os.getpid(),
             }
             assert live_brokers("127.0.0.1", given) == {1}
+            # The servers hold the lock too, so that it outlasts this process until they are gone.
+            for pid in endpoints.pids.values():
+                assert str(tmp_path / "lock") in {file.path for file in psutil.Process(pid).open_files()}
 
 
 def test_a_port_taken_at_the_last_moment_is_given_up(
@@ -228,6 +232,19 @@ def test_a_lock_without_a_living_holder_is_taken_over(tmp_path: Path):
         RootLock.take(tmp_path)
     assert caught.value.pid == os.getpid()
     lock.release()
+    RootLock.take(tmp_path).release()
+
+
+def test_the_lock_lasts_until_the_last_child_is_gone(tmp_path: Path):
+    lock = RootLock.take(tmp_path)
+    argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+    child = Child.start("c", argv, tmp_path / "c.log", pass_fds=(lock.file_descriptor,))
+    lock.release()
+    try:
+        with pytest.raises(RootInUseError):
+            RootLock.take(tmp_path)
+    finally:
+        child.stop()
     RootLock.take(tmp_path).release()
 
 

@@ -52,6 +52,7 @@ class ProcessorHost:
         self._group, self._kafka, self._instance = group, kafka, instance
         self._session_timeout_seconds = session_timeout_seconds
         self._lanes: dict[TP, tuple[Lane, asyncio.Task[None]]] = {}
+        self.started = asyncio.Event()  # a member of the group, with its partitions
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._failure: BaseException | None = None
@@ -65,6 +66,7 @@ class ProcessorHost:
             if not self._stopping.is_set():
                 app.finalize()
                 await app.start()
+                self.started.set()
                 await self._wait_for_end(app)
             if self._failure is None:
                 await self._release(list(self._lanes))

@@ -8,9 +8,11 @@ from typing import Literal
 
 import structlog
 
-# Libraries that tell what they do at length; their warnings are still seen.
-QUIET = ("aiokafka", "faust", "mode", "clickhouse_connect", "clickhouse_migrations", "asyncio", "stamina", "root")
-# Each rebalance and each first group make these speak of errors that they then retry.
+# Ours. Libraries speak of what they do at length: of those only warnings are told.
+OWN = "services"
+# Faust's services log in the name of the module that their classes lie in.
+FAUST = "services.runtime.faust_driver"
+# Every rebalance and every first group make these speak of errors that they then retry.
 HARMLESS = ("aiokafka.consumer.group_coordinator",)
 
 
@@ -44,9 +46,8 @@ def configure_logs(form: Literal["json", "console"], level: str, **context: str)
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for name in QUIET:
-        if name != "root":
-            logging.getLogger(name).setLevel(logging.WARNING)
+    root.setLevel(logging.WARNING)
+    logging.getLogger(OWN).setLevel(level.upper())
+    logging.getLogger(FAUST).setLevel(logging.WARNING)
     for name in HARMLESS:
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -24,6 +24,16 @@ OPEN_WINDOWS = Gauge("urban_open_windows", "Windows with data that may still cha
 WINDOWS = Counter("urban_windows", "Window rows emitted, revisions included", ("domain", "kind", "window"))
 SIGNALS = Counter("urban_signals", "Signals emitted, revisions and retractions included", ("domain", "type"))
 INCIDENTS = Counter("urban_incidents", "Versions of incidents emitted", ("rule", "state"))
+INCIDENTS_STANDING = Gauge("urban_incidents_standing", "Incidents that are open or can still be corrected")
+CORRELATION_SIGNALS = Counter(
+    "urban_correlation_signals",
+    "Signals by what became of them: taken, repeated, unmatched (no rule's concern), settled (too late), refused",
+    ("result",),
+)
+SIGNALS_WAITING = Gauge("urban_correlation_signals_waiting", "Signals that event time has not passed yet")
+SILENT_PARTITIONS = Gauge(
+    "urban_correlation_silent_partitions", "Observation partitions that no longer hold the correlation's time back"
+)
 LAG = Gauge(
     "urban_lag_records", "Records of a partition that were not handled yet", ("domain", "role", "topic", "partition")
 )

@@ -1,0 +1,209 @@
+"""Stores raw observations and entities in ClickHouse, apart from the processor: a slow archive delays no signal.
+
+What the group committed is stored for sure: an offset is committed after its rows. Rows that were stored but not yet
+committed when a process died come again, and the tables' engine drops the repetition (a row is its place in the log).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import ConsumerRecord
+from numpy.typing import NDArray
+
+from services.core.frame import Frame
+from services.core.kind import ColumnType, Domain
+from services.core.validation import InvalidFrame, validate
+from services.runtime import catalogue, metrics
+from services.runtime.codec import decode_record
+from services.runtime.contracts import FrameContract
+from services.runtime.outbox import Tables
+from services.runtime.records import TIME
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT_S = 1.0
+MAXIMUM_ROWS = 100_000
+POLL_MS = 200
+FETCH_BYTES = 4 << 20
+SESSION_TIMEOUT_MS = 10_000
+
+_ARROW = {ColumnType.FLOAT: pa.float32(), ColumnType.DOUBLE: pa.float64(), ColumnType.CODE: pa.uint32()}
+
+
+def find_sound(contract: FrameContract, frame: Frame) -> NDArray[np.int64]:
+    """Rows of a frame that a processor does not refuse; repeated and late ones are among them. Shape: (sound,)."""
+    nothing = np.empty(0, np.int64)
+    if frame.heartbeat:
+        return nothing
+    try:
+        good, _ = validate(contract.kind, frame)
+    except InvalidFrame:
+        return nothing
+    good &= frame.time_ms + frame.period_s * 1000 <= frame.clock_ms + contract.kind.skew_ms
+    return np.flatnonzero(good)
+
+
+class RawRows:
+    """Observations of one kind on their way into one insert."""
+
+    def __init__(self, contract: FrameContract) -> None:
+        self._contract = contract
+        self._frames: list[Frame] = []
+        self._rows: list[NDArray[np.int64]] = []
+        self._first_index: list[int] = []
+        self._partitions: list[int] = []
+
+    def __len__(self) -> int:
+        return sum(len(rows) for rows in self._rows)
+
+    def add(self, record: ConsumerRecord) -> None:
+        """The sound observations of a record; the processor tells of the others."""
+        index = 0
+        for frame in decode_record(self._contract, record.value, record.headers, record.timestamp, record.offset):
+            if not isinstance(frame, Frame):
+                index += 1
+                continue
+            rows = find_sound(self._contract, frame)
+            if len(rows):
+                self._frames.append(frame)
+                self._rows.append(rows)
+                self._first_index.append(index)
+                self._partitions.append(record.partition)
+            index += len(frame)
+
+    def table(self) -> pa.Table:
+        """Rows of `<domain>.<kind>`."""
+        lengths = np.array([len(rows) for rows in self._rows], np.int64)
+
+        def spread(values: Iterable[object], type: pa.DataType) -> pa.Array:
+            return pa.array(list(values), type).take(pa.array(np.repeat(np.arange(len(lengths)), lengths)))
+
+        def join(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+            return np.concatenate([array[rows] for array, rows in zip(arrays, self._rows, strict=True)])
+
+        frames = self._frames
+        ids = [
+            pa.array(f.entity_ids, pa.string()).take(pa.array(f.entity[rows]))
+            for f, rows in zip(frames, self._rows, strict=True)
+        ]
+        index = [first + rows for first, rows in zip(self._first_index, self._rows, strict=True)]
+        return pa.table(
+            {
+                "city": spread((f.city for f in frames), pa.string()),
+                "entity_id": pa.chunked_array(ids, pa.string()).combine_chunks(),
+                "time": pa.array(join([f.time_ms for f in frames]), TIME),
+                "period_s": spread((f.period_s for f in frames), pa.uint32()),
+                **{
+                    c.name: pa.array(join([f.columns[c.name] for f in frames]), _ARROW[c.type])
+                    for c in self._contract.kind.columns
+                },
+                "source_id": spread((f.source_id for f in frames), pa.string()),
+                "sequence": spread((f.sequence for f in frames), pa.uint64()),
+                "kafka_partition": spread(self._partitions, pa.uint32()),
+                "kafka_offset": spread((f.offset for f in frames), pa.int64()),
+                "kafka_index": pa.array(np.concatenate(index).astype(np.uint32)),
+            }
+        )
+
+
+class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """One member of the group that archives the observations of a domain."""
+
+    def __init__(self, domain: Domain, kafka: str, tables: Tables, instance: str) -> None:
+        self._domain, self._tables = domain, tables
+        self._kinds = {
+            catalogue.observations(domain.name, kind.name): FrameContract.of(domain.name, kind) for kind in domain.kinds
+        }
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=kafka,
+            client_id=instance,
+            group_id=f"urban.{domain.name}.archiver",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+            fetch_max_wait_ms=POLL_MS,
+        )
+        self._storing = asyncio.Lock()
+        self._stopping = False
+        self._forget()
+
+    async def run(self) -> None:
+        """Store until `stop`. Raises what ClickHouse refuses for good."""
+        await self._consumer.start()
+        self._consumer.subscribe(list(self._kinds), listener=self)
+        try:
+            while not self._stopping:
+                fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MAXIMUM_ROWS)
+                async with self._storing:
+                    self._take(fetched)
+                    if self._due():
+                        await self._store()
+                self._tell_lag()
+            async with self._storing:
+                await self._store()
+        finally:
+            await self._consumer.stop()
+
+    def stop(self) -> None:
+        """Ask `run` to store what it holds, commit, leave the group, and return."""
+        self._stopping = True
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        async with self._storing:
+            await self._store()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        # What was fetched before and not stored comes again: reading goes on at the committed offsets.
+        self._forget()
+
+    def _forget(self) -> None:
+        self._rows = {topic: RawRows(contract) for topic, contract in self._kinds.items()}
+        self._offsets: dict[TopicPartition, int] = {}
+        self._began: float | None = None
+
+    def _take(self, fetched: dict[TopicPartition, list[ConsumerRecord]]) -> None:
+        for tp, records in fetched.items():
+            if tp not in self._consumer.assignment():
+                continue
+            for record in records:
+                self._rows[tp.topic].add(record)
+            self._offsets[tp] = records[-1].offset + 1
+        if self._offsets and self._began is None:
+            self._began = asyncio.get_running_loop().time()
+
+    def _due(self) -> bool:
+        if self._began is None:
+            return False
+        waited_s = asyncio.get_running_loop().time() - self._began
+        return waited_s >= LONGEST_WAIT_S or sum(len(rows) for rows in self._rows.values()) >= MAXIMUM_ROWS
+
+    async def _store(self) -> None:
+        rows, offsets = self._rows, self._offsets
+        self._forget()
+        for topic, of_kind in rows.items():
+            if len(of_kind):
+                kind = self._kinds[topic].kind.name
+                await self._tables.insert(f"{self._domain.name}.{kind}", of_kind.table())
+                metrics.ARCHIVED.labels(self._domain.name, kind).inc(len(of_kind))
+        if offsets:
+            try:
+                await self._consumer.commit(offsets)
+            except (CommitFailedError, IllegalStateError):
+                # The partitions went elsewhere: they are read again there, and stored rows are not stored twice.
+                log.info("archive_commit_too_late", offsets={f"{t.topic}/{t.partition}": o for t, o in offsets.items()})
+
+    def _tell_lag(self) -> None:
+        for tp in self._consumer.assignment():
+            end = self._consumer.highwater(tp)
+            if end is not None and tp in self._offsets:
+                lag = max(0, end - self._offsets[tp])
+                metrics.LAG.labels(self._domain.name, "archiver", tp.topic, str(tp.partition)).set(lag)

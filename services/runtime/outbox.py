@@ -1,0 +1,133 @@
+"""What a processor sends out, in the order that makes recovery right: rows are stored first, then records produced."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+
+from services.runtime import metrics
+from services.runtime.log import Headers, LogWriter
+from services.runtime.producer import acknowledged
+
+# A window's end to its row in ClickHouse is to take 150 ms; a flush by itself takes 10 to 50.
+LINGER_S = 0.05
+# More than this waits for the next flush: then folding waits too.
+MAXIMUM_PENDING_BYTES = 64 << 20
+ACKNOWLEDGE_TIMEOUT_S = 60.0
+
+
+class Outgoing(NamedTuple):
+    """One record to be produced."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Tables(Protocol):
+    """Where rows go."""
+
+    async def insert(self, table: str, rows: pa.Table) -> None: ...
+
+
+class Outbox:
+    """Collects rows and records of all partitions of a process; `run` sends them."""
+
+    def __init__(self, domain: str, tables: Tables, writer: LogWriter, *, linger_s: float = LINGER_S) -> None:
+        self._domain, self._tables, self._writer, self._linger_s = domain, tables, writer, linger_s
+        self._rows: dict[str, list[pa.Table]] = defaultdict(list)
+        self._records: list[Outgoing] = []
+        self._pending_bytes = 0
+        self._put = 0  # puts so far
+        self._done = 0  # puts that are stored, produced and acknowledged
+        self._wanted = asyncio.Event()  # something was put
+        self._hurry = asyncio.Event()  # somebody waits
+        self._moved = asyncio.Condition()
+        self._failure: BaseException | None = None
+
+    def put(self, rows: Mapping[str, pa.Table], records: Sequence[Outgoing] = ()) -> None:
+        """Add rows by table and records, which leave together; `rows` are stored before any record is produced."""
+        for table, added in rows.items():
+            if len(added):
+                self._rows[table].append(added)
+                self._pending_bytes += added.nbytes
+        self._records.extend(records)
+        self._pending_bytes += sum(len(r.value or b"") for r in records)
+        self._put += 1
+        self._wanted.set()
+        if self._pending_bytes > MAXIMUM_PENDING_BYTES:
+            self._hurry.set()
+
+    async def wait_for_room(self) -> None:
+        """Return when less than the maximum waits. Raises what ended `run`."""
+        if self._pending_bytes <= MAXIMUM_PENDING_BYTES and self._failure is None:
+            return
+        began = time.perf_counter()
+        async with self._moved:
+            await self._moved.wait_for(
+                lambda: self._failure is not None or self._pending_bytes <= MAXIMUM_PENDING_BYTES
+            )
+        metrics.BACKPRESSURE_SECONDS.labels(self._domain).inc(time.perf_counter() - began)
+        self._raise_failure()
+
+    async def flush(self) -> None:
+        """Return when all that was put before is stored, produced and acknowledged. Raises what ended `run`."""
+        goal = self._put
+        if self._done < goal:
+            self._hurry.set()
+            async with self._moved:
+                await self._moved.wait_for(lambda: self._failure is not None or self._done >= goal)
+        self._raise_failure()
+
+    async def run(self) -> None:
+        """Send what is put, until cancelled. What ClickHouse or Kafka refuses for good ends it, and every waiter."""
+        try:
+            while True:
+                await self._wanted.wait()
+                await self._linger()
+                await self._send()
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            async with self._moved:
+                self._moved.notify_all()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise RuntimeError(f"the outbox of {self._domain} has failed: {self._failure!r}") from self._failure
+
+    async def _linger(self) -> None:
+        try:
+            async with asyncio.timeout(self._linger_s):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    async def _send(self) -> None:
+        rows, records, goal = self._rows, self._records, self._put
+        self._rows, self._records, self._pending_bytes = defaultdict(list), [], 0
+        self._wanted.clear()
+        self._hurry.clear()
+        async with asyncio.TaskGroup() as inserts:
+            for table, parts in rows.items():
+                inserts.create_task(self._tables.insert(table, pa.concat_tables(parts)))
+        await self._produce(records)
+        self._done = goal
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _produce(self, records: Sequence[Outgoing]) -> None:
+        sent = [
+            await self._writer.send(r.topic, r.value, partition=r.partition, key=r.key, headers=r.headers)
+            for r in records
+        ]
+        for future in sent:
+            await acknowledged(future, ACKNOWLEDGE_TIMEOUT_S)

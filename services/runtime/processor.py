@@ -1,0 +1,255 @@
+"""Takes the observations of one partition: folds them, completes what closes, runs the detectors, fills the outbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import structlog
+from aiokafka.structs import ConsumerRecord
+from numpy.typing import NDArray
+
+from services.core.frame import Frame, Late, Malformed
+from services.core.geometry import cell_of
+from services.core.kind import Kind
+from services.core.partition import Partition
+from services.core.signals import Signal
+from services.core.state import NO_WATERMARK, Closing, Counters
+from services.core.windows import BaselineColumns, WindowBatch
+from services.runtime import catalogue, metrics, records
+from services.runtime.baselines import BaselineBook
+from services.runtime.checkpoints import CheckpointStore, checkpoint_of, state_of
+from services.runtime.codec import decode_record, encode_frame, select_rows
+from services.runtime.contracts import FrameContract
+from services.runtime.entities import EntityRegistry
+from services.runtime.outbox import Outbox, Outgoing
+from services.runtime.partitioner import partition_of
+from services.runtime.records import DeadLetter
+
+log = structlog.get_logger(__name__)
+
+# So many records in a row of which nothing could be taken are no bad sensor but a wrong topic or a wrong version.
+MAXIMUM_BAD_RECORDS = 10_000
+
+
+class TooManyBadRecordsError(RuntimeError):
+    """A flood of records that cannot be taken: somebody has to look before more is put aside."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What all partitions of one kind share."""
+
+    domain: str
+    kind: Kind
+    contract: FrameContract
+    outbox: Outbox
+    checkpoints: CheckpointStore
+    registry: EntityRegistry
+    book: BaselineBook | None
+    signal_partitions: int
+
+    @property
+    def topic(self) -> str:
+        return catalogue.observations(self.domain, self.kind.name)
+
+
+class KindProcessor:
+    """The handler of one partition of the observations of one kind; see services/runtime/lane.py."""
+
+    def __init__(self, shop: Workshop, partition: int) -> None:
+        self._shop, self._number = shop, partition
+        self._partition = Partition(shop.domain, shop.kind, partition)
+        self._counted = Counters()
+        self._bad_in_a_row = 0
+        self._asked_for: set[tuple[str, str]] = set()  # entities that the registry did not know
+        self.watermark_ms: int | None = None  # event time up to which all is in the outbox
+
+    async def restore(self) -> int | None:
+        began = time.perf_counter()
+        found = await self._shop.checkpoints.load(self._number)
+        if found is None:
+            return None
+        self._partition = Partition.restore(self._shop.domain, self._shop.kind, state_of(found))
+        self._counted = replace(self._partition.counters)
+        self._tell_progress()
+        metrics.RESTORE_SECONDS.labels(self._shop.domain, self._shop.kind.name).observe(time.perf_counter() - began)
+        return self._partition.next_offset
+
+    async def handle(self, records_of_fetch: Sequence[ConsumerRecord]) -> None:
+        letters: dict[int, DeadLetter] = {}
+        by_offset = {r.offset: r for r in records_of_fetch}
+        sizes: dict[int, int] = {}  # observations by offset
+        frames: list[Frame | Malformed] = []
+        for r in records_of_fetch:
+            decoded = decode_record(self._shop.contract, r.value, r.headers, r.timestamp, r.offset)
+            frames.extend(decoded)
+            sizes[r.offset] = sum(len(f) if isinstance(f, Frame) else 1 for f in decoded)
+        for closing in self._partition.fold(frames):
+            for refused in closing.refused:
+                letter = letters.setdefault(refused.offset, DeadLetter(by_offset[refused.offset]))
+                letter.add(refused.error_class, refused.problems, refused.count)
+            await self._emit(closing)
+        if letters:
+            self._put_aside([letters[offset] for offset in sorted(letters)])
+        self._tell_progress()
+        self._guard_against_flood(sizes, letters)
+        await self._shop.outbox.wait_for_room()
+
+    async def checkpoint(self) -> int:
+        began = time.perf_counter()
+        shop, state = self._shop, self._partition.snapshot()
+        row = records.ledger_table(shop.kind.name, shop.topic, self._number, state.next_offset, state.counters)
+        shop.outbox.put({f"{shop.domain}.ledger": row})
+        message = checkpoint_of(shop.domain, shop.kind.name, state)
+        # A checkpoint covers only what is stored and produced.
+        await shop.outbox.flush()
+        size = await shop.checkpoints.save(message)
+        metrics.CHECKPOINT_BYTES.labels(shop.domain, shop.kind.name, str(self._number)).set(size)
+        metrics.CHECKPOINT_SECONDS.labels(shop.domain, shop.kind.name).observe(time.perf_counter() - began)
+        return state.next_offset
+
+    def close(self) -> None:
+        self.watermark_ms = None
+        metrics.forget_partition(self._shop.domain, self._shop.kind.name, self._number)
+
+    async def _emit(self, closing: Closing) -> None:
+        for batch in closing.batches:
+            signals = await self._find_signals(batch)
+            self._put_windows(batch, closing.watermark_ms)
+            if signals:
+                self._put_signals(signals)
+        for late in closing.late:
+            self._put_late(late)
+
+    async def _find_signals(self, batch: WindowBatch) -> list[Signal]:
+        detectors = [d for d in self._shop.kind.detectors if d.window == batch.window.name]
+        if not detectors:
+            return []
+        await self._ask_for_unknown(batch)
+        attributes = {
+            name: self._shop.registry.numbers(self._shop.domain, batch.cities, batch.entity_ids, name, default)[
+                batch.slot
+            ]
+            for d in detectors
+            for name, default in d.attributes
+        }
+        batch = replace(batch, attributes=attributes)
+        signals: list[Signal] = []
+        for part in await self._with_baselines(batch):
+            signals += self._partition.detect(part)
+        return [self._placed(s) for s in signals]
+
+    async def _with_baselines(self, batch: WindowBatch) -> list[WindowBatch]:
+        """The batch with what is normal for its rows; several where they are judged by baselines of several dates."""
+        book = self._shop.book
+        if book is None or not book.serves(batch):
+            return [batch]
+        pages = await book.pages(self._number, batch)
+        if len(pages) == 1:
+            return [replace(batch, baseline=pages[0][1])]
+        return [_part(batch, rows, baseline) for rows, baseline in pages]
+
+    async def _ask_for_unknown(self, batch: WindowBatch) -> None:
+        """An entity that was told of a moment ago may still be on its way: wait for it once."""
+        registry, domain = self._shop.registry, self._shop.domain
+        unknown = {
+            key
+            for key in {(batch.cities[s], batch.entity_ids[s]) for s in np.unique(batch.slot).tolist()}
+            if key not in self._asked_for and registry.get(key[0], domain, key[1]) is None
+        }
+        if unknown:
+            await registry.refresh()
+            self._asked_for |= unknown
+
+    def _placed(self, signal: Signal) -> Signal:
+        entity = self._shop.registry.get(signal.city, signal.domain, signal.entity_id)
+        if entity is None or not entity.HasField("position"):
+            return signal
+        latitude, longitude = entity.position.latitude, entity.position.longitude
+        return replace(signal, latitude=latitude, longitude=longitude, h3_cell=cell_of(latitude, longitude))
+
+    def _put_windows(self, batch: WindowBatch, watermark_ms: int) -> None:
+        shop = self._shop
+        frames = records.window_frames(shop.domain, shop.kind.name, self._number, watermark_ms, batch)
+        topic, key = catalogue.windows(shop.domain), f"{shop.kind.name}/{self._number}".encode()
+        shop.outbox.put(
+            {f"{shop.domain}.{shop.kind.name}_windows": records.windows_table(batch, self._number)},
+            [Outgoing(topic, self._number, key, frame, records.PROTOBUF) for frame in frames],
+        )
+        metrics.WINDOWS.labels(shop.domain, shop.kind.name, batch.window.name).inc(len(batch))
+
+    def _put_signals(self, signals: Sequence[Signal]) -> None:
+        shop = self._shop
+        outgoing = []
+        for signal in signals:
+            key, value, headers = records.signal_record(signal)
+            partition = partition_of(key.decode(), shop.signal_partitions)
+            outgoing.append(Outgoing(catalogue.SIGNALS, partition, key, value, headers))
+            metrics.SIGNALS.labels(shop.domain, signal.type).inc()
+        shop.outbox.put({f"{shop.domain}.signals": records.signals_table(signals)}, outgoing)
+
+    def _put_late(self, late: Late) -> None:
+        frame = select_rows(late.frame, late.rows)
+        headers = [
+            *records.PROTOBUF,
+            ("urban_kind", self._shop.kind.name.encode()),
+            ("urban_topic", self._shop.topic.encode()),
+            ("urban_partition", str(self._number).encode()),
+            ("urban_offset", str(frame.offset).encode()),
+        ]
+        key = frame.entity_ids[int(frame.entity[0])].encode()
+        value = encode_frame(self._shop.contract, frame)
+        self._shop.outbox.put({}, [Outgoing(catalogue.late(self._shop.domain), 0, key, value, headers)])
+
+    def _put_aside(self, letters: Sequence[DeadLetter]) -> None:
+        topic = catalogue.dead_letters(self._shop.domain)
+        outgoing = [Outgoing(topic, 0, d.record.key, d.record.value, d.headers()) for d in letters]
+        rows = records.dead_letters_table(self._shop.kind.name, letters)
+        self._shop.outbox.put({f"{self._shop.domain}.dead_letters": rows}, outgoing)
+        first = letters[0]
+        log.warning(
+            "dead_lettered",
+            topic=first.record.topic,
+            partition=self._number,
+            offset=first.record.offset,
+            error=first.error,
+            records=len(letters),
+        )
+
+    def _guard_against_flood(self, sizes: dict[int, int], letters: dict[int, DeadLetter]) -> None:
+        for offset, observations in sizes.items():
+            bad = offset in letters and letters[offset].count >= observations
+            self._bad_in_a_row = self._bad_in_a_row + 1 if bad else 0
+            if self._bad_in_a_row > MAXIMUM_BAD_RECORDS:
+                raise TooManyBadRecordsError(
+                    f"{self._shop.topic}[{self._number}] up to offset {offset}: "
+                    f"{self._bad_in_a_row} records in a row were refused, the last one for {letters[offset].error}"
+                )
+
+    def _tell_progress(self) -> None:
+        domain, kind, partition = self._shop.domain, self._shop.kind.name, self._partition
+        for name in ("folded", "duplicate", "late", "dead_lettered"):
+            grown = getattr(partition.counters, name) - getattr(self._counted, name)
+            metrics.OBSERVATIONS.labels(domain, kind, name).inc(grown)
+        self._counted = replace(partition.counters)
+        metrics.OPEN_WINDOWS.labels(domain, kind, str(self._number)).set(partition.open_windows)
+        watermark_ms = partition.watermark_ms
+        if watermark_ms is not None and watermark_ms != NO_WATERMARK:
+            self.watermark_ms = watermark_ms
+            metrics.WATERMARK.labels(domain, kind, str(self._number)).set(watermark_ms / 1000)
+
+
+def _part(batch: WindowBatch, rows: NDArray[np.int64], baseline: BaselineColumns) -> WindowBatch:
+    return replace(
+        batch,
+        slot=batch.slot[rows],
+        start_ms=batch.start_ms[rows],
+        revision=batch.revision[rows],
+        measures={name: values[rows] for name, values in batch.measures.items()},
+        previous={name: values[rows] for name, values in batch.previous.items()},
+        attributes={name: values[rows] for name, values in batch.attributes.items()},
+        baseline=baseline,
+    )

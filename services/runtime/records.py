@@ -1,0 +1,259 @@
+"""What a processor tells, in the forms of its receivers: Arrow rows for ClickHouse, protobuf records for Kafka."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from aiokafka.structs import ConsumerRecord
+from numpy.typing import NDArray
+
+from services.core.frame import Problem
+from services.core.geometry import cell_of
+from services.core.signals import Signal
+from services.core.state import Counters
+from services.core.windows import WindowBatch
+from services.runtime.log import Headers
+from services.runtime.producer import cloud_event_headers
+from urban.common.v1.signal_pb2 import Evidence, PartitionWatermark, SignalRecord, SignalState, WatermarkReport
+from urban.common.v1.signal_pb2 import Signal as SignalMessage
+from urban.common.v1.window_pb2 import MeasureColumn, WindowBounds, WindowFrame
+
+TIME = pa.timestamp("ms", "UTC")
+PROTOBUF: Headers = (("content-type", b"application/protobuf"),)
+# A frame stays below a broker's default limit of 1 MiB with some fifty measures.
+MAXIMUM_FRAME_ROWS = 2_000
+# Coarse enough that one incident's signals share a key, fine enough that a city's do not.
+SIGNAL_KEY_RESOLUTION = 5
+_EVIDENCE = pa.list_(
+    pa.struct(
+        [("measure", pa.string()), ("value", pa.float64()), ("threshold", pa.float64()), ("expected", pa.float64())]
+    )
+)
+
+
+def windows_table(batch: WindowBatch, kafka_partition: int) -> pa.Table:
+    """Rows of `<domain>.<kind>_windows`, one per row of the batch."""
+    rows = len(batch)
+    return pa.table(
+        {
+            "city": pa.array(batch.cities, pa.string()).take(pa.array(batch.slot)),
+            "window": pa.repeat(batch.window.name, rows),
+            "entity_id": pa.array(batch.entity_ids, pa.string()).take(pa.array(batch.slot)),
+            "start_time": pa.array(batch.start_ms, TIME),
+            "end_time": pa.array(batch.end_ms, TIME),
+            "kafka_partition": pa.array(np.full(rows, kafka_partition, np.uint32)),
+            "revision": pa.array(batch.revision.astype(np.uint32, copy=False)),
+            **{name: pa.array(values) for name, values in batch.measures.items()},
+        }
+    )
+
+
+def window_frames(
+    domain: str, kind: str, kafka_partition: int, watermark_ms: int, batch: WindowBatch
+) -> Iterator[bytes]:
+    """The batch as WindowFrames: of one city each, and of so many rows at most that a broker takes them."""
+    cities = np.asarray(batch.cities, object)[batch.slot]
+    for city in sorted(set(cities.tolist())):
+        of_city = np.flatnonzero(cities == city)
+        for begin in range(0, len(of_city), MAXIMUM_FRAME_ROWS):
+            rows = of_city[begin : begin + MAXIMUM_FRAME_ROWS]
+            head = WindowFrame(
+                city=city, domain=domain, kind=kind, partition=kafka_partition, watermark_ms=watermark_ms
+            )
+            yield _window_frame(head, batch, rows)
+
+
+def _window_frame(head: WindowFrame, batch: WindowBatch, rows: NDArray[np.int64]) -> bytes:
+    starts, window = np.unique(batch.start_ms[rows], return_inverse=True)
+    slots, entity = np.unique(batch.slot[rows], return_inverse=True)
+    for start_ms in starts.tolist():
+        head.bounds.append(
+            WindowBounds(window=batch.window.name, start_ms=start_ms, end_ms=start_ms + batch.window.size_ms)
+        )
+    head.entity_ids.extend(batch.entity_ids[slot] for slot in slots.tolist())
+    # Packed fields are their little-endian bytes: written as such, without a Python number for each value.
+    parts = [
+        head.SerializeToString(),
+        _packed(WindowFrame.WINDOW_FIELD_NUMBER, window.astype("<u4")),
+        _packed(WindowFrame.ENTITY_FIELD_NUMBER, entity.astype("<u4")),
+        _packed(WindowFrame.REVISION_FIELD_NUMBER, batch.revision[rows].astype("<u4")),
+    ]
+    for name, values in batch.measures.items():
+        column = MeasureColumn(name=name).SerializeToString()
+        column += _packed(MeasureColumn.VALUES_FIELD_NUMBER, values[rows].astype("<f8"))
+        parts.append(_field(WindowFrame.MEASURES_FIELD_NUMBER, column))
+    return b"".join(parts)
+
+
+def _packed(number: int, values: NDArray[np.generic]) -> bytes:
+    return _field(number, values.tobytes())
+
+
+def _field(number: int, data: bytes) -> bytes:
+    """One length-delimited field on the wire."""
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _varint(value: int) -> bytes:
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
+
+
+def signals_table(signals: Sequence[Signal]) -> pa.Table:
+    """Rows of `<domain>.signals`."""
+    return pa.table(
+        {
+            "id": pa.array([s.id for s in signals], pa.string()),
+            "city": pa.array([s.city for s in signals], pa.string()),
+            "kind": pa.array([s.kind for s in signals], pa.string()),
+            "type": pa.array([s.type for s in signals], pa.string()),
+            "entity_id": pa.array([s.entity_id for s in signals], pa.string()),
+            "window": pa.array([s.window for s in signals], pa.string()),
+            "start_time": pa.array([s.start_ms for s in signals], TIME),
+            "end_time": pa.array([s.end_ms for s in signals], TIME),
+            "state": pa.array(["retracted" if s.retracted else "raised" for s in signals], pa.string()),
+            "severity": pa.array([s.severity.name.lower() for s in signals], pa.string()),
+            "score": pa.array([s.score for s in signals], pa.float64()),
+            "latitude": pa.array([s.latitude for s in signals], pa.float64()),
+            "longitude": pa.array([s.longitude for s in signals], pa.float64()),
+            "h3_cell": pa.array([s.h3_cell for s in signals], pa.uint64()),
+            "evidence": pa.array([[e.__dict__ for e in s.evidence] for s in signals], _EVIDENCE),
+            "revision": pa.array([s.revision for s in signals], pa.uint32()),
+            "detector_version": pa.array([s.detector_version for s in signals], pa.string()),
+            "model": pa.array([s.model for s in signals], pa.string()),
+        }
+    )
+
+
+def signal_record(signal: Signal) -> tuple[bytes, bytes, Headers]:
+    """Key, value and CloudEvents headers of one signal on urban.signals.v1."""
+    key = f"{signal.city}/{signal.domain}/{signal.entity_id}"
+    if signal.h3_cell:
+        key = f"{cell_of(signal.latitude, signal.longitude, SIGNAL_KEY_RESOLUTION):x}"
+    state = "retracted" if signal.retracted else "raised"
+    headers = cloud_event_headers(
+        f"{signal.id}/{signal.revision}/{state}", "urban.signal.v1", f"/{signal.domain}", signal.end_ms, key
+    )
+    return key.encode(), SignalRecord(signal=signal_message(signal)).SerializeToString(), headers
+
+
+def signal_message(signal: Signal) -> SignalMessage:
+    message = SignalMessage(
+        id=signal.id,
+        city=signal.city,
+        domain=signal.domain,
+        kind=signal.kind,
+        type=signal.type,
+        entity_id=signal.entity_id,
+        window=signal.window,
+        state=SignalState.SIGNAL_STATE_RETRACTED if signal.retracted else SignalState.SIGNAL_STATE_RAISED,
+        severity=int(signal.severity),  # type: ignore[arg-type]  # the same numbers: services/core/signals.py
+        score=signal.score,
+        evidence=[
+            Evidence(measure=e.measure, value=e.value, threshold=e.threshold, expected=e.expected)
+            for e in signal.evidence
+        ],
+        revision=signal.revision,
+        detector_version=signal.detector_version,
+        model=signal.model,
+    )
+    message.start_time.FromMilliseconds(signal.start_ms)
+    message.end_time.FromMilliseconds(signal.end_ms)
+    if signal.h3_cell:
+        message.position.latitude, message.position.longitude = signal.latitude, signal.longitude
+        message.position.h3_cell = signal.h3_cell
+    return message
+
+
+def watermark_record(domain: str, kind: str, instance: str, watermarks: Mapping[int, int]) -> bytes:
+    """How far the partitions of an instance have come in event time, by partition in ms; for urban.signals.v1."""
+    partitions = [PartitionWatermark(partition=p, watermark_ms=ms) for p, ms in sorted(watermarks.items())]
+    report = WatermarkReport(domain=domain, kind=kind, instance=instance, partitions=partitions)
+    return SignalRecord(watermark=report).SerializeToString()
+
+
+def ledger_table(kind: str, topic: str, kafka_partition: int, next_offset: int, counters: Counters) -> pa.Table:
+    """The row of `<domain>.ledger` at one checkpoint."""
+    counts = {
+        name: pa.array([getattr(counters, name)], pa.uint64())
+        for name in ("read", "folded", "duplicate", "late", "dead_lettered")
+    }
+    return pa.table(
+        {
+            "kind": pa.array([kind]),
+            "topic": pa.array([topic]),
+            "kafka_partition": pa.array([kafka_partition], pa.uint32()),
+            "next_offset": pa.array([next_offset], pa.int64()),
+            **counts,
+        }
+    )
+
+
+class DeadLetter:
+    """What was refused of one record: all of it, or some of its observations."""
+
+    def __init__(self, record: ConsumerRecord) -> None:
+        self.record = record
+        self.error_class = ""
+        self.count = 0
+        self.problems: list[Problem] = []
+
+    def add(self, error_class: str, problems: Sequence[Problem], count: int) -> None:
+        """Refused observations; the first class names the record."""
+        self.error_class = self.error_class or error_class
+        self.problems.extend(problems)
+        self.count += count
+
+    @property
+    def error(self) -> str:
+        """Field, value and reason of the first observation refused."""
+        if not self.problems:
+            return self.error_class
+        first = self.problems[0]
+        return f"{first.field} = {first.value}: {first.reason}" if first.value else f"{first.field}: {first.reason}"
+
+    @property
+    def indices(self) -> list[int]:
+        return [p.index for p in self.problems[:100]]
+
+    def headers(self) -> Headers:
+        """Where the record came from and why it was refused. The same record gives the same `ce_id` again."""
+        r = self.record
+        told = {
+            "urban_topic": r.topic,
+            "urban_partition": str(r.partition),
+            "urban_offset": str(r.offset),
+            "urban_timestamp_ms": str(r.timestamp),
+            "urban_error_class": self.error_class,
+            "urban_error": self.error,
+            "urban_observations": str(self.count),
+            "urban_indices": json.dumps(self.indices),
+            "ce_id": f"{r.topic}/{r.partition}/{r.offset}",
+        }
+        # Its own headers too: without its content type, JSON is not told from protobuf.
+        return [*r.headers, *((name, text.encode()) for name, text in told.items())]
+
+
+def dead_letters_table(kind: str, letters: Sequence[DeadLetter]) -> pa.Table:
+    """Rows of `<domain>.dead_letters`."""
+    return pa.table(
+        {
+            "kind": pa.array([kind] * len(letters), pa.string()),
+            "topic": pa.array([d.record.topic for d in letters], pa.string()),
+            "kafka_partition": pa.array([d.record.partition for d in letters], pa.uint32()),
+            "kafka_offset": pa.array([d.record.offset for d in letters], pa.int64()),
+            "kafka_time": pa.array([max(d.record.timestamp, 0) for d in letters], TIME),
+            "error_class": pa.array([d.error_class for d in letters], pa.string()),
+            "error": pa.array([d.error for d in letters], pa.string()),
+            "observations": pa.array([d.count for d in letters], pa.uint32()),
+            "indices": pa.array([d.indices for d in letters], pa.list_(pa.uint32())),
+            "size_bytes": pa.array([len(d.record.value or b"") for d in letters], pa.uint32()),
+        }
+    )

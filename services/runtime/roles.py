@@ -1,0 +1,201 @@
+"""The roles of a domain's service that no client calls: processor and archiver, each wired from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+import structlog
+
+from services.core.kind import Domain, Kind
+from services.runtime import catalogue, metrics, records
+from services.runtime.archiver import Archiver
+from services.runtime.baselines import BaselineBook
+from services.runtime.checkpoints import CheckpointStore
+from services.runtime.clickhouse import ClickHouse
+from services.runtime.contracts import FrameContract
+from services.runtime.entities import EntityRegistry
+from services.runtime.entity_archive import EntityArchive
+from services.runtime.faust_host import HandlerFactory, ProcessorHost
+from services.runtime.outbox import Outbox
+from services.runtime.processor import KindProcessor, Workshop
+from services.runtime.producer import KafkaWriter, acknowledged
+from services.runtime.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+REPORT_INTERVAL_S = 1.0
+REPORT_TIMEOUT_S = 30.0
+
+
+class Role(Protocol):
+    """One part of a service process."""
+
+    async def start(self) -> None:
+        """Returns when it is ready to do its work."""
+
+    async def wait(self) -> None:
+        """Returns or raises when it has ended by itself, which it should not."""
+
+    async def stop(self) -> None:
+        """Finishes what is under way, and returns when all is safe."""
+
+
+async def wait_for_first(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Until one of the tasks ends; raises what it raised."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait for them. What they raised before was told by `wait`."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class ProcessorRole:
+    """Folds the observations of a domain: one member of the group `urban.<domain>.processor`."""
+
+    def __init__(self, domain: Domain, settings: Settings) -> None:
+        self._domain, self._settings = domain, settings
+        self._processors: dict[tuple[str, int], KindProcessor] = {}
+        self._writer = KafkaWriter(settings.kafka)
+        self._registry = EntityRegistry(settings.kafka)
+
+    async def start(self) -> None:
+        async with AsyncExitStack() as parts:
+            await self._start(parts)
+            self._parts = parts.pop_all()
+
+    async def _start(self, parts: AsyncExitStack) -> None:
+        """What starts first stops last; where one fails, those before it are stopped."""
+        self._clickhouse = await ClickHouse.connect(self._settings.clickhouse)
+        parts.push_async_callback(self._clickhouse.close)
+        parts.push_async_callback(self._writer.stop)
+        await self._writer.start()
+        parts.push_async_callback(self._registry.stop)
+        await self._registry.start()
+        self._outbox = Outbox(self._domain.name, self._clickhouse, self._writer)
+        self._sending = asyncio.create_task(self._outbox.run(), name="outbox")
+        parts.push_async_callback(end, self._sending)
+        parts.push_async_callback(self._outbox.flush)
+        self._signal_partitions = await self._writer.partitions(catalogue.SIGNALS)
+        self._host = self._make_host()
+        self._hosting = asyncio.create_task(self._host.run(), name="processor host")
+        parts.push_async_callback(self._leave_group)
+        await self._wait_for_group()
+        self._reporting = asyncio.create_task(self._report(), name="watermark reports")
+        parts.push_async_callback(end, self._reporting)
+
+    async def wait(self) -> None:
+        await wait_for_first([self._sending, self._hosting, self._reporting])
+
+    async def stop(self) -> None:
+        await self._parts.aclose()
+
+    async def _wait_for_group(self) -> None:
+        started = asyncio.create_task(self._host.started.wait())
+        try:
+            await wait_for_first([started, self._hosting])
+        finally:
+            await end(started)
+
+    async def _leave_group(self) -> None:
+        await self._host.stop()
+        # It has ended; what it raised was told by `wait`.
+        await asyncio.wait([self._hosting])
+
+    def _make_host(self) -> ProcessorHost:
+        kinds = self._domain.kinds
+        return ProcessorHost(
+            f"urban.{self._domain.name}.processor",
+            self._settings.kafka,
+            {catalogue.observations(self._domain.name, kind.name): self._factory(kind) for kind in kinds},
+            checkpoint_seconds=self._settings.checkpoint_seconds,
+            session_timeout_seconds=self._settings.session_timeout_seconds,
+            instance=self._settings.instance,
+        )
+
+    def _factory(self, kind: Kind) -> HandlerFactory:
+        book = None
+        if kind.baseline is not None:
+            zones = self._settings.time_zones
+            book = BaselineBook(self._clickhouse, self._outbox, self._domain.name, kind, zones)
+        shop = Workshop(
+            domain=self._domain.name,
+            kind=kind,
+            contract=FrameContract.of(self._domain.name, kind),
+            outbox=self._outbox,
+            checkpoints=CheckpointStore(
+                self._settings.kafka, catalogue.checkpoints(self._domain.name, kind.name), self._writer
+            ),
+            registry=self._registry,
+            book=book,
+            signal_partitions=self._signal_partitions,
+        )
+
+        def make(partition: int) -> KindProcessor:
+            made = self._processors[kind.name, partition] = KindProcessor(shop, partition)
+            return made
+
+        return make
+
+    async def _report(self) -> None:
+        """Tell correlation how far event time has come, behind the signals of that time; and Prometheus the lag."""
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL_S)
+            for (topic, partition), lag in self._host.lag().items():
+                metrics.LAG.labels(self._domain.name, "processor", topic, str(partition)).set(lag)
+            told = {
+                kind.name: {
+                    partition: processor.watermark_ms
+                    for (name, partition), processor in self._processors.items()
+                    if name == kind.name and processor.watermark_ms is not None
+                }
+                for kind in self._domain.kinds
+            }
+            # A watermark may not overtake the signals before it.
+            await self._outbox.flush()
+            for kind, watermarks in told.items():
+                if watermarks:
+                    await self._send_report(kind, watermarks)
+
+    async def _send_report(self, kind: str, watermarks: dict[int, int]) -> None:
+        instance = self._settings.instance
+        value = records.watermark_record(self._domain.name, kind, instance, watermarks)
+        key = f"{self._domain.name}/{kind}/{instance}".encode()
+        sent = [
+            await self._writer.send(catalogue.SIGNALS, value, partition=partition, key=key, headers=records.PROTOBUF)
+            for partition in range(self._signal_partitions)
+        ]
+        for future in sent:
+            await acknowledged(future, REPORT_TIMEOUT_S)
+
+
+class ArchiverRole:
+    """Stores raw observations and entities of a domain: one member of the group `urban.<domain>.archiver`."""
+
+    def __init__(self, domain: Domain, settings: Settings) -> None:
+        self._domain, self._settings = domain, settings
+
+    async def start(self) -> None:
+        self._clickhouse = await ClickHouse.connect(self._settings.clickhouse)
+        self._archiver = Archiver(self._domain, self._settings.kafka, self._clickhouse, self._settings.instance)
+        self._entities = EntityArchive(self._domain.name, self._settings.kafka, self._clickhouse)
+        self._tasks = [
+            asyncio.create_task(self._archiver.run(), name="archiver"),
+            asyncio.create_task(self._entities.run(), name="entity archive"),
+        ]
+
+    async def wait(self) -> None:
+        await wait_for_first(self._tasks)
+
+    async def stop(self) -> None:
+        self._archiver.stop()
+        self._entities.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._clickhouse.close()

@@ -1,0 +1,182 @@
+"""Correlates one partition of the signal topic: records in, incidents out, state in checkpoints.
+
+What people did with incidents comes on a topic of its own, read here without a group. Its offset lies in the same
+checkpoint as the state that it led to, so that a restart folds every action once more or not at all, and either
+gives the same: the first acknowledgement of an incident counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from aiokafka.structs import ConsumerRecord
+
+from services.core.correlation.correlator import Correlator
+from services.core.correlation.incident import Incident
+from services.core.correlation.rule import Rule
+from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
+from services.correlation.intake import BadRecordError, read_action, read_signal_record
+from services.correlation.rules import fingerprint
+from services.correlation.wire import TABLE, IncidentWriter
+from services.runtime import metrics
+from services.runtime.catalogue import INCIDENT_ACTIONS, OBSERVATION_PARTITIONS, SIGNALS
+from services.runtime.checkpoints import CheckpointStore
+from services.runtime.log import FROM_BEGINNING, LogReader, LogRecord, OpenReader
+from services.runtime.outbox import Outbox
+
+log = structlog.get_logger(__name__)
+
+# So many records are taken before others on the loop get their turn.
+TURN_RECORDS = 256
+READ_ACTIONS_S = 1.0
+RESULTS = ("taken", "repeated", "unmatched", "settled")
+
+
+@dataclass(frozen=True)
+class CorrelationSetup:
+    """What every partition's handler is made with."""
+
+    rules: tuple[Rule, ...]
+    silence_ms: int
+    store: CheckpointStore
+    outbox: Outbox
+    open_reader: OpenReader
+
+    @property
+    def sources(self) -> dict[tuple[str, str], int]:
+        """Partitions of the observation topics that the rules wait for."""
+        return {(s.domain, s.kind): OBSERVATION_PARTITIONS for rule in self.rules for s in rule.selectors}
+
+
+class CorrelationHandler:
+    """The handler of one partition (see `PartitionHandler`)."""
+
+    def __init__(self, setup: CorrelationSetup, partition: int) -> None:
+        self._setup, self._partition = setup, partition
+        self._rules = fingerprint(setup.rules)
+        self._correlator = self._new()
+        self._writer = IncidentWriter()
+        self._next_offset = 0
+        self._actions_offset = 0
+        self._refused = 0
+        self._actions: asyncio.Task[None] | None = None
+        self._shown: dict[str, int] = {}
+
+    def _new(self) -> Correlator:
+        return Correlator(self._setup.rules, self._setup.sources, silence_ms=self._setup.silence_ms)
+
+    async def restore(self) -> int | None:
+        """Loads the newest checkpoint. One that other rules have made is left alone: the log is read again."""
+        began = time.perf_counter()
+        checkpoint = await self._setup.store.load(self._partition)
+        found = saved_in(checkpoint) if checkpoint is not None else None
+        if found is not None and found.rules != self._rules:
+            log.warning("rules_changed", partition=self._partition, reading="signals from the beginning")
+            found = None
+        if found is not None:
+            self._correlator = Correlator.restore(
+                self._setup.rules, self._setup.sources, found.state, silence_ms=self._setup.silence_ms
+            )
+            self._next_offset, self._actions_offset, self._refused = (
+                found.next_offset,
+                found.actions_offset,
+                found.refused,
+            )
+            self._shown = {result: getattr(found.state.counters, result) for result in RESULTS}
+        reader = self._setup.open_reader(INCIDENT_ACTIONS)
+        await reader.start({0: self._actions_offset} if found is not None else FROM_BEGINNING)
+        self._actions = asyncio.create_task(self._follow_actions(reader), name="incident actions")
+        metrics.RESTORE_SECONDS.labels(DOMAIN, KIND).observe(time.perf_counter() - began)
+        return self._next_offset if found is not None else None
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        """Takes one fetch of the signal topic."""
+        for start in range(0, len(records), TURN_RECORDS):
+            self._raise_failure()
+            changes: list[Incident] = []
+            for record in records[start : start + TURN_RECORDS]:
+                changes += self._take(record)
+                self._next_offset = record.offset + 1
+            self._publish(changes)
+            await asyncio.sleep(0)
+        self._show()
+        await self._setup.outbox.wait_for_room()
+
+    async def checkpoint(self) -> int:
+        """Flushes what was told, then saves the state; the offset that is now safe to commit."""
+        self._raise_failure()
+        began = time.perf_counter()
+        state = self._correlator.snapshot()
+        saved = Saved(state, self._next_offset, self._actions_offset, self._rules, self._refused)
+        self._writer.keep(state.signals)
+        message = checkpoint_of(self._partition, saved, self._writer)
+        await self._setup.outbox.flush()
+        size = await self._setup.store.save(message)
+        metrics.CHECKPOINT_SECONDS.labels(DOMAIN, KIND).observe(time.perf_counter() - began)
+        metrics.CHECKPOINT_BYTES.labels(DOMAIN, KIND, str(self._partition)).set(size)
+        return saved.next_offset
+
+    def close(self) -> None:
+        """Forgets the partition."""
+        if self._actions is not None:
+            self._actions.cancel()
+        metrics.forget_partition(DOMAIN, KIND, self._partition)
+
+    def _take(self, record: ConsumerRecord) -> list[Incident]:
+        try:
+            return self._correlator.take(read_signal_record(record.value), record.timestamp)
+        except BadRecordError as error:
+            self._refuse(SIGNALS, record.partition, record.offset, error)
+            return []
+
+    def _refuse(self, topic: str, partition: int, offset: int, error: BadRecordError) -> None:
+        # Only our own services write here, so there is no dead-letter topic; the record stays where it is.
+        self._refused += 1
+        metrics.CORRELATION_SIGNALS.labels("refused").inc()
+        log.warning("record_refused", topic=topic, partition=partition, offset=offset, error=str(error))
+
+    def _publish(self, changes: Sequence[Incident]) -> None:
+        if not changes:
+            return
+        newest = {incident.id: incident for incident in changes}
+        records = [self._writer.record(incident) for incident in changes]
+        self._setup.outbox.put({TABLE: self._writer.table(list(newest.values()))}, records)
+        for incident in changes:
+            metrics.INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
+
+    async def _follow_actions(self, reader: LogReader) -> None:
+        try:
+            while True:
+                for record in await reader.read(READ_ACTIONS_S):
+                    self._publish(self._fold_action(record))
+                    self._actions_offset = record.offset + 1
+        finally:
+            await reader.stop()
+
+    def _fold_action(self, record: LogRecord) -> list[Incident]:
+        try:
+            return self._correlator.acknowledge(read_action(record.value))
+        except BadRecordError as error:
+            self._refuse(INCIDENT_ACTIONS, record.partition, record.offset, error)
+            return []
+
+    def _raise_failure(self) -> None:
+        if self._actions is not None and self._actions.done() and not self._actions.cancelled():
+            self._actions.result()
+
+    def _show(self) -> None:
+        correlator = self._correlator
+        if correlator.event_ms is not None:
+            gauge = metrics.WATERMARK.labels(DOMAIN, KIND, str(self._partition))
+            gauge.set(correlator.event_ms / 1000)
+        metrics.INCIDENTS_STANDING.set(correlator.standing)
+        metrics.SIGNALS_WAITING.set(correlator.waiting)
+        metrics.SILENT_PARTITIONS.set(len(correlator.silent()))
+        for result in RESULTS:
+            total = getattr(correlator.counters, result)
+            metrics.CORRELATION_SIGNALS.labels(result).inc(total - self._shown.get(result, 0))
+            self._shown[result] = total

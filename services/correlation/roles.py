@@ -1,0 +1,137 @@
+"""The roles of the correlation service, each wired from its parts: the correlating processor, and the api."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from services.correlation.api import CorrelationApi
+from services.correlation.checkpoint import DOMAIN, KIND, LAYOUT
+from services.correlation.handler import CorrelationHandler, CorrelationSetup
+from services.correlation.rules import load_rules
+from services.correlation.view import IncidentView
+from services.runtime import metrics
+from services.runtime.catalogue import SIGNALS, checkpoints
+from services.runtime.checkpoints import CheckpointStore
+from services.runtime.clickhouse import ClickHouse
+from services.runtime.faust_host import ProcessorHost
+from services.runtime.grpc_server import GrpcServer
+from services.runtime.log import LogReader
+from services.runtime.outbox import Outbox
+from services.runtime.producer import KafkaWriter
+from services.runtime.reader import KafkaReader
+from services.runtime.roles import end, wait_for_first
+from services.runtime.settings import Settings
+
+LAG_INTERVAL_S = 1.0
+
+
+class CorrelatorRole:
+    """Correlates the signals: one member of the group `urban.correlation.processor`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rules = load_rules()
+
+    async def start(self) -> None:
+        async with AsyncExitStack() as parts:
+            await self._start(parts)
+            self._parts = parts.pop_all()
+
+    async def _start(self, parts: AsyncExitStack) -> None:
+        """What starts first stops last; where one fails, those before it are stopped."""
+        clickhouse = await ClickHouse.connect(self._settings.clickhouse)
+        parts.push_async_callback(clickhouse.close)
+        writer = KafkaWriter(self._settings.kafka)
+        parts.push_async_callback(writer.stop)
+        await writer.start()
+        outbox = Outbox(DOMAIN, clickhouse, writer)
+        self._sending = asyncio.create_task(outbox.run(), name="outbox")
+        parts.push_async_callback(end, self._sending)
+        parts.push_async_callback(outbox.flush)
+        self._host = self._make_host(outbox, writer)
+        self._hosting = asyncio.create_task(self._host.run(), name="processor host")
+        parts.push_async_callback(self._leave_group)
+        await self._wait_for_group()
+        self._showing = asyncio.create_task(self._show_lag(), name="lag")
+        parts.push_async_callback(end, self._showing)
+
+    async def wait(self) -> None:
+        await wait_for_first([self._sending, self._hosting, self._showing])
+
+    async def stop(self) -> None:
+        await self._parts.aclose()
+
+    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
+        settings = self._settings
+        setup = CorrelationSetup(
+            rules=self._rules,
+            silence_ms=int(settings.silence_seconds * 1000),
+            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
+            outbox=outbox,
+            open_reader=self._open_reader,
+        )
+        return ProcessorHost(
+            f"urban.{DOMAIN}.processor",
+            settings.kafka,
+            {SIGNALS: lambda partition: CorrelationHandler(setup, partition)},
+            checkpoint_seconds=settings.checkpoint_seconds,
+            session_timeout_seconds=settings.session_timeout_seconds,
+            instance=settings.instance,
+        )
+
+    def _open_reader(self, topic: str) -> LogReader:
+        return KafkaReader(self._settings.kafka, topic)
+
+    async def _wait_for_group(self) -> None:
+        started = asyncio.create_task(self._host.started.wait())
+        try:
+            await wait_for_first([started, self._hosting])
+        finally:
+            await end(started)
+
+    async def _leave_group(self) -> None:
+        await self._host.stop()
+        # It has ended; what it raised was told by `wait`.
+        await asyncio.wait([self._hosting])
+
+    async def _show_lag(self) -> None:
+        while True:
+            await asyncio.sleep(LAG_INTERVAL_S)
+            for (topic, partition), lag in self._host.lag().items():
+                metrics.LAG.labels(DOMAIN, "processor", topic, str(partition)).set(lag)
+
+
+class CorrelationApiRole:
+    """Serves CorrelationService. It needs Kafka and nothing else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._view = IncidentView(self._open_reader)
+        self._writer = KafkaWriter(settings.kafka)
+        api = CorrelationApi(self._view, self._writer, self._open_reader)
+        self._server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
+
+    @property
+    def port(self) -> int:
+        """Bound port, after the start."""
+        return self._server.port
+
+    async def start(self) -> None:
+        async with AsyncExitStack() as parts:
+            parts.push_async_callback(self._writer.stop)
+            await self._writer.start()
+            parts.push_async_callback(self._view.stop)
+            await self._view.start()
+            await self._server.start()
+            parts.push_async_callback(self._server.stop)
+            self._parts = parts.pop_all()
+
+    async def wait(self) -> None:
+        await self._view.wait()
+
+    async def stop(self) -> None:
+        await self._parts.aclose()
+
+    def _open_reader(self, topic: str) -> LogReader:
+        return KafkaReader(self._settings.kafka, topic)

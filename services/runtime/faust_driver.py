@@ -193,12 +193,6 @@ class FetchConsumer(stock.Consumer):
         """Go on at `offset`; the number of seeks of the partition so far. IllegalStateError: it is not ours now."""
         return await self._thread.seek_exactly(tp, offset)
 
-    async def log_range(self, tp: TP) -> tuple[int, int]:
-        """First offset that the log still holds, and the one that its next record will get."""
-        first = await self.earliest_offsets(tp)
-        end = await self.highwaters(tp)
-        return first[tp], end[tp]
-
     def log_end(self, tp: TP) -> int | None:
         """The offset that the log's next record will get, as the last fetch told; None before the first."""
         return self.highwater(tp) if tp in self.assignment() else None
@@ -226,6 +220,7 @@ class FetchApp(faust.App):
             value_serializer="raw",
             topic_allow_declare=False,
             topic_disable_leader=True,
+            table_standby_replicas=0,
             web_enabled=False,
             processing_guarantee="at_least_once",
             consumer_auto_offset_reset="earliest",

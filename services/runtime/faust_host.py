@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
-from services.runtime.faust_driver import FetchApp, Intake
+from services.runtime.faust_driver import FetchApp, FetchConsumer, Intake
 from services.runtime.lane import Lane, LogLostError, PartitionHandler
 
 __all__ = ["LogLostError", "PartitionHandler", "ProcessorHost"]
@@ -28,6 +29,34 @@ HandlerFactory = Callable[[int], PartitionHandler]
 
 class WorkerCrashedError(RuntimeError):
     """Faust's own services failed."""
+
+
+class _PartitionLog:
+    """What lanes ask of the log. Its range by a connection of its own: else it waits behind a fetch that waits."""
+
+    def __init__(self, kafka: str) -> None:
+        self.consumer: FetchConsumer | None = None
+        self._asking = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+
+    async def start(self) -> None:
+        await self._asking.start()
+
+    async def stop(self) -> None:
+        await self._asking.stop()
+
+    async def seek_exactly(self, tp: TP, offset: int) -> int:
+        if self.consumer is None:
+            raise RuntimeError("the worker is not started")
+        return await self.consumer.seek_exactly(tp, offset)
+
+    async def log_range(self, tp: TP) -> tuple[int, int]:
+        partition = TopicPartition(tp.topic, tp.partition)
+        first = await self._asking.beginning_offsets([partition])
+        end = await self._asking.end_offsets([partition])
+        return first[partition], end[partition]
+
+    def log_end(self, tp: TP) -> int | None:
+        return self.consumer.log_end(tp) if self.consumer is not None else None
 
 
 class ProcessorHost:
@@ -57,12 +86,14 @@ class ProcessorHost:
         self._stopped = asyncio.Event()
         self._failure: BaseException | None = None
         self._intake = Intake()
+        self._log = _PartitionLog(kafka)
         self._app: FetchApp | None = None
 
     async def run(self) -> None:
         """Work until `stop`. Raises what a handler raised, `LogLostError`, or `WorkerCrashedError`."""
         app = self._app = self._make_app()
         try:
+            await self._log.start()
             if not self._stopping.is_set():
                 app.finalize()
                 await app.start()
@@ -73,6 +104,7 @@ class ProcessorHost:
         finally:
             await self._cancel(list(self._lanes))
             await app.stop()
+            await self._log.stop()
             self._stopped.set()
         if self._failure is not None:
             raise self._failure
@@ -134,10 +166,11 @@ class ProcessorHost:
                 held[0].deliver(message.value)
 
     async def _assigned(self, app: Any, /, *given: Any, **_: Any) -> None:
+        self._log.consumer = app.consumer
         for tp in given[0]:
             if tp not in self._lanes and not self._stopping.is_set():
                 handler = self._handlers[tp.topic](tp.partition)
-                lane = Lane(tp, handler, app.consumer, self._checkpoint_seconds, self._intake.let_go, self._is_safe)
+                lane = Lane(tp, handler, self._log, self._checkpoint_seconds, self._intake.let_go, self._is_safe)
                 task = asyncio.create_task(lane.run(), name=f"{tp.topic}[{tp.partition}]")
                 task.add_done_callback(self._lane_ended)
                 self._lanes[tp] = lane, task

@@ -1,0 +1,156 @@
+"""One service process: its roles in one event loop, ready when all are, stopped gracefully, loud when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+import uvloop
+from prometheus_client import REGISTRY
+
+from services.core.kind import Domain
+from services.runtime import metrics
+from services.runtime.api import ApiRole
+from services.runtime.catalogue import Topic, domain_topics, shared_topics
+from services.runtime.grpc_server import GrpcServer
+from services.runtime.logs import configure_logs
+from services.runtime.migrations import ensure_schema
+from services.runtime.roles import ArchiverRole, ProcessorRole, Role, end
+from services.runtime.settings import Settings
+from services.runtime.topics import ensure_topics
+
+log = structlog.get_logger(__name__)
+
+ALL = "all"
+API = "api"
+# Longer than a worker needs for its last checkpoints and a server for its open calls.
+STOP_TIMEOUT_S = 45.0
+
+
+def main(domain: Domain, arguments: Sequence[str] | None = None) -> int:
+    """`python -m services.<domain> all|api|processor|archiver`; the exit status of the process."""
+    makers = {API: ApiRole, "processor": ProcessorRole, "archiver": ArchiverRole}
+    settings = Settings()  # type: ignore[call-arg]  # every field has a default
+    names = chosen_roles(domain.name, list(makers), sys.argv[1:] if arguments is None else arguments)
+    topics = (*domain_topics(domain), *shared_topics((domain,)))
+    roles = {name: makers[name](domain, settings) for name in names}
+    return run_service(domain.name, settings, roles, topics)
+
+
+def chosen_roles(service: str, known: Sequence[str], arguments: Sequence[str]) -> Sequence[str]:
+    """The roles that the command line asks for; ends the process with status 2 where it asks for none."""
+    if len(arguments) == 1 and arguments[0] in (ALL, *known):
+        return known if arguments[0] == ALL else arguments
+    print(f"usage: python -m services.{service} {'|'.join((ALL, *known))}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def run_service(service: str, settings: Settings, roles: Mapping[str, Role], topics: Sequence[Topic]) -> int:
+    """Run the roles until SIGTERM or SIGINT (exit status 0), or until one of them fails (1).
+
+    The role `api`, if there is one, serves gRPC by itself and tells its `port`; else a server is started that answers
+    health alone. `topics` are created where they are missing, and the service's own schema is brought up to date.
+    """
+    configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Process(service, settings, roles, topics).run())
+
+
+class _Process:
+    def __init__(self, service: str, settings: Settings, roles: Mapping[str, Role], topics: Sequence[Topic]) -> None:
+        self._service, self._settings, self._roles, self._topics = service, settings, roles, topics
+        self._health: GrpcServer | None = None
+        self._started: list[str] = []
+
+    async def run(self) -> int:
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        REGISTRY.register(metrics.ProcessMemory())
+        server, metrics_port = metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
+        status = 0
+        try:
+            status = await self._work(asked, metrics_port)
+        except Exception as error:
+            log.error("service_failed", error=repr(error), exc_info=error)
+            status = 1
+        finally:
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    status = max(status, await self._stop())
+            except TimeoutError:
+                log.error("stop_took_too_long", seconds=STOP_TIMEOUT_S)
+                status = 1
+            server.shutdown()
+        log.info("service_stopped", status=status)
+        return status
+
+    async def _work(self, asked: asyncio.Event, metrics_port: int) -> int:
+        waiting = asyncio.create_task(asked.wait())
+        working = asyncio.create_task(self._start_and_wait(metrics_port))
+        try:
+            await asyncio.wait([waiting, working], return_when=asyncio.FIRST_COMPLETED)
+            if working.done() and not asked.is_set():
+                working.result()
+        finally:
+            await end(waiting, working)
+        return 0
+
+    async def _start_and_wait(self, metrics_port: int) -> None:
+        await asyncio.gather(
+            ensure_topics(self._settings.kafka, self._topics), ensure_schema(self._settings.clickhouse, self._service)
+        )
+        await asyncio.gather(*(self._start(name, role) for name, role in self._roles.items()))
+        port = await self._grpc_port()
+        self._tell_ready(port, metrics_port)
+        waits = {asyncio.create_task(role.wait(), name=name) for name, role in self._roles.items()}
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end(*waits)
+        for task in done:
+            task.result()
+            raise RuntimeError(f"role {task.get_name()} ended by itself")
+
+    async def _start(self, name: str, role: Role) -> None:
+        await role.start()
+        self._started.append(name)
+        log.info("role_ready", role=name)
+
+    async def _grpc_port(self) -> int:
+        if API in self._roles:
+            return int(getattr(self._roles[API], "port"))  # noqa: B009 (of that role only)
+        self._health = GrpcServer(self._settings.grpc_host, self._settings.grpc_port, [])
+        await self._health.start()
+        return self._health.port
+
+    def _tell_ready(self, grpc_port: int, metrics_port: int) -> None:
+        told = {"grpc": grpc_port, "metrics": metrics_port, "pid": os.getpid()}
+        log.info("service_ready", **told)
+        if self._settings.ready_file:
+            # Whole or not at all: somebody waits for it.
+            draft = Path(f"{self._settings.ready_file}.{os.getpid()}")
+            draft.write_text(json.dumps(told))
+            draft.replace(self._settings.ready_file)
+
+    async def _stop(self) -> int:
+        """Clients are turned away first, then the others finish; 1 if one of them failed at it."""
+        if self._health is not None:
+            await self._health.mark_stopping()
+        order = sorted(self._started, key=lambda name: name != API)
+        status = 0
+        for name in order:
+            try:
+                await self._roles[name].stop()
+            except Exception as error:
+                log.error("role_failed_to_stop", role=name, error=repr(error), exc_info=error)
+                status = 1
+        if self._health is not None:
+            await self._health.stop()
+        return status

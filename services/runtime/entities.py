@@ -72,6 +72,13 @@ class EntityRegistry:
             reader, self._reader = self._reader, None
             await reader.stop()
 
+    async def wait(self) -> None:
+        """Raises what ended the following; it does not end by itself."""
+        if self._following is not None:
+            await asyncio.wait([self._following])
+            if not self._following.cancelled():
+                self._following.result()
+
     async def refresh(self) -> None:
         """Returns when everything is read that the topic held at this moment."""
         if self._reader is None:

@@ -73,12 +73,12 @@ class GrpcServer:
         self._address = f"{host}:{port}"
         self._services = services
         self._server: grpc.aio.Server | None = None
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in its stubs
         self.port = 0  # bound port, after the start
 
     async def start(self) -> None:
         """Binds and serves. RuntimeError where the address is taken."""
         server = grpc.aio.server(options=OPTIONS)
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in its stubs
         server.add_generic_rpc_handlers(tuple(_handlers_of(service) for service in self._services))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [service.descriptor.full_name for service in self._services]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import AsyncExitStack
 
 from services.core.kind import Domain
 from services.runtime.api.clock import CityClocks
@@ -15,6 +16,7 @@ from services.runtime.api.report import RowReports
 from services.runtime.api.report_frames import FrameReports
 from services.runtime.api.stored import Query, StoredResults
 from services.runtime.api.watch import Watches
+from services.runtime.clickhouse import ClickHouse
 from services.runtime.codec import MAX_SOURCE_ID
 from services.runtime.contracts import FrameContract, service_of
 from services.runtime.entities import EntityRegistry
@@ -26,77 +28,97 @@ from services.runtime.settings import Settings
 
 
 class ApiRole:
-    """Wires the calls of one domain. `start` serves, `run` ends with what fails in the background, `stop` drains."""
+    """Wires the calls of one domain. `start` serves, `wait` ends with what fails in the background, `stop` drains."""
 
     def __init__(
         self,
         domain: Domain,
         settings: Settings,
         *,
-        entities: EntityRegistry,
-        clickhouse: Query,
         writer: LogWriter | None = None,
         open_reader: OpenReader | None = None,
+        clickhouse: Query | None = None,
     ) -> None:
-        """`entities` (started) and `clickhouse` are shared with other roles and closed by their owner.
-
-        `writer` and `open_reader` take the place of Kafka in tests.
-        """
+        """`writer`, `open_reader` and `clickhouse` take the place of the real ones in tests."""
+        self._domain, self._settings = domain, settings
         self._writer = writer or KafkaWriter(settings.kafka)
-        clocks = CityClocks(settings.clock)
-        boot = f"/{uuid.uuid4().hex[:8]}"
-        source_id = f"{settings.instance[: MAX_SOURCE_ID - len(boot)]}{boot}"
-        contracts = {kind.name: FrameContract.of(domain.name, kind) for kind in domain.kinds}
-        self._intakes = {name: Intake(contract, self._writer, clocks) for name, contract in contracts.items()}
-        self._collectors = {name: Collector(intake, source_id) for name, intake in self._intakes.items()}
-        pairs = [(intake, self._collectors[name]) for name, intake in self._intakes.items()]
-        self._heartbeats = Heartbeats(pairs, clocks)
-        self._watches = Watches(domain, open_reader or (lambda topic: KafkaReader(settings.kafka, topic)))
-        descriptor = service_of(domain.name)
-        stored = StoredResults(domain, clickhouse)
-        entity_calls = EntityCalls(domain.name, entities, self._writer)
-        frames = FrameReports(descriptor.methods_by_name["ReportFrames"].input_type, self._intakes, clocks)
-        methods: dict[str, Method] = {
-            "Report": RowReports(contracts, self._collectors).serve,
-            "ReportFrames": frames.serve,
-            "ListWindows": stored.list_windows,
-            "WatchWindows": self._watches.watch_windows,
-            "ListSignals": stored.list_signals,
-            "WatchSignals": self._watches.watch_signals,
-            "ListEntities": entity_calls.list,
-            "UpsertEntity": entity_calls.upsert,
-        }
-        service = Service(descriptor, methods, raw=frozenset(("ReportFrames",)))
-        self._server = GrpcServer(settings.grpc_host, settings.grpc_port, [service])
-        self._beating: asyncio.Task[None] | None = None
+        self._open_reader = open_reader or (lambda topic: KafkaReader(settings.kafka, topic))
+        self._clickhouse = clickhouse
+        self._entities = EntityRegistry(settings.kafka, self._open_reader)
+        self._clocks = CityClocks(settings.clock)
+        contracts = [FrameContract.of(domain.name, kind) for kind in domain.kinds]
+        self._intakes = {c.kind.name: Intake(c, self._writer, self._clocks) for c in contracts}
+        self.port = 0  # bound port, after the start
 
-    @property
-    def port(self) -> int:
-        """Bound port, after the start."""
-        return self._server.port
-
-    async def start(self) -> None:
+    async def start(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Connects and serves. LogError where Kafka or a topic is not there."""
+        async with AsyncExitStack() as parts:
+            await self._start(parts, drain_seconds)
+            self._parts = parts.pop_all()
+
+    async def _start(self, parts: AsyncExitStack, drain_seconds: float) -> None:
+        """What starts first stops last; where one fails, those before it are stopped."""
+        clickhouse = self._clickhouse
+        if clickhouse is None:
+            clickhouse = connected = await ClickHouse.connect(self._settings.clickhouse)
+            parts.push_async_callback(connected.close)
+        parts.push_async_callback(self._writer.stop)
         await self._writer.start()
+        parts.push_async_callback(self._entities.stop)
+        await self._entities.start()
         for intake in self._intakes.values():
             await intake.start()
-        self._beating = asyncio.create_task(self._heartbeats.run(), name="heartbeats")
-        await self._server.start()
+        # Its own name and the moment of its birth: a process that starts again counts from one again.
+        boot = f"/{uuid.uuid4().hex[:8]}"
+        source_id = f"{self._settings.instance[: MAX_SOURCE_ID - len(boot)]}{boot}"
+        collectors = {name: Collector(intake, source_id) for name, intake in self._intakes.items()}
+        for collector in collectors.values():
+            parts.push_async_callback(collector.stop)
+        beats = Heartbeats([(self._intakes[name], collector) for name, collector in collectors.items()], self._clocks)
+        self._beating = asyncio.create_task(beats.run(), name="heartbeats")
+        parts.push_async_callback(_end, self._beating)
+        watches = Watches(self._domain, self._open_reader)
+        service = self._service(collectors, watches, clickhouse)
+        server = GrpcServer(self._settings.grpc_host, self._settings.grpc_port, [service])
+        parts.push_async_callback(server.stop, drain_seconds)
+        parts.callback(watches.stop)
+        await server.start()
+        self.port = server.port
 
-    async def run(self) -> None:
-        """Returns after `stop`; raises what ended the heartbeats, if that was an error."""
-        assert self._beating is not None, "not started"
-        await asyncio.wait([self._beating])
-        if not self._beating.cancelled():
-            self._beating.result()
+    def _service(self, collectors: dict[str, Collector], watches: Watches, clickhouse: Query) -> Service:
+        descriptor = service_of(self._domain.name)
+        stored = StoredResults(self._domain, clickhouse)
+        entities = EntityCalls(self._domain.name, self._entities, self._writer)
+        rows = RowReports({name: intake.contract for name, intake in self._intakes.items()}, collectors)
+        frames = FrameReports(descriptor.methods_by_name["ReportFrames"].input_type, self._intakes, self._clocks)
+        methods: dict[str, Method] = {
+            "Report": rows.serve,
+            "ReportFrames": frames.serve,
+            "ListWindows": stored.list_windows,
+            "WatchWindows": watches.watch_windows,
+            "ListSignals": stored.list_signals,
+            "WatchSignals": watches.watch_signals,
+            "ListEntities": entities.list,
+            "UpsertEntity": entities.upsert,
+        }
+        return Service(descriptor, methods, raw=frozenset(("ReportFrames",)))
 
-    async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
+    async def wait(self) -> None:
+        """Raises what ended the heartbeats or the registry of entities: neither ends by itself."""
+        following = asyncio.create_task(self._entities.wait())
+        try:
+            done, _ = await asyncio.wait([self._beating, following], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            following.cancel()
+
+    async def stop(self) -> None:
         """NOT_SERVING, open calls may end, what was collected is written."""
-        self._watches.stop()
-        await self._server.stop(drain_seconds)
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.wait([self._beating])
-        for collector in self._collectors.values():
-            await collector.stop()
-        await self._writer.stop()
+        await self._parts.aclose()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancels a task and waits for it. What it raised before was told by `wait`."""
+    task.cancel()
+    await asyncio.wait([task])

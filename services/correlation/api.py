@@ -6,18 +6,17 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from services.correlation.view import IncidentView, read_incident
 from services.correlation.wire import incident_name
 from services.runtime.api.names import (
-    decode_token,
-    encode_token,
     page_token,
     read_page_size,
     read_page_token,
     read_parent,
 )
+from services.runtime.api.watch import TopicWatches
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS
 from services.runtime.errors import (
     Violation,
@@ -28,7 +27,7 @@ from services.runtime.errors import (
     unavailable,
 )
 from services.runtime.grpc_server import Context, Method, Service
-from services.runtime.log import FROM_END, LogWriter, OpenReader
+from services.runtime.log import LogRecord, LogWriter
 from services.runtime.producer import acknowledged, cloud_event_headers
 from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState
 from urban.correlation.v1.service_pb2 import (
@@ -49,15 +48,14 @@ MAX_NOTE_CHARACTERS = 1000
 MAX_PAGE_BYTES = 3 << 20
 # How long an acknowledgement is waited for where the caller has set no deadline.
 ACKNOWLEDGE_SECONDS = 15.0
-_WATCH_SECONDS = 1.0
 _FINAL = (IncidentState.INCIDENT_STATE_RESOLVED, IncidentState.INCIDENT_STATE_RETRACTED)
 
 
 class CorrelationApi:
-    """The functions of CorrelationService over a view of the incidents and a writer of actions."""
+    """The functions of CorrelationService over a view of the incidents, watches, and a writer of actions."""
 
-    def __init__(self, view: IncidentView, writer: LogWriter, open_reader: OpenReader) -> None:
-        self._view, self._writer, self._open_reader = view, writer, open_reader
+    def __init__(self, view: IncidentView, watches: TopicWatches, writer: LogWriter) -> None:
+        self._view, self._watches, self._writer = view, watches, writer
 
     def service(self) -> Service:
         """The service as a server takes it."""
@@ -93,18 +91,14 @@ class CorrelationApi:
     ) -> AsyncIterator[WatchIncidentsResponse]:
         """Every version from the token on, or from now on, until the caller's deadline."""
         city = read_parent(request.parent)
-        positions = {0: _read_resume_token(request.resume_token)} if request.resume_token else FROM_END
-        reader = self._open_reader(INCIDENTS)
-        try:
-            await reader.start(positions)
-            while True:
-                for record in await reader.read(_WATCH_SECONDS):
-                    incident = read_incident(record)
-                    if incident is not None and incident.city == city:
-                        token = encode_token([INCIDENTS, record.offset + 1])
-                        yield WatchIncidentsResponse(incident=incident, resume_token=token)
-        finally:
-            await reader.stop()
+
+        def pick(record: LogRecord) -> Iterator[WatchIncidentsResponse]:
+            incident = read_incident(record)
+            if incident is not None and incident.city == city:
+                yield WatchIncidentsResponse(incident=incident)
+
+        async for response in self._watches.watch(INCIDENTS, request.resume_token, context, pick):
+            yield response
 
     async def acknowledge_incident(self, request: AcknowledgeIncidentRequest, context: Context) -> Incident:
         """Writes the action and waits until the topic shows it; of an incident that was superseded, on its heir."""
@@ -116,14 +110,20 @@ class CorrelationApi:
         if incident.state != IncidentState.INCIDENT_STATE_OPEN:
             raise failed_precondition(request.name, f"it is {_state_text(incident)}, and so cannot be taken over")
         await self._write(incident_id, request)
-        left = context.time_remaining()
+        # A call without a deadline has no time remaining that one could ask for.
+        seconds = min(ACKNOWLEDGE_SECONDS, context.time_remaining() or ACKNOWLEDGE_SECONDS)
         try:
-            async with asyncio.timeout(ACKNOWLEDGE_SECONDS if left is None else left):
-                while (done := self._acknowledged(city, incident_id, request.actor)) is None:
-                    await self._view.changed()
-                return done
+            async with asyncio.timeout(seconds):
+                return await self._folded(city, incident_id, request.actor)
         except TimeoutError:
             raise unavailable("the acknowledgement is written, but not folded yet: ask again") from None
+
+    async def _folded(self, city: str, incident_id: str, actor: str) -> Incident:
+        """The incident, or its heir, as soon as it shows the acknowledgement."""
+        while True:
+            if (done := self._acknowledged(city, incident_id, actor)) is not None:
+                return done
+            await self._view.changed()
 
     def _find(self, city: str, incident_id: str) -> Incident:
         incident = self._view.get(city, incident_id)
@@ -169,13 +169,6 @@ def _read_name(name: str) -> tuple[str, str]:
     if match is None:
         raise invalid_field("name", name, "must be cities/{city}/incidents/{incident}, the incident a UUID")
     return match[1], match[2]
-
-
-def _read_resume_token(token: str) -> int:
-    match decode_token("resume_token", token):
-        case [topic, int(offset)] if topic == INCIDENTS and offset >= 0:
-            return offset
-    raise invalid_field("resume_token", token, "is no token of this method")
 
 
 def _check_acknowledgement(request: AcknowledgeIncidentRequest) -> None:

@@ -11,6 +11,7 @@ from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.rules import load_rules
 from services.correlation.view import IncidentView
 from services.runtime import metrics
+from services.runtime.api.watch import TopicWatches
 from services.runtime.catalogue import SIGNALS, checkpoints
 from services.runtime.checkpoints import CheckpointStore
 from services.runtime.clickhouse import ClickHouse
@@ -109,7 +110,8 @@ class CorrelationApiRole:
         self._settings = settings
         self._view = IncidentView(self._open_reader)
         self._writer = KafkaWriter(settings.kafka)
-        api = CorrelationApi(self._view, self._writer, self._open_reader)
+        self._watches = TopicWatches(self._open_reader)
+        api = CorrelationApi(self._view, self._watches, self._writer)
         self._server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
 
     @property
@@ -123,8 +125,9 @@ class CorrelationApiRole:
             await self._writer.start()
             parts.push_async_callback(self._view.stop)
             await self._view.start()
-            await self._server.start()
             parts.push_async_callback(self._server.stop)
+            parts.callback(self._watches.stop)
+            await self._server.start()
             self._parts = parts.pop_all()
 
     async def wait(self) -> None:

@@ -1,0 +1,159 @@
+"""Signals, actions and incidents as messages: what is refused, and that nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from google.protobuf.json_format import Parse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.core.correlation.correlator import Correlator
+from services.core.correlation.incident import Acknowledgement
+from services.core.correlation.incident import Incident as CoreIncident
+from services.correlation.checkpoint import Saved, checkpoint_of, saved_in
+from services.correlation.intake import BadRecordError, read_action, read_signal, read_signal_record
+from services.correlation.wire import IncidentWriter
+from services.runtime.records import signal_record, watermark_record
+from tests.core.correlation.city import HOUR, NOON, RULE, SILENCE, SOURCES, Reader, both, congestion, crowding, report
+from urban.common.v1.signal_pb2 import Signal as SignalMessage
+from urban.common.v1.signal_pb2 import SignalRecord
+from urban.correlation.v1.incident_pb2 import Incident, IncidentAction, IncidentState
+
+CROWD, JAM = crowding(h3_cell=1, model="people_count/1h as of 2024-06-03"), congestion(h3_cell=2)
+
+
+def test_a_signal_comes_back_from_its_record_as_it_was():
+    assert repr(read_signal_record(signal_record(CROWD)[1])) == repr(CROWD)
+    retracted = replace(JAM, retracted=True, score=0.0)
+    assert repr(read_signal_record(signal_record(retracted)[1])) == repr(retracted)
+
+
+def test_a_signal_without_a_place_has_none():
+    nowhere = replace(CROWD, latitude=float("nan"), longitude=float("nan"), h3_cell=0)
+    assert repr(read_signal_record(signal_record(nowhere)[1])) == repr(nowhere)
+
+
+def test_a_report_comes_back_from_its_record_as_it_was():
+    assert read_signal_record(watermark_record("traffic", "road_flow", "x", {3: NOON})) == report("traffic", NOON, 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("id", "7", "id = 7: must be a UUID"),
+        ("city", "Auckland", "city = Auckland: must be of the form"),
+        ("domain", "", "domain"),
+        ("kind", "a b", "kind = a b"),
+        ("type", "x;", "type = x;"),
+        ("entity_id", "a\nb", "entity_id"),
+        ("window", "'", "window = '"),
+        ("state", 0, "state = 0"),
+        ("severity", 9, "severity = 9"),
+        ("score", 1.5, "score = 1.5: must lie between 0 and 1"),
+        ("score", float("nan"), "score = nan"),
+    ],
+)
+def test_a_signal_that_cannot_be_used_is_refused_with_field_and_value(field, value, told):
+    record = SignalRecord.FromString(signal_record(CROWD)[1])
+    setattr(record.signal, field, value)
+    with pytest.raises(BadRecordError, match=told):
+        read_signal_record(record.SerializeToString())
+
+
+@pytest.mark.parametrize("latitude", [91.0, float("inf"), float("nan")])
+def test_a_place_off_the_globe_is_refused(latitude):
+    record = SignalRecord.FromString(signal_record(CROWD)[1])
+    record.signal.position.latitude = latitude
+    with pytest.raises(BadRecordError, match="is no point on the globe"):
+        read_signal_record(record.SerializeToString())
+
+
+def test_a_window_that_ends_before_it_starts_is_refused():
+    record = SignalRecord.FromString(signal_record(CROWD)[1])
+    record.signal.end_time.CopyFrom(record.signal.start_time)
+    with pytest.raises(BadRecordError, match="end_time"):
+        read_signal_record(record.SerializeToString())
+
+
+@given(st.one_of(st.none(), st.binary(max_size=200)))
+def test_any_bytes_are_read_or_refused(value):
+    for read in (read_signal_record, read_action):
+        with suppress(BadRecordError):
+            read(value)
+
+
+def test_an_action_needs_an_incident_and_somebody():
+    action = IncidentAction(incident_id=CROWD.id, actor="Ana", request_id="r")
+    with pytest.raises(BadRecordError, match="action"):
+        read_action(action.SerializeToString())
+    action.acknowledgement.note = "on my way"
+    action.time.FromMilliseconds(5)
+    assert read_action(action.SerializeToString()) == Acknowledgement(CROWD.id, "r", "Ana", 5, "on my way")
+    action.actor = ""
+    with pytest.raises(BadRecordError, match="actor"):
+        read_action(action.SerializeToString())
+
+
+def acknowledged_incident() -> CoreIncident:
+    """An incident of two signals that Ana has taken over."""
+    city = Reader()
+    (incident,) = city.read(CROWD, JAM, *both(NOON + HOUR))
+    (taken,) = city.correlator.acknowledge(Acknowledgement(incident.id, "r", "Ana", 1_700_000_000_123))
+    return taken
+
+
+def test_an_incident_message_holds_all_that_the_incident_says():
+    incident, message = acknowledged_incident(), Incident()
+    message.ParseFromString(IncidentWriter().message(incident))
+    assert message.name == f"cities/auckland/incidents/{incident.id}"
+    assert (message.rule.name, message.rule.version) == (RULE.name, 1)
+    assert (message.state, message.revision) == (IncidentState.INCIDENT_STATE_ACKNOWLEDGED, 2)
+    assert (message.start_time.ToMilliseconds(), message.end_time.ToMilliseconds()) == (NOON, NOON + HOUR)
+    assert [repr(read_signal(s)) for s in message.signals] == [repr(s) for s in incident.signals]
+    assert [(x.first_signal_id, x.second_signal_id, x.distance_m, x.gap_s) for x in message.links] == [
+        (CROWD.id, JAM.id, 100.0, 0.0)
+    ]
+    assert {t.name: t.value for t in message.thresholds} == {"radius_m": 500.0, "within_s": 3600.0}
+    assert (message.acknowledged_by, message.acknowledge_time.ToMilliseconds()) == ("Ana", 1_700_000_000_123)
+    assert (message.position.latitude, message.position.h3_cell) == (incident.latitude, incident.h3_cell)
+    assert (message.title, message.query, message.extent_m) == (incident.title, incident.query, incident.extent_m)
+    assert (message.signal_count, message.link_count, int(message.severity)) == (2, 1, int(incident.severity))
+
+
+def test_the_document_is_the_json_form_of_the_message():
+    incident, writer = acknowledged_incident(), IncidentWriter()
+    document = writer.document(incident)
+    parsed = Parse(document, Incident()).SerializeToString(deterministic=True)
+    assert parsed == Incident.FromString(writer.message(incident)).SerializeToString(deterministic=True)
+    assert json.loads(document)["signals"][0]["evidence"][1]["threshold"] == "NaN"
+
+
+def test_a_revised_signal_is_written_anew():
+    writer = IncidentWriter()
+    assert SignalMessage.FromString(writer.signal(CROWD)).revision == 1
+    assert SignalMessage.FromString(writer.signal(replace(CROWD, revision=2))).revision == 2
+
+
+def test_a_checkpoint_gives_back_the_state():
+    city = Reader()
+    (incident,) = city.read(CROWD, JAM, *both(NOON + HOUR))
+    city.correlator.acknowledge(Acknowledgement(incident.id, "r", "Ana", 5, "mine"))
+    city.correlator.acknowledge(Acknowledgement(CROWD.id, "s", "Bob", 6))
+    city.read(
+        crowding(start_ms=NOON - HOUR, h3_cell=3), crowding("later", NOON + HOUR, h3_cell=3), replace(JAM, revision=2)
+    )
+    saved = Saved(city.correlator.snapshot(), 17, 5, "abc", 3)
+    message = checkpoint_of(0, saved, IncidentWriter())
+    assert repr(saved_in(message)) == repr(saved)
+    assert (message.next_offset, message.watermark_ms) == (17, NOON + HOUR)
+    again = Correlator.restore([RULE], SOURCES, saved_in(message).state, silence_ms=SILENCE)
+    assert repr(again.snapshot()) == repr(city.correlator.snapshot())
+
+
+def test_a_checkpoint_of_nothing_gives_back_nothing():
+    saved = Saved(Correlator([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, "", 0)
+    assert repr(saved_in(checkpoint_of(0, saved, IncidentWriter()))) == repr(saved)

@@ -1,0 +1,110 @@
+"""Rules in YAML: what is read, and that every mistake is told with file, field, value and reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.core.signals import Severity
+from services.correlation.rules import FOLDER, RuleFileError, load_rule, load_rules
+
+GOOD = yaml.safe_load((FOLDER / "crowd_road_pressure.yaml").read_text())
+
+
+def write(folder: Path, rule: object, name: str = "a.yaml") -> Path:
+    """A file of that rule."""
+    path = folder / name
+    path.write_text(rule if isinstance(rule, str) else yaml.safe_dump(rule))
+    return path
+
+
+def test_the_rule_that_is_shipped():
+    (rule,) = load_rules()
+    assert (rule.name, rule.version, rule.severity) == ("crowd_road_pressure", 1, Severity.SEVERE)
+    assert (rule.radius_m, rule.within_s) == (500.0, 3600)
+    assert [s.key for s in rule.selectors] == [
+        ("community", "people_count", "crowding"),
+        ("traffic", "road_flow", "congestion"),
+    ]
+
+
+def test_a_minimum_score_is_read(tmp_path):
+    signals = [{**GOOD["signals"][0], "minimum_score": 0.25}, GOOD["signals"][1]]
+    rule = load_rule(write(tmp_path, {**GOOD, "signals": signals}))
+    assert [s.minimum_score for s in rule.selectors] == [0.25, 0.0]
+
+
+WRONG = [
+    ({"radius": 5}, "radius", "5: is unknown; there are rule, version"),
+    ({"radius_m": None}, "radius_m", "None: must be a number"),
+    ({"radius_m": "500"}, "radius_m", "'500': must be a number"),
+    ({"radius_m": True}, "radius_m", "True: must be a number"),
+    ({"radius_m": 0}, "radius_m", "0.0: must lie between 1 and"),
+    ({"radius_m": float("nan")}, "radius_m", "nan: must lie between 1 and"),
+    ({"within_s": -1}, "within_s", "-1: must lie between 0 and"),
+    ({"within_s": 1.5}, "within_s", "1.5: must be a whole number"),
+    ({"settled_after_s": 0}, "settled_after_s", "0: must lie between 1 and"),
+    ({"version": 0}, "version", "0: must lie between 1 and"),
+    ({"rule": "Crowd"}, "rule", "'Crowd': must be 1 to 63 of a-z"),
+    ({"about": " "}, "about", "must say what the rule is for"),
+    ({"severity": "bad"}, "severity", "'bad': must be one of minor, moderate, severe, extreme"),
+    ({"order": "first"}, "order", "'first': must be none"),
+    ({"title": "near {place}"}, "title", "{place} must be one of city, crowd, road"),
+    ({"title": "near {crowd.__class__}"}, "title", "must be one of city, crowd, road"),
+    ({"title": "near {crowd!r}"}, "title", "must be one of city, crowd, road"),
+    ({"title": "near {"}, "title", "Single '{'"),
+    ({"title": ""}, "title", "must not be empty"),
+    ({"signals": {}}, "signals", "{}: must be a list"),
+    ({"signals": GOOD["signals"][:1]}, "signals", "must name at least two"),
+    ({"signals": [GOOD["signals"][0]] * 2}, "signals", "names must differ"),
+    ({"signals": [GOOD["signals"][0], {**GOOD["signals"][0], "name": "b"}]}, "signals", "may be named only once"),
+    ({"signals": ["crowd", "road"]}, "signals[0]", "'crowd': must be fields with values"),
+    ({"signals": [{**GOOD["signals"][0], "kind": "people; DROP"}]}, "signals[0].kind", "must be 1 to 63 of a-z"),
+    ({"signals": [{**GOOD["signals"][0], "minimum_score": 2}]}, "signals[0].minimum_score", "between 0 and 1"),
+    ({"signals": [{**GOOD["signals"][0], "count": 2}]}, "signals[0].count", "2: is unknown"),
+    ({"signals": [{"name": "crowd"}]}, "signals[0].domain", "is missing"),
+]
+
+
+@pytest.mark.parametrize(("change", "field", "text"), WRONG, ids=[f"{f}-{i}" for i, (_, f, _) in enumerate(WRONG)])
+def test_a_wrong_field_is_named_with_file_value_and_reason(tmp_path, change, field, text):
+    with pytest.raises(RuleFileError) as told:
+        load_rule(write(tmp_path, {**GOOD, **change}))
+    assert told.value.field == field
+    assert str(told.value).startswith(f"a.yaml: {field} = ")
+    assert text in str(told.value)
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_every_field_is_needed(tmp_path, name):
+    with pytest.raises(RuleFileError, match=f"a.yaml: {name} = None: is missing"):
+        load_rule(write(tmp_path, {k: v for k, v in GOOD.items() if k != name}))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [", "is no YAML"),
+        ("- 1", "must be fields with values"),
+        ("", "must be fields with values"),
+        ("radius_m: 1\nradius_m: 2", "'radius_m' stands there twice"),
+        ("rule: !!python/object/apply:os.getcwd []", "is no YAML"),
+    ],
+)
+def test_what_is_no_rule_at_all(tmp_path, text, reason):
+    with pytest.raises(RuleFileError, match=reason):
+        load_rule(write(tmp_path, text))
+
+
+def test_two_files_with_one_rule_are_refused(tmp_path):
+    write(tmp_path, GOOD, "a.yaml")
+    write(tmp_path, GOOD, "b.yaml")
+    with pytest.raises(RuleFileError, match=r"b\.yaml: rule = 'crowd_road_pressure': another file"):
+        load_rules(tmp_path)
+
+
+def test_a_folder_without_rules_is_refused(tmp_path):
+    with pytest.raises(RuleFileError, match="holds no rule"):
+        load_rules(tmp_path)

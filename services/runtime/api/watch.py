@@ -35,11 +35,10 @@ _MARGIN_SECONDS = 0.2
 _Picked = Iterable[Any]
 
 
-class Watches:
-    """Serves the Watch calls of one domain; each has a reader of its own, and a slow client slows only that."""
+class TopicWatches:
+    """Streams of what topics bring; each has a reader of its own, and a slow client slows only that."""
 
-    def __init__(self, domain: Domain, open_reader: OpenReader) -> None:
-        self._domain = domain
+    def __init__(self, open_reader: OpenReader) -> None:
         self._open_reader = open_reader
         self._watchers = 0
         self._stopping = False
@@ -48,39 +47,13 @@ class Watches:
         """Open streams end within about a second with UNAVAILABLE; clients go on elsewhere with their token."""
         self._stopping = True
 
-    async def watch_windows(self, request: WatchWindowsRequest, context: Context) -> AsyncIterator[Any]:
-        city = read_parent(request.parent)
-        if request.kind and request.kind not in {k.name for k in self._domain.kinds}:
-            names = ", ".join(k.name for k in self._domain.kinds)
-            raise invalid_field("kind", request.kind, f"must be empty or one of {names}")
-
-        def pick(record: LogRecord) -> Iterator[WatchWindowsResponse]:
-            frame = WindowFrame.FromString(record.value or b"")
-            if frame.city == city and request.kind in ("", frame.kind):
-                yield from _window_responses(frame)
-
-        async for response in self._watch(windows(self._domain.name), request.resume_token, context, pick):
-            yield response
-
-    async def watch_signals(self, request: WatchSignalsRequest, context: Context) -> AsyncIterator[Any]:
-        city = read_parent(request.parent)
-
-        def pick(record: LogRecord) -> Iterator[WatchSignalsResponse]:
-            told = SignalRecord.FromString(record.value or b"")
-            signal = told.signal
-            if (
-                told.HasField("signal")
-                and (signal.city, signal.domain) == (city, self._domain.name)
-                and request.type in ("", signal.type)
-            ):
-                yield WatchSignalsResponse(signal=signal)
-
-        async for response in self._watch(SIGNALS, request.resume_token, context, pick):
-            yield response
-
-    async def _watch(
+    async def watch(
         self, topic: str, token: str, context: Context, pick: Callable[[LogRecord], _Picked]
     ) -> AsyncIterator[Any]:
+        """What `pick` makes of the topic's records, with resume tokens, until shortly before the caller's deadline.
+
+        `token`: the position to go on from; empty: from now on.
+        """
         start = _read_token(topic, token) if token else FROM_END
         if self._watchers >= MAX_WATCHERS:
             raise resource_exhausted("watchers", self._watchers, f"this replica serves {MAX_WATCHERS} at a time")
@@ -100,6 +73,44 @@ class Watches:
         finally:
             self._watchers -= 1
             await asyncio.shield(reader.stop())
+
+
+class Watches(TopicWatches):
+    """Serves the Watch calls of one domain."""
+
+    def __init__(self, domain: Domain, open_reader: OpenReader) -> None:
+        super().__init__(open_reader)
+        self._domain = domain
+
+    async def watch_windows(self, request: WatchWindowsRequest, context: Context) -> AsyncIterator[Any]:
+        city = read_parent(request.parent)
+        if request.kind and request.kind not in {k.name for k in self._domain.kinds}:
+            names = ", ".join(k.name for k in self._domain.kinds)
+            raise invalid_field("kind", request.kind, f"must be empty or one of {names}")
+
+        def pick(record: LogRecord) -> Iterator[WatchWindowsResponse]:
+            frame = WindowFrame.FromString(record.value or b"")
+            if frame.city == city and request.kind in ("", frame.kind):
+                yield from _window_responses(frame)
+
+        async for response in self.watch(windows(self._domain.name), request.resume_token, context, pick):
+            yield response
+
+    async def watch_signals(self, request: WatchSignalsRequest, context: Context) -> AsyncIterator[Any]:
+        city = read_parent(request.parent)
+
+        def pick(record: LogRecord) -> Iterator[WatchSignalsResponse]:
+            told = SignalRecord.FromString(record.value or b"")
+            signal = told.signal
+            if (
+                told.HasField("signal")
+                and (signal.city, signal.domain) == (city, self._domain.name)
+                and request.type in ("", signal.type)
+            ):
+                yield WatchSignalsResponse(signal=signal)
+
+        async for response in self.watch(SIGNALS, request.resume_token, context, pick):
+            yield response
 
 
 def _seconds_left(context: Context) -> float:

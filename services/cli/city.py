@@ -143,10 +143,11 @@ class City:
 
     def stop_services(self) -> None:
         """SIGTERM to all services at once; they drain, checkpoint and end. By force after a while."""
-        for child in self._services.values():
+        running = {name: child for name, child in self._services.items() if child.poll() is None}
+        for child in running.values():
             child.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        for name, child in self._services.items():
+        for name, child in running.items():
             status = child.stop(max(0.0, deadline - time.monotonic()))
             if status != 0:
                 self._say(f"{name} ended with status {status} when it was stopped ({child.log})")

@@ -2,7 +2,7 @@
 
 At each step the city's clock comes to a moment, and what was measured up to that moment is sent: the counts of the
 hour that just ended, the road flow of the minute that just ended. Before the replay itself lie eight weeks of counts,
-an hour a step, out of which the processors make what is normal; they take the same way as everything else.
+six hours a step, out of which the processors make what is normal; they take the same way as everything else.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.feeds import auckland
 from services.feeds.local_time import DAY_MS, HOUR_MS, local_midnight_ms
@@ -32,6 +33,8 @@ ROAD_SOURCE = "simulation-roads"
 HISTORY_WEEKS = 8
 # The day's crowds begin at 09:00 local time; the roads are to have a normal morning before.
 REPLAY_FROM_HOUR = 6
+# As long as a window of counts takes late ones: of such a step, the first hour is as welcome as the last.
+HISTORY_STEP_MS = 6 * HOUR_MS
 # A Monday 00:00 UTC: baselines are as of a Monday, and their eight weeks are to be whole.
 _A_MONDAY_MS = 4 * DAY_MS
 _ROAD_BLOCK_MS = HOUR_MS
@@ -75,16 +78,18 @@ def plan(seed: int, end_ms: int | None = None) -> Plan:
 
 
 def steps(plan: Plan, after_ms: int | None = None) -> Iterator[Step]:
-    """Every step whose moment lies behind `after_ms`: hour by hour through the history, then minute by minute."""
+    """Every step whose moment lies behind `after_ms`: in strides through the history, then minute by minute."""
     start_ms = plan.history_ms if after_ms is None else max(after_ms, plan.history_ms)
-    hour_ms = start_ms // HOUR_MS * HOUR_MS
-    while hour_ms + HOUR_MS <= plan.replay_ms:
-        block_end_ms = min(hour_ms + WEEK_MS, plan.replay_ms)
-        people = _people_frames(hour_ms, block_end_ms)
-        for moment_ms in range(hour_ms + HOUR_MS, block_end_ms + 1, HOUR_MS):
+    week_ms = plan.history_ms + (start_ms - plan.history_ms) // WEEK_MS * WEEK_MS
+    while week_ms < plan.replay_ms:
+        end_ms = min(week_ms + WEEK_MS, plan.replay_ms)
+        counts = auckland.counts(week_ms, end_ms)
+        for begin_ms in range(week_ms, end_ms, HISTORY_STEP_MS):
+            moment_ms = min(begin_ms + HISTORY_STEP_MS, end_ms)
             if moment_ms > start_ms:
-                yield Step(moment_ms, people.get(moment_ms))
-        hour_ms = block_end_ms
+                rows = np.flatnonzero((counts.time_ms >= begin_ms) & (counts.time_ms < moment_ms))
+                yield Step(moment_ms, _people_frame(counts, rows, moment_ms))
+        week_ms = end_ms
     yield from _replay_steps(plan, max(start_ms, plan.replay_ms))
 
 
@@ -128,7 +133,9 @@ def _replay_steps(plan: Plan, start_ms: int) -> Iterator[Step]:
     block_ms = start_ms // HOUR_MS * HOUR_MS
     while block_ms < plan.end_ms:
         block_end_ms = min(block_ms + _ROAD_BLOCK_MS, plan.end_ms)
-        people = _people_frames(block_ms, block_ms + HOUR_MS)
+        counts = auckland.counts(block_ms, block_ms + HOUR_MS)
+        hour_ends_ms = block_ms + HOUR_MS
+        people = _people_frame(counts, np.arange(len(counts)), hour_ends_ms)
         columns = simulation.minutes(block_ms, block_end_ms)
         for number, minute_ms in enumerate(range(block_ms, block_end_ms, MINUTE_MS)):
             moment_ms = minute_ms + MINUTE_MS
@@ -147,28 +154,25 @@ def _replay_steps(plan: Plan, start_ms: int) -> Iterator[Step]:
                 occupancy=columns.occupancy[rows].tolist(),
                 heavy_share=columns.heavy_share[rows].tolist(),
             )
-            yield Step(moment_ms, people.get(moment_ms), roads)
+            yield Step(moment_ms, people if moment_ms == hour_ends_ms else None, roads)
         block_ms = block_end_ms
 
 
-def _people_frames(start_ms: int, end_ms: int) -> dict[int, PeopleCountFrame]:
-    """One frame for each hour that starts in [start, end) and was published, by the moment at which the hour ends."""
-    counts = auckland.counts(start_ms, end_ms)
-    ids = [sensor.id for sensor in auckland.sensors()]
-    frames: dict[int, PeopleCountFrame] = {}
-    hours, first = np.unique(counts.time_ms, return_index=True)
-    for hour_ms, rows in zip(hours.tolist(), np.split(np.arange(len(counts)), first[1:]), strict=bool(len(hours))):
-        moment_ms = hour_ms + HOUR_MS
-        frames[moment_ms] = PeopleCountFrame(
-            header=_header(PEOPLE_SOURCE, hour_ms // HOUR_MS, moment_ms),
-            entity_ids=ids,
-            entity=counts.sensor[rows].tolist(),
-            base_time_ms=hour_ms,
-            time_offset_ms=[0] * len(rows),
-            period_s=counts.period_s,
-            count=counts.count[rows].tolist(),
-        )
-    return frames
+def _people_frame(counts: auckland.Counts, rows: NDArray[np.int64], moment_ms: int) -> PeopleCountFrame | None:
+    """The counts in these rows, the last of which end at `moment_ms`; None where nothing was published."""
+    if not len(rows):
+        return None
+    times = counts.time_ms[rows]
+    base_ms = int(times.min())
+    return PeopleCountFrame(
+        header=_header(PEOPLE_SOURCE, moment_ms // HOUR_MS - 1, moment_ms),
+        entity_ids=[sensor.id for sensor in auckland.sensors()],
+        entity=counts.sensor[rows].tolist(),
+        base_time_ms=base_ms,
+        time_offset_ms=(times - base_ms).tolist(),
+        period_s=counts.period_s,
+        count=counts.count[rows].tolist(),
+    )
 
 
 def _header(source: str, sequence: int, time_ms: int) -> FrameHeader:

@@ -117,8 +117,9 @@ class KindProcessor:
 
     async def _emit(self, closing: Closing) -> None:
         for batch in closing.batches:
-            signals = await self._find_signals(batch)
+            # First the windows: a baseline as of a moment within this batch is computed from rows before it, too.
             self._put_windows(batch, closing.watermark_ms)
+            signals = await self._find_signals(batch)
             if signals:
                 self._put_signals(signals)
         for late in closing.late:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -148,7 +149,12 @@ class City:
             child.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT_S
         for name, child in running.items():
-            status = child.stop(max(0.0, deadline - time.monotonic()))
+            try:
+                # One SIGTERM each: a second one would hit a process whose own handler is gone already.
+                status = child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                status = child.wait()
             if status != 0:
                 self._say(f"{name} ended with status {status} when it was stopped ({child.log})")
         self._services = {}

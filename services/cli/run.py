@@ -124,7 +124,7 @@ class Run:
             self._first_incident_s = round(seconds, 1)
         self._view = View(
             seconds,
-            feed.phase if feed else "",
+            feed.phase if feed else "starting" if self._city.settings.feed else "live",
             feed.clock_ms if feed else None,
             figures,
             self._meter.rates(seconds, {name: found.observations for name, found in figures.items()}),

@@ -44,7 +44,7 @@ class LineScreen:
 
     def __init__(self, addresses: Addresses) -> None:
         self._told = -LINE_INTERVAL_S
-        self._incident = ""
+        self._incidents: set[str] = set()
         for name, address in address_lines(addresses).items():
             self.say(f"{name:<18} {address}")
 
@@ -52,9 +52,9 @@ class LineScreen:
         return nullcontext()
 
     def show(self, view: View) -> None:
-        if view.newest.line and view.newest.line != self._incident:
-            self._incident = view.newest.line
-            self.say(f"incident: {self._incident}")
+        if view.newest.line and view.newest.line not in self._incidents:
+            self._incidents.add(view.newest.line)
+            self.say(f"incident: {view.newest.line}")
         if time.monotonic() - self._told >= LINE_INTERVAL_S:
             self._told = time.monotonic()
             self.say(line_of(view))
@@ -90,7 +90,7 @@ class LiveScreen:
 def head_of(view: View) -> str:
     """The first line of a screen: how long, which event time, how much."""
     return (
-        f"{view.seconds:5.0f} s  {view.phase or 'live'}  {event_time(view.clock_ms)}  "
+        f"{view.seconds:5.0f} s  {view.phase}  {event_time(view.clock_ms)}  "
         f"{view.observations:,} observations, {view.rate:,.0f}/s, {view.newest.count} incidents"
     )
 
@@ -98,7 +98,7 @@ def head_of(view: View) -> str:
 def line_of(view: View) -> str:
     """A view in one plain line."""
     return (
-        f"{view.seconds:5.0f} s  {view.phase or 'live'} {event_time(view.clock_ms)}  "
+        f"{view.seconds:5.0f} s  {view.phase} {event_time(view.clock_ms)}  "
         f"observations {view.observations:,} ({view.rate:,.0f}/s)  lag {view.lag:,}  windows {view.windows:,}  "
         f"signals {view.signals:,}  incidents {view.newest.count:,}"
     )

@@ -61,6 +61,10 @@ class MemoryLog:
         grown.set()
         return future
 
+    def topics(self) -> dict[str, int]:
+        """Partitions by name."""
+        return {name: len(records) for name, records in self._topics.items()}
+
     def records(self, topic: str) -> list[list[LogRecord]]:
         """All records of a topic, by partition. LogError where there is no such topic."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -58,7 +59,8 @@ class Collector:
         self._sequence = 0
         self._entries: list[_Entry] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._order = asyncio.Lock()  # batches are written in the order of their filling
+        self._batches: deque[list[_Entry]] = deque()  # full or due, in the order of their filling
+        self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, row: Row, tally: Tally, index: int) -> None:
@@ -71,14 +73,16 @@ class Collector:
             self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._begin_flush)
 
     def _begin_flush(self) -> None:
-        self._run(self._write_batch(self._cut()))
+        self._cut()
+        self._run(self._write_batches())
 
-    def _cut(self) -> list[_Entry]:
+    def _cut(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        entries, self._entries = self._entries, []
-        return entries
+        if self._entries:
+            self._batches.append(self._entries)
+            self._entries = []
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -87,13 +91,16 @@ class Collector:
 
     async def flush(self) -> None:
         """Returns when all that was collected so far is on its way to the log."""
-        await self._write_batch(self._cut())
+        self._cut()
+        await self._write_batches()
 
-    async def _write_batch(self, entries: list[_Entry]) -> None:
-        async with self._order:
-            # Sorting is stable: rows of one city and period keep their order.
-            for _, group in groupby(sorted(entries, key=_key), key=_key):
-                await self._write(list(group))
+    async def _write_batches(self) -> None:
+        async with self._writing:
+            while self._batches:
+                # Sorting is stable: rows of one city and period keep their order.
+                entries = sorted(self._batches.popleft(), key=_key)
+                for _, group in groupby(entries, key=_key):
+                    await self._write(list(group))
 
     async def stop(self) -> None:
         """Returns when everything is settled."""

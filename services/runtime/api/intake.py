@@ -95,7 +95,13 @@ class Intake:
         self._last_write_s[partition] = time.monotonic()
         key = part.entity_ids[int(part.entity[0])].encode()
         value = encode_frame(self.contract, part)
-        return await self._writer.send(self.topic, value, partition=partition, key=key, headers=_HEADERS)
+        return await self._send(partition, value, key)
+
+    async def _send(self, partition: int, value: bytes, key: bytes | None) -> asyncio.Future[Acknowledged]:
+        sent = await self._writer.send(self.topic, value, partition=partition, key=key, headers=_HEADERS)
+        # Where one part of a frame fails nobody asks for the others, nor for any when the caller is gone.
+        sent.add_done_callback(lambda future: future.cancelled() or future.exception())
+        return sent
 
     async def beat(self, clock_ms: int, idle_seconds: float) -> list[asyncio.Future[Acknowledged]]:
         """Writes "the city's clock has come to clock_ms" to each partition without a frame for so long.
@@ -112,7 +118,7 @@ class Intake:
                 idle = now_s - self._last_write_s.get(partition, -1e9) >= idle_seconds
                 if idle and clock_ms > self._last_heartbeat_ms.get(partition, NO_CLOCK):
                     self._last_heartbeat_ms[partition] = clock_ms
-                    sent.append(await self._writer.send(self.topic, value, partition=partition, headers=_HEADERS))
+                    sent.append(await self._send(partition, value, None))
         return sent
 
 

@@ -56,13 +56,16 @@ def memory_log(domain: Domain) -> MemoryLog:
     return MemoryLog({topic.name: topic.partitions for topic in (*domain_topics(domain), *shared_topics((domain,)))})
 
 
-@asynccontextmanager
-async def serving(
-    domain: Domain, log: MemoryLog, *, clock: str = "wall", clickhouse: Any = None
-) -> AsyncIterator[Client]:
-    """One replica of the api role over a log in memory, and a client of it."""
+def make_role(domain: Domain, log: MemoryLog, clock: str = "wall") -> ApiRole:
+    """A replica of the api role over a log in memory, not started."""
     settings = Settings(clock=clock, instance="api-under-test")  # type: ignore[call-arg, arg-type]
-    role = ApiRole(domain, settings, writer=log, open_reader=log.reader, clickhouse=clickhouse or NothingStored())
+    return ApiRole(domain, settings, writer=log, open_reader=log.reader, clickhouse=NothingStored())
+
+
+@asynccontextmanager
+async def serving(domain: Domain, log: MemoryLog, *, clock: str = "wall") -> AsyncIterator[Client]:
+    """A started replica, and a client of it."""
+    role = make_role(domain, log, clock)
     await role.start(drain_seconds=0.5)
     client = Client(domain.name, role.port)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,7 +147,7 @@ class Series:
                 cells = self._panes.find(ring.number, rows.starts + ahead, rows.which, rows.slots)
                 if cells is None:
                     continue
-                found = {name: values[cells] for name, values in pool.items()}
+                found = {name: values.take(cells) for name, values in pool.items()}
                 if not merged:
                     merged = found
                     continue
@@ -162,11 +162,21 @@ class Series:
         for fold, sketch in self._folds:
             told.update(fold.tell(cells))
             if sketch:
-                least, greatest = fold.bounds(cells)
-                percents = self._percents[fold.column.name]
-                for percent, values in zip(percents, self._quantiles(sketch, rows, slots, percents), strict=True):
-                    told[f"{fold.column.name}_p{percent}"] = np.clip(values, least, greatest)
+                told.update(self._tell_quantiles(fold, sketch, rows, cells, slots))
         return {name: told[name] for name in self._names}
+
+    def _tell_quantiles(
+        self, fold: ColumnFold, sketch: Sketch, rows: Rows, cells: Arrays, slots: int
+    ) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        least, greatest = fold.bounds(cells)
+        # Where all numbers are equal they are the quantiles, and where there is none the bounds are infinite.
+        some = np.flatnonzero((least < greatest) & np.isfinite(least))
+        percents = self._percents[fold.column.name]
+        sketched = self._quantiles(sketch, Rows(rows.starts, rows.which[some], rows.slots[some]), slots, percents)
+        for percent, values in zip(percents, sketched, strict=True):
+            told = np.where(np.isfinite(least), least, np.nan)
+            told[some] = np.clip(values, least[some], greatest[some])
+            yield f"{fold.column.name}_p{percent}", told
 
     def _quantiles(
         self, sketch: Sketch, rows: Rows, slots: int, percents: tuple[int, ...]
@@ -181,6 +191,7 @@ class Series:
                 sketch.collect((ring.number, pane), row_of_slot)
                 for ring in self._rings
                 for pane in range(start, start + self.window.size_ms, ring.pane_ms)
+                if len(mine)
             ]
             row_of_slot[mine] = -1
         return quantiles(parts, len(rows.slots), percents)

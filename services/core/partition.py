@@ -21,9 +21,10 @@ from services.core.aggregates import REVISION, folds_of, parts_of
 from services.core.closing import Series, Touched, join_touched
 from services.core.detection import Detection
 from services.core.frame import Frame, Late, Malformed, Refused
-from services.core.intake import LONG_AGO_MS, Intake, cut, join
+from services.core.intake import Intake
 from services.core.kind import Kind
 from services.core.panes import Panes, Ring, rings_of
+from services.core.portion import LONG_AGO_MS, Portion
 from services.core.signals import Signal
 from services.core.sketch import Sketch
 from services.core.slots import Slots
@@ -46,10 +47,12 @@ class Partition:
         self.watermark_ms: int | None = None
         self._kind = kind
         self._rings = rings_of(kind)
+        self._longest_ms = np.array([r.longest_period_ms for r in self._rings])
         self._border_ms = self._rings[0].pane_ms
         self._folds = [(f, Sketch(f.column) if f.has_quantiles else None) for f in folds_of(kind)]
         self._slots = Slots()
         self._sources = Sources()
+        self._intake = Intake(kind, self._slots, self._sources, self.counters)
         self._panes = Panes(self._rings, parts_of(kind))
         windows = sorted(kind.windows, key=lambda w: (w.slide_ms, w.size_ms, w.name))
         self._series = [Series(kind, w, self._panes, self._folds) for w in windows]
@@ -71,33 +74,35 @@ class Partition:
         self._folding = True
         if self.watermark_ms is not None:
             self._detection.forget_final(self.watermark_ms)
-        for portion in cut(records):
-            yield from self._fold_portion(join(self._kind, portion, self._slots, self._sources, self.counters))
+        end = 0
+        while end < len(records):
+            portion = self._intake.take(records, end)
+            yield from self._fold_portion(portion)
+            end = portion.end
         self.next_offset = next_offset
         self._folding = False
 
     def _next_offset_after(self, records: Sequence[Frame | Malformed]) -> int:
-        least = self.next_offset
-        for record in records:
-            if record.offset >= 0:
-                if record.offset < least:
-                    raise ValueError(f"partition {self.partition}: offset {record.offset} comes after {least}")
-                least = record.offset
-        last = max((record.offset for record in records), default=-1)
-        return max(self.next_offset, last + 1)
+        offsets = np.array([record.offset for record in records], np.int64)
+        offsets = np.concatenate(([self.next_offset], offsets[offsets >= 0]))
+        back = np.flatnonzero(offsets[1:] < offsets[:-1])
+        if len(back):
+            odd = int(offsets[back[0] + 1])
+            raise ValueError(f"partition {self.partition}: offset {odd} comes where {offsets[back[0]]} was expected")
+        return int(offsets[-1]) + (len(offsets) > 1)
 
-    def _fold_portion(self, intake: Intake) -> Iterator[Closing]:
+    def _fold_portion(self, portion: Portion) -> Iterator[Closing]:
         now_ms = LONG_AGO_MS if self.watermark_ms is None else self.watermark_ms
-        moved_ms = np.maximum(intake.reached_ms - self._kind.disorder_ms, now_ms)
+        moved_ms = np.maximum(portion.reached_ms - self._kind.disorder_ms, now_ms)
         watermarks_ms = np.concatenate(([now_ms], np.maximum.accumulate(moved_ms)))
         borders = watermarks_ms // self._border_ms
         first = 0
-        refused = list(reversed(intake.refused))
+        refused = list(reversed(portion.refused))
         # A frame that passes a border is the last of its step; the last step ends with the records.
         for last in [*np.flatnonzero(borders[1:] > borders[:-1]).tolist(), None]:
-            end = len(intake.taken) if last is None else last + 1
-            end_record = intake.records if last is None else intake.taken[last].record + 1
-            late = self._fold_frames(intake, first, end)
+            end = len(portion.taken.frames) if last is None else last + 1
+            end_record = portion.end if last is None else portion.taken.records[last] + 1
+            late = self._fold_frames(portion, first, end)
             leaving: list[Refused] = []
             while refused and refused[-1][0] < end_record:
                 leaving.append(refused.pop()[1])
@@ -109,32 +114,33 @@ class Partition:
                 yield Closing(told_ms, batches, tuple(leaving), late)
             first = end
 
-    def _fold_frames(self, intake: Intake, first: int, end: int) -> tuple[Late, ...]:
+    def _fold_frames(self, portion: Portion, first: int, end: int) -> tuple[Late, ...]:
         """Folds the frames from `first` to before `end`, judged against the watermark that holds now."""
-        begin, stop = int(intake.begin[first]), int(intake.begin[end])
+        begin, stop = int(portion.begin[first]), int(portion.begin[end])
+        # Also of frames without fit observations: who has which slot must not depend on what was joined with them.
+        frames = portion.taken.frames[first:end]
+        slot_of_id = self._slots.place_all(
+            [f.city for f in frames], [f.entity_ids for f in frames], portion.taken.dictionaries[first:end]
+        )
         if begin == stop:
             return ()
-        rows = np.arange(begin, stop) if intake.fit is None else begin + np.flatnonzero(intake.fit[begin:stop])
-        slots = np.concatenate([self._slots.place(t.dictionary) for t in intake.taken[first:end]])
-        slot = slots[intake.entity[rows] - intake.dictionary_begin[first]]
-        ring_of_frame = np.array([self._ring_of(t.frame.period_s) for t in intake.taken[first:end]])
+        rows = np.arange(begin, stop) if portion.fit is None else begin + np.flatnonzero(portion.fit[begin:stop])
+        slot = slot_of_id[portion.entity[rows] - portion.dictionary_begin[first]]
+        ring_of_frame = np.searchsorted(self._longest_ms, portion.period_ms[first:end])
         numbers = np.unique(ring_of_frame)
         late = []
         for number in numbers.tolist():
             if len(numbers) == 1:
-                late.append(self._fold_rows(intake, self._rings[number], rows, slot))
+                late.append(self._fold_rows(portion, self._rings[number], rows, slot))
                 continue
-            ring_of_row = np.repeat(ring_of_frame, np.diff(intake.begin[first : end + 1]))
+            ring_of_row = np.repeat(ring_of_frame, np.diff(portion.begin[first : end + 1]))
             mine = ring_of_row[rows - begin] == number
-            late.append(self._fold_rows(intake, self._rings[number], rows[mine], slot[mine]))
-        return _late_frames(intake, np.sort(np.concatenate(late)))
+            late.append(self._fold_rows(portion, self._rings[number], rows[mine], slot[mine]))
+        return _late_frames(portion, np.sort(np.concatenate(late)))
 
-    def _ring_of(self, period_s: int) -> int:
-        return next(r.number for r in self._rings if period_s * 1000 <= r.longest_period_ms)
-
-    def _fold_rows(self, intake: Intake, ring: Ring, rows: Int64Array, slot: Int64Array) -> Int64Array:
+    def _fold_rows(self, portion: Portion, ring: Ring, rows: Int64Array, slot: Int64Array) -> Int64Array:
         """Folds these observations into the panes of a ring, but those that are late: it returns them. Shapes: (n,)."""
-        time_ms = intake.time_ms[rows]
+        time_ms = portion.time_ms[rows]
         late = _NONE
         # Every end lies after its start, so that most steps need not look closer.
         if len(rows) and self.watermark_ms is not None and int(time_ms.min()) < self.watermark_ms:
@@ -150,19 +156,19 @@ class Partition:
                 self._touched.append(Touched(np.full(len(start_ms), ring.number), start_ms, slot[left]))
         if len(rows):
             self.counters.folded += len(rows)
-            self._fold_columns(intake, ring, rows, slot, time_ms)
+            self._fold_columns(portion, ring, rows, slot, time_ms)
         return late
 
     def _fold_columns(
-        self, intake: Intake, ring: Ring, rows: Int64Array, slot: Int64Array, time_ms: Int64Array
+        self, portion: Portion, ring: Ring, rows: Int64Array, slot: Int64Array, time_ms: Int64Array
     ) -> None:
         start_ms = time_ms // ring.pane_ms * ring.pane_ms
         cells = self._panes.take(ring.number, start_ms, slot)
         np.add.at(self._panes.pool[REVISION], cells, np.uint32(1))
-        whole = len(rows) == len(intake.time_ms)
+        whole = len(rows) == len(portion.time_ms)
         for fold, sketch in self._folds:
             name = fold.column.name
-            values, missing = intake.columns[name], intake.missing[name]
+            values, missing = portion.columns[name], portion.missing[name]
             if not whole:
                 values, missing = values[rows], None if missing is None else missing[rows]
             there: Int64Array | slice = slice(None) if missing is None else np.flatnonzero(~missing)
@@ -250,6 +256,7 @@ class Partition:
         restored.counters = replace(state.counters)
         restored._sources = Sources.of_arrays(texts["sources"], arrays["sources.greatest"], arrays["sources.below"])
         restored._slots = Slots.of_texts(texts["cities"], texts["entity_ids"])
+        restored._intake = Intake(kind, restored._slots, restored._sources, restored.counters)
         restored._panes.put(arrays)
         for fold, sketch in restored._folds:
             if sketch:
@@ -264,10 +271,11 @@ class Partition:
 _NONE = np.empty(0, np.int64)
 
 
-def _late_frames(intake: Intake, rows: Int64Array) -> tuple[Late, ...]:
+def _late_frames(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
     if not len(rows):
         return ()
-    frame_of_row = np.searchsorted(intake.begin, rows, side="right") - 1
+    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
     return tuple(
-        Late(intake.taken[i].frame, rows[frame_of_row == i] - intake.begin[i]) for i in np.unique(frame_of_row).tolist()
+        Late(portion.taken.frames[i], rows[frame_of_row == i] - portion.begin[i])
+        for i in np.unique(frame_of_row).tolist()
     )

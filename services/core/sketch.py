@@ -129,6 +129,8 @@ def quantiles(
 
     `parts` are what `collect` told of the panes of the rows' windows. Shapes of the results: (rows,).
     """
+    if not rows:
+        return [np.empty(0) for _ in percents]
     codes, counts = merge(np.concatenate([c for c, _ in parts]), np.concatenate([n for _, n in parts]))
     end = np.searchsorted(codes, np.arange(1, rows + 1) << _BUCKET_BITS)
     total = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))

@@ -14,6 +14,7 @@ from services.core.validation import mark_valid_ids
 # Gateways send the same dictionary again and again. Shorter ones are looked up as fast as they are recognised.
 _SHORTEST_REMEMBERED = 8
 _MOST_REMEMBERED_IDS = 262_144
+_NOBODY: dict[str, int] = {}
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Dictionary:
 
     city: str
     ids: Sequence[str]
-    valid: NDArray[np.bool_] | None  # per id; None: all are
+    valid: NDArray[np.bool_] | None = None  # per id; None: all are
     slots: NDArray[np.int64] | None = None  # per id; -1 where it is not valid
     generation: int = -1  # of the slots
 
@@ -43,10 +44,14 @@ class Slots:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def read(self, city: str, ids: Sequence[str]) -> Dictionary:
-        """A frame's dictionary with what is already known of it. Gives no slots yet."""
+    def read(self, city: str, ids: Sequence[str]) -> Dictionary | None:
+        """A frame's dictionary with what is already known of it; gives no slots yet.
+
+        None where it is short and all of its ids are known: then that is all there is to say.
+        """
         if len(ids) < _SHORTEST_REMEMBERED:
-            return self._look_up(city, ids)
+            index = self._by_city.get(city, _NOBODY)
+            return None if all(map(index.__contains__, ids)) else self._look_up(city, ids)
         # Ids that are valid hold no NUL, so that equal texts are equal dictionaries.
         key = (city, len(ids), "\0".join(ids))
         known = self._remembered.get(key)
@@ -70,7 +75,27 @@ class Slots:
         valid = mark_valid_ids(ids)
         return Dictionary(city, ids, None if valid.all() else valid)
 
-    def place(self, dictionary: Dictionary) -> NDArray[np.int64]:
+    def place_all(
+        self, cities: Sequence[str], ids: Sequence[Sequence[str]], dictionaries: Sequence[Dictionary | None]
+    ) -> NDArray[np.int64]:
+        """The slots of the ids of several frames, one after the other: new ones where they have none, in that order."""
+        parts: list[NDArray[np.int64]] = []
+        short: list[int] = []
+        for city, own, dictionary in zip(cities, ids, dictionaries, strict=True):
+            if dictionary is None:
+                index = self._by_city.setdefault(city, {}) if own else _NOBODY
+                for entity_id in own:
+                    slot = index.get(entity_id)  # it may have been set free since it was read
+                    short.append(self._add(city, entity_id, index) if slot is None else slot)
+                continue
+            if short:
+                parts.append(np.array(short, np.int64))
+                short = []
+            parts.append(self._place(dictionary))
+        parts.append(np.array(short, np.int64))
+        return np.concatenate(parts)
+
+    def _place(self, dictionary: Dictionary) -> NDArray[np.int64]:
         """The slot of each id of a dictionary, new ones where it has none; -1 where the id is not valid."""
         if dictionary.slots is None or dictionary.generation != self._generation:
             index = self._by_city.setdefault(dictionary.city, {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -85,16 +84,25 @@ def show(text: str) -> str:
 
 def check_frame(kind: Kind, frame: Frame) -> None:
     """Raises InvalidFrame where the city, the period or the shape of a frame is wrong; looks at no observation."""
-    observations = len(frame)
-    if not _is_city(frame.city) and (frame.city or observations or not frame.heartbeat):
+    check_header(kind, frame)
+    check_shape(kind, frame)
+
+
+def check_header(kind: Kind, frame: Frame) -> None:
+    """The part of check_frame that depends on city and period alone, but that a heartbeat need not name a city."""
+    if CITY.fullmatch(frame.city) is None and (frame.city or len(frame) or not frame.heartbeat):
         raise InvalidFrame("city", show(frame.city), "must be 1 to 63 of a-z, 0-9 and '-'")
     if not 0 <= frame.period_s <= MAX_PERIOD_S:
         raise InvalidFrame("period_s", str(frame.period_s), f"must be 0 to {MAX_PERIOD_S} s")
-    if frame.period_s and frame.period_s * 1000 > _longest_window_ms(kind):
-        longest_s = _longest_window_ms(kind) // 1000
-        raise InvalidFrame(
-            "period_s", str(frame.period_s), f"is longer than every window of {kind.name} ({longest_s} s)"
-        )
+    longest_ms = max(window.size_ms for window in kind.windows)
+    if frame.period_s * 1000 > longest_ms:
+        reason = f"is longer than every window of {kind.name}, {longest_ms / 1000:g} s"
+        raise InvalidFrame("period_s", str(frame.period_s), reason)
+
+
+def check_shape(kind: Kind, frame: Frame) -> None:
+    """The part of check_frame that depends on the length of the columns."""
+    observations = len(frame.entity)
     _check_length("time", len(frame.time_ms), observations)
     columns = frame.columns
     for column in kind.columns:
@@ -116,16 +124,6 @@ def _check_length(field: str, length: int, observations: int) -> None:
 
 def _may_be_absent(column: Column) -> bool:
     return not column.required and column.type is not ColumnType.CODE
-
-
-@lru_cache(maxsize=4096)
-def _is_city(city: str) -> bool:
-    return CITY.fullmatch(city) is not None
-
-
-@lru_cache(maxsize=256)
-def _longest_window_ms(kind: Kind) -> int:
-    return max(window.size_ms for window in kind.windows)
 
 
 def mark_valid_ids(entity_ids: Sequence[str]) -> NDArray[np.bool_]:

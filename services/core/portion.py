@@ -1,0 +1,160 @@
+"""Many frames as one set of columns, with the good observations told apart from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.frame import Frame, NumberArray, Problem, Refused
+from services.core.kind import Column, Kind
+from services.core.slots import Dictionary
+from services.core.validation import (
+    MAX_TIME_MS,
+    find_column_faults,
+    find_entity_faults,
+    find_time_faults,
+    mark_missing,
+    validate,
+)
+
+MAX_PROBLEMS = 100
+# Before every time that can be; far enough from the end of int64 that nothing overflows.
+LONG_AGO_MS = -(2**62)
+
+Int64Array = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass
+class Taken:
+    """Frames that take part, and where each stood among the records."""
+
+    frames: list[Frame]
+    records: list[int]
+    dictionaries: list[Dictionary | None]  # None: short, and all of its ids are known
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some consecutive records. Arrays have one element per observation of the frames taken, unless told otherwise."""
+
+    end: int  # the record after the last one
+    taken: Taken
+    begin: Int64Array  # (frames + 1,): where each frame's observations begin
+    dictionary_begin: Int64Array  # (frames + 1,): where each frame's dictionary begins
+    period_ms: Int64Array  # (frames,)
+    time_ms: Int64Array
+    entity: Int64Array  # index into the dictionaries, one after the other
+    columns: dict[str, NumberArray]
+    missing: dict[str, BoolArray | None]  # None: every observation has a number there
+    fit: BoolArray | None  # neither invalid nor from the future; None: all are
+    reached_ms: Int64Array  # (frames,): greatest end of a fit observation or clock of a heartbeat; LONG_AGO_MS: none
+    refused: list[tuple[int, Refused]]  # with the record, ascending
+
+
+def join(kind: Kind, taken: Taken, end: int, refused: Sequence[tuple[int, Refused]]) -> Portion:
+    """Joins frames whose shape was checked, and finds the observations that are unfit.
+
+    `refused` holds what was refused of the records already.
+    """
+    frames = taken.frames
+    lengths = np.array([len(f.entity) for f in frames], np.int64)
+    begin = _begins(lengths)
+    known = np.array([len(f.entity_ids) for f in frames], np.int64)
+    dictionary_begin = _begins(known)
+    time_ms = _concatenate([f.time_ms for f in frames], np.dtype(np.int64))
+    entity = _concatenate([f.entity for f in frames], np.dtype(np.int64))
+    entity_in_all = entity + np.repeat(dictionary_begin[:-1], lengths)
+    columns = {c.name: _join_column(c, frames, len(time_ms)) for c in kind.columns}
+    missing = {c.name: mark_missing(c, columns[c.name]) for c in kind.columns}
+    period_ms = np.array([f.period_s for f in frames], np.int64) * 1000
+
+    unfit: BoolArray = np.zeros(len(time_ms), np.bool_)
+    for fault in (
+        *find_time_faults(time_ms),
+        *find_entity_faults(entity, np.repeat(known, lengths), entity_in_all, _mark_valid_ids(taken)),
+        *find_column_faults(kind, len(time_ms), columns, missing),
+    ):
+        unfit = unfit | fault.rows
+    # A clock is taken to be of this age, so that nothing overflows.
+    clock_ms = np.minimum(np.array([f.clock_ms for f in frames], np.int64), MAX_TIME_MS)
+    future = (time_ms > np.repeat(clock_ms + kind.skew_ms - period_ms, lengths)) & ~unfit
+    all_refused = [*refused]
+    if unfit.any() or future.any():
+        all_refused = sorted([*refused, *_refuse(kind, taken, begin, unfit, future)], key=lambda r: r[0])
+        unfit = unfit | future
+    fit = ~unfit if unfit.any() else None
+    heartbeat = np.array([f.heartbeat for f in frames], np.bool_)
+    reached_ms = _reach(begin, time_ms if fit is None else np.where(fit, time_ms, LONG_AGO_MS), period_ms)
+    return Portion(
+        end=end,
+        taken=taken,
+        begin=begin,
+        dictionary_begin=dictionary_begin,
+        period_ms=period_ms,
+        time_ms=time_ms,
+        entity=entity_in_all,
+        columns=columns,
+        missing=missing,
+        fit=fit,
+        reached_ms=np.where(heartbeat, np.maximum(reached_ms, clock_ms), reached_ms),
+        refused=all_refused,
+    )
+
+
+def _begins(lengths: Int64Array) -> Int64Array:
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+
+
+def _concatenate(arrays: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    # A type given by position would be a copy; unsafe only because uint32 to int64 and the like is meant.
+    return np.concatenate(arrays, dtype=dtype, casting="unsafe") if arrays else np.empty(0, dtype)
+
+
+def _join_column(column: Column, frames: list[Frame], observations: int) -> NumberArray:
+    dtype = np.dtype(column.type.value)
+    parts = [f.columns.get(column.name, ()) for f in frames]
+    if sum(map(len, parts)) < observations:
+        parts = [p if len(p) else np.full(len(f.entity), np.nan, dtype) for p, f in zip(parts, frames, strict=True)]
+    return _concatenate(parts, dtype)
+
+
+def _mark_valid_ids(taken: Taken) -> BoolArray:
+    """Per id of the dictionaries, one after the other; empty where all are valid."""
+    if all(d is None or d.valid is None for d in taken.dictionaries):
+        return np.ones(0, np.bool_)
+    return np.concatenate(
+        [
+            np.ones(len(frame.entity_ids), np.bool_) if d is None or d.valid is None else d.valid
+            for d, frame in zip(taken.dictionaries, taken.frames, strict=True)
+        ]
+    )
+
+
+def _reach(begin: Int64Array, time_ms: Int64Array, period_ms: Int64Array) -> Int64Array:
+    """Greatest end of each frame's observations; `time_ms` is LONG_AGO_MS where one is unfit. Shape: (frames,)."""
+    reached = np.full(len(period_ms), LONG_AGO_MS, np.int64)
+    filled = np.flatnonzero(begin[1:] > begin[:-1])
+    if len(filled):
+        latest = np.maximum.reduceat(time_ms, begin[filled])
+        reached[filled] = np.where(latest > LONG_AGO_MS, latest + period_ms[filled], LONG_AGO_MS)
+    return reached
+
+
+def _refuse(
+    kind: Kind, taken: Taken, begin: Int64Array, unfit: BoolArray, future: BoolArray
+) -> Iterator[tuple[int, Refused]]:
+    for i in np.unique(np.searchsorted(begin, np.flatnonzero(unfit | future), side="right") - 1).tolist():
+        frame, record, rows = taken.frames[i], taken.records[i], slice(int(begin[i]), int(begin[i + 1]))
+        if unfit[rows].any():
+            _, problems = validate(kind, frame)
+            yield record, Refused(frame.offset, tuple(problems[:MAX_PROBLEMS]), len(problems), "invalid")
+        if future[rows].any():
+            ahead = np.flatnonzero(future[rows])
+            reason = f"ends more than {kind.skew_ms // 1000} s ahead of the city's clock, {frame.clock_ms}"
+            listed = (Problem(int(row), "time", str(frame.time_ms[row]), reason) for row in ahead[:MAX_PROBLEMS])
+            yield record, Refused(frame.offset, tuple(listed), len(ahead), "future")

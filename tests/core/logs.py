@@ -1,0 +1,211 @@
+"""Kinds and logs to try the engine on, and what left it in a form that can be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from services.core.frame import Frame, Malformed
+from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
+from services.core.partition import Closing, Partition, PartitionState
+from services.core.signals import EvidenceColumn, Finding, Severity, Signal
+from services.core.windows import WindowBatch
+from tests.core.oracle import Emission
+
+# A Monday, and a multiple of every window here.
+T0 = 1_700_438_400_000
+HIGH = 20.0
+
+EVERY = tuple(a for a in Aggregate if a is not Aggregate.QUANTILE)
+
+
+def find_high(batch: WindowBatch) -> Finding:
+    """A mean above 20 that is also above that of the window before, where there was one."""
+    mean, before = batch.measures["speed_mean"], batch.previous["speed_mean"]
+    breached = (mean > HIGH) & ~(mean <= before)
+    severity = np.where(mean > 2 * HIGH, Severity.SEVERE, Severity.MINOR)
+    return Finding(breached, severity, np.clip(mean / 100, 0, 1), (EvidenceColumn("speed_mean", mean, HIGH, before),))
+
+
+def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judged: Sequence[str] = ()) -> Kind:
+    """A kind with one required and one optional column and every aggregate."""
+    return Kind(
+        name="probe",
+        columns=(
+            Column("count", "1", 0, 1000, required=True),
+            Column("speed", "km/h", -50, 300),
+            Column("exact", "1", -8, 8, type=ColumnType.DOUBLE),
+        ),
+        windows=tuple(windows),
+        measures=(
+            Measure("count", (Aggregate.SUM, Aggregate.MAX)),
+            Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95)),
+            Measure("exact", (Aggregate.LAST, Aggregate.MEAN)),
+        ),
+        disorder_ms=disorder_ms,
+        lateness_ms=lateness_ms,
+        skew_ms=5_000,
+        detectors=tuple(Detector(f"high_{name}", "1", name, find_high) for name in judged),
+    )
+
+
+TUMBLING = kind([Window("10s", 10_000)], disorder_ms=3_000, lateness_ms=20_000, judged=["10s"])
+HOPPING = kind([Window("60s", 60_000, 10_000)], disorder_ms=5_000, lateness_ms=30_000, judged=["60s"])
+NESTED = kind(
+    [Window("20s", 20_000), Window("10s", 10_000), Window("60s", 60_000, 20_000)],
+    disorder_ms=0,
+    lateness_ms=40_000,
+    judged=["60s"],
+)
+# Slides of which none divides the other, and no lateness at all.
+UNEVEN = kind([Window("8s", 8_000, 4_000), Window("12s", 12_000, 6_000)], disorder_ms=1_000, lateness_ms=0)
+KINDS = {"tumbling": TUMBLING, "hopping": HOPPING, "nested": NESTED, "uneven": UNEVEN}
+
+
+def frame(
+    rows: Iterable[tuple[str, float, float]] | Iterable[tuple[str, float]],
+    *,
+    offset: int = -1,
+    city: str = "auckland",
+    period_s: int = 0,
+    clock_ms: int | None = None,
+    heartbeat: bool = False,
+    source: tuple[str, int] = ("", 0),
+) -> Frame:
+    """A frame of rows (entity, seconds after T0, speed). The clock is by default that of the last row."""
+    full = [(*row, math.nan)[:3] for row in rows]
+    ids = tuple(dict.fromkeys(entity for entity, _, _ in full))
+    times = np.array([T0 + round(second * 1000) for _, second, _ in full], np.int64)
+    latest = int(times.max(initial=T0)) + period_s * 1000
+    speeds = np.array([speed for _, _, speed in full])
+    return Frame(
+        city=city,
+        entity_ids=ids,
+        entity=np.array([ids.index(entity) for entity, _, _ in full], np.uint32),
+        time_ms=times,
+        period_s=period_s,
+        columns={
+            "count": np.ones(len(full), np.float32),
+            "speed": speeds.astype(np.float32),
+            "exact": np.clip(speeds / 100, -8, 8),
+        },
+        source_id=source[0],
+        sequence=source[1],
+        clock_ms=latest if clock_ms is None else clock_ms,
+        heartbeat=heartbeat,
+        offset=offset,
+    )
+
+
+def heartbeat(second: float, offset: int = -1) -> Frame:
+    """A frame without observations that says how far the city's clock has come."""
+    return frame([], clock_ms=T0 + round(second * 1000), heartbeat=True, offset=offset)
+
+
+@st.composite
+def logs(draw: st.DrawFn, of: Kind, longest: int = 14) -> list[Frame | Malformed]:
+    """A log with disorder, lateness, repetitions, heartbeats, faults and a clock that now and then jumps ahead."""
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    records: list[Frame | Malformed] = []
+    clock_ms = T0 + 60_000
+    for offset in range(draw(st.integers(1, longest))):
+        clock_ms += chance.choice([0, 500, 2_000, 4_000, 9_000, 30_000])
+        pick = chance.random()
+        if pick < 0.05:
+            records.append(Malformed(offset, "torn"))
+        elif pick < 0.15:
+            records.append(heartbeat((clock_ms - T0) / 1000, offset))
+        else:
+            records.append(_random_frame(chance, of, offset, clock_ms))
+    return records
+
+
+def _random_frame(chance: random.Random, of: Kind, offset: int, clock_ms: int) -> Frame:
+    n = chance.choice([0, 1, 2, 3, 5, 8, 12])
+    ids = tuple(chance.sample(["a", "b", "c", "d:1", "e"] + [f"x{i}" for i in range(10)], chance.choice([1, 3, 5, 9])))
+    ages = [0, 100, 1_000, 5_000, 12_000, 35_000, 70_000, -4_000]
+    period_s = chance.choice([0, 0, 1, 10, 12, 20, 60, 61])
+    times = [max(0, clock_ms - period_s * 1000 - chance.choice(ages) - chance.randrange(1000)) for _ in range(n)]
+    counts = [float(chance.choice([0, 1, 7, 1000, 1001] if chance.random() < 0.1 else [0, 1, 7])) for _ in range(n)]
+    speeds = [chance.choice([math.nan, -0.0, 0.0, chance.randrange(-200, 1200) / 4]) for _ in range(n)]
+    exact = [chance.choice([math.nan, chance.randrange(-8 * 2**20, 8 * 2**20) / 2**20]) for _ in range(n)]
+    beyond = 1 if chance.random() < 0.1 else 0
+    return Frame(
+        city=chance.choice(["auckland", "auckland", "oslo"]),
+        entity_ids=ids,
+        entity=np.array([chance.randrange(len(ids) + beyond) for _ in range(n)], np.uint32),
+        time_ms=np.array(times, np.int64),
+        period_s=period_s,
+        columns={
+            "count": np.array(counts, np.float32),
+            "speed": np.array(speeds, np.float32),
+            "exact": np.array(exact, np.float64),
+        },
+        source_id=chance.choice(["", "g1", "g2"]),
+        sequence=chance.choice([0, 1, 2, 3, offset + 1, offset + 1, 70, 140]),
+        clock_ms=clock_ms,
+        offset=offset,
+    )
+
+
+def fold_all(partition: Partition, records: Sequence[Frame | Malformed]) -> tuple[list[Closing], list[Signal]]:
+    """Everything that leaves while these records are folded at once."""
+    closings, signals = [], []
+    for closing in partition.fold(records):
+        closings.append(closing)
+        for batch in closing.batches:
+            signals += partition.detect(batch)
+    return closings, signals
+
+
+def emissions_of(batch: WindowBatch) -> list[Emission]:
+    """The rows of a batch one by one."""
+    return [
+        Emission(
+            window=batch.window.name,
+            city=batch.cities[slot],
+            entity=batch.entity_ids[slot],
+            start_ms=int(batch.start_ms[i]),
+            revision=int(batch.revision[i]),
+            measures={name: float(values[i]) for name, values in batch.measures.items()},
+            previous={name: float(values[i]) for name, values in batch.previous.items()},
+        )
+        for i, slot in enumerate(batch.slot.tolist())
+    ]
+
+
+def bytes_of_batches(closings: Iterable[Closing]) -> list[bytes]:
+    """Each closing with windows as bytes: equal bytes are equal rows in equal order."""
+    return [
+        repr([closing.watermark_ms, [_bytes_of_batch(b) for b in closing.batches]]).encode()
+        for closing in closings
+        if closing.batches
+    ]
+
+
+def _bytes_of_batch(batch: WindowBatch) -> list[object]:
+    columns = [batch.slot, batch.start_ms, batch.revision, *batch.measures.values(), *batch.previous.values()]
+    texts = [(batch.cities[slot], batch.entity_ids[slot]) for slot in batch.slot.tolist()]
+    return [batch.window.name, [*batch.measures], texts, [(c.dtype.str, c.tobytes()) for c in columns]]
+
+
+def bytes_of_state(state: PartitionState) -> bytes:
+    """A snapshot as bytes."""
+    arrays = [(name, a.dtype.str, a.shape, a.tobytes()) for name, a in state.arrays.items()]
+    rest = (state.partition, state.next_offset, state.watermark_ms, dataclasses.astuple(state.counters), state.texts)
+    return repr((arrays, rest)).encode()
+
+
+def left_over(closings: Iterable[Closing]) -> tuple[list[tuple[int, ...]], list[tuple[object, ...]]]:
+    """Late rows (offset, row), and refused ones (offset, class, count, problems), in their order."""
+    late, refused = [], []
+    for closing in closings:
+        for part in closing.late:
+            late += [(part.frame.offset, row) for row in part.rows.tolist()]
+        refused += [(r.offset, r.error_class, r.count, r.problems) for r in closing.refused]
+    return late, refused

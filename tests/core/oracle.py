@@ -1,0 +1,176 @@
+"""What a partition should tell, in plain loops: every observation is kept for ever, every window counted anew."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from services.core.frame import Frame, Malformed
+from services.core.kind import Kind, Window
+from services.core.state import Counters
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Observation:
+    city: str
+    entity: str
+    time_ms: int
+    period_s: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Emission:
+    """One row of a batch."""
+
+    window: str
+    city: str
+    entity: str
+    start_ms: int
+    revision: int
+    measures: dict[str, float]
+    previous: dict[str, float]
+
+
+@dataclass
+class Oracle:
+    kind: Kind
+    watermark_ms: int | None = None
+    counters: Counters = field(default_factory=Counters)
+    folded: list[Observation] = field(default_factory=list)
+    touched: list[Observation] = field(default_factory=list)
+    numbers: dict[str, set[int]] = field(default_factory=dict)
+    late: list[tuple[int, int]] = field(default_factory=list)  # offset and row
+    refused: list[tuple[int, int, str]] = field(default_factory=list)  # offset, row, class; row -1: the whole record
+
+    def fold(self, record: Frame | Malformed) -> list[Emission]:
+        """What leaves after this record."""
+        if isinstance(record, Malformed):
+            self.counters.read += 1
+            self.counters.dead_lettered += 1
+            self.refused.append((record.offset, -1, "malformed"))
+            return []
+        self.counters.read += len(record)
+        if record.numbered and self._repeated(record.source_id, record.sequence):
+            self.counters.duplicate += len(record)
+            return []
+        if record.period_s * 1000 > max(w.size_ms for w in self.kind.windows):
+            self.counters.dead_lettered += len(record)
+            self.refused.append((record.offset, -1, "invalid"))
+            return []
+        before = self.watermark_ms
+        reached = [record.clock_ms] if record.heartbeat else []
+        for row in range(len(record)):
+            reached += self._fold_row(record, row, before)
+        if reached:
+            now = max(reached) - self.kind.disorder_ms
+            self.watermark_ms = now if before is None else max(before, now)
+        border = math.gcd(*(w.slide_ms for w in self.kind.windows))
+        if self.watermark_ms is None or (before is not None and before // border == self.watermark_ms // border):
+            return []
+        leaving = self._leave(before, self.watermark_ms)
+        self.touched = []
+        return leaving
+
+    def _repeated(self, source: str, number: int) -> bool:
+        seen = self.numbers.setdefault(source, set())
+        repeated = number in seen or (bool(seen) and number < max(seen) - 64)
+        seen.add(number)
+        return repeated
+
+    def _fold_row(self, frame: Frame, row: int, before: int | None) -> list[int]:
+        """The time that the observation reaches, if it is fit."""
+        time_ms, end_ms = int(frame.time_ms[row]), int(frame.time_ms[row]) + frame.period_s * 1000
+        index = int(frame.entity[row])
+        values = {c.name: float(frame.columns[c.name][row]) for c in self.kind.columns}
+        if index >= len(frame.entity_ids) or not all(self._fits(name, value) for name, value in values.items()):
+            return self._refuse(frame, row, "invalid")
+        if end_ms > frame.clock_ms + self.kind.skew_ms:
+            return self._refuse(frame, row, "future")
+        seen = Observation(frame.city, frame.entity_ids[index], time_ms, frame.period_s, values)
+        ends = [start + w.size_ms for w in self.kind.windows if takes(w, seen) for start in starts_of(w, time_ms)]
+        if before is not None and before >= min(ends) + self.kind.lateness_ms:
+            self.counters.late += 1
+            self.late.append((frame.offset, row))
+            return [end_ms]
+        self.counters.folded += 1
+        self.folded.append(seen)
+        if before is not None and min(ends) <= before:
+            self.touched.append(seen)
+        return [end_ms]
+
+    def _fits(self, name: str, value: float) -> bool:
+        column = self.kind.column(name)
+        return not column.required if math.isnan(value) else column.minimum <= value <= column.maximum
+
+    def _refuse(self, frame: Frame, row: int, error_class: str) -> list[int]:
+        self.counters.dead_lettered += 1
+        self.refused.append((frame.offset, row, error_class))
+        return []
+
+    def _leave(self, before: int | None, now: int) -> list[Emission]:
+        leaving = []
+        for window in self.kind.windows:
+            judged = any(d.window == window.name for d in self.kind.detectors)
+            due = {
+                (o.city, o.entity, start)
+                for o in self.folded
+                if takes(window, o)
+                for start in starts_of(window, o.time_ms)
+                if start + window.size_ms <= now and (before is None or start + window.size_ms > before)
+            }
+            for o in self.touched:
+                for start in starts_of(window, o.time_ms) if takes(window, o) else []:
+                    for s in (start, start + window.slide_ms) if judged else (start,):
+                        if before is not None and s + window.size_ms <= before:
+                            due.add((o.city, o.entity, s))
+            for city, entity, start in sorted(due):
+                inside = self._inside(window, city, entity, start)
+                if inside:
+                    previous = self._inside(window, city, entity, start - window.slide_ms) if judged else []
+                    told = self._tell(previous) | {"revision": len(previous)} if judged else {}
+                    leaving.append(
+                        Emission(window.name, city, entity, start, len(inside), self._tell(inside), told)
+                    )
+        return leaving
+
+    def _inside(self, window: Window, city: str, entity: str, start: int) -> list[Observation]:
+        return [
+            o
+            for o in self.folded
+            if (o.city, o.entity) == (city, entity) and takes(window, o) and start <= o.time_ms < start + window.size_ms
+        ]
+
+    def _tell(self, inside: list[Observation]) -> dict[str, float]:
+        told = {}
+        for measure in self.kind.measures:
+            numbers = [(o.time_ms, o.values[measure.column]) for o in inside]
+            numbers = [(t, v) for t, v in numbers if not math.isnan(v)]
+            values = sorted(v for _, v in numbers)
+            count = len(values)
+            every = {
+                "count": float(count) if inside else NAN,
+                "sum": math.fsum(values) if count else NAN,
+                "min": values[0] if count else NAN,
+                "max": values[-1] if count else NAN,
+                "mean": math.fsum(values) / count if count else NAN,
+                "sum_of_squares": math.fsum(v * v for v in values) if count else NAN,
+                "last": max(numbers)[1] if count else NAN,
+            }
+            told |= {f"{measure.column}_{a}": every[a] for a in measure.aggregates if a in every}
+            told |= {
+                f"{measure.column}_p{p}": values[p * (count - 1) // 100] if count else NAN for p in measure.percents
+            }
+        return told
+
+
+def takes(window: Window, observation: Observation) -> bool:
+    return observation.period_s * 1000 <= window.size_ms
+
+
+def starts_of(window: Window, time_ms: int) -> list[int]:
+    """Starts of all windows that hold the time."""
+    latest = time_ms - time_ms % window.slide_ms
+    return list(range(latest, time_ms - window.size_ms, -window.slide_ms))

@@ -1,0 +1,65 @@
+"""The engine against the oracle: the same windows at the same moments, the same leftovers, the same counters."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.core.partition import Partition
+from services.core.sketch import RELATIVE_ERROR
+from tests.core.logs import KINDS, emissions_of, fold_all, left_over, logs
+from tests.core.oracle import Emission, Oracle
+
+
+def assert_same(told: list[Emission], expected: list[Emission]) -> None:
+    def order(e: Emission) -> tuple[object, ...]:
+        return e.window, e.start_ms, e.city, e.entity
+
+    assert [order(e) for e in sorted(told, key=order)] == [order(e) for e in sorted(expected, key=order)]
+    for a, b in zip(sorted(told, key=order), sorted(expected, key=order), strict=True):
+        assert a.revision == b.revision
+        assert_same_numbers(a.measures, b.measures)
+        assert_same_numbers(a.previous, b.previous)
+
+
+def assert_same_numbers(told: dict[str, float], expected: dict[str, float]) -> None:
+    assert set(told) == set(expected)
+    for name, value in expected.items():
+        if "_p" in name and not math.isnan(value):
+            assert told[name] == pytest.approx(value, rel=RELATIVE_ERROR, abs=1e-30), name
+        else:
+            assert told[name] == value or (math.isnan(told[name]) and math.isnan(value)), (name, told[name], value)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_what_leaves_at_each_record_is_what_plain_loops_tell(name, data):
+    kind = KINDS[name]
+    log = data.draw(logs(kind))
+    partition, oracle = Partition("probe", kind, 0), Oracle(kind)
+    closings = []
+    for record in log:
+        expected = oracle.fold(record)
+        new, _ = fold_all(partition, [record])
+        closings += new
+        assert_same([e for c in new for b in c.batches for e in emissions_of(b)], expected)
+        assert partition.watermark_ms == oracle.watermark_ms
+        assert partition.counters == oracle.counters
+    late, refused = left_over(closings)
+    assert late == oracle.late
+    assert sum(count for _, _, count, _ in refused) == oracle.counters.dead_lettered
+    assert {(o, c) for o, c, _, _ in refused} == {(o, c) for o, _, c in oracle.refused}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_every_observation_read_is_counted_once(name, data):
+    partition = Partition("probe", KINDS[name], 0)
+    fold_all(partition, data.draw(logs(KINDS[name], 20)))
+    counters = partition.counters
+    assert counters.read == counters.folded + counters.duplicate + counters.late + counters.dead_lettered

@@ -26,6 +26,7 @@ class Client:
     """Calls the methods of a domain's service by name; requests may be bytes."""
 
     def __init__(self, domain: str, port: int, options: Sequence[tuple[str, Any]] = ()) -> None:
+        self.port = port
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=list(options))
         self._methods = service_of(domain).methods_by_name
         self._service = service_of(domain).full_name

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
 from services.core.kind import Domain, Kind
 from services.runtime.api.names import page_token, read_page_size, read_page_token, read_parent
-from services.runtime.errors import invalid_field
+from services.runtime.clickhouse import passes
+from services.runtime.errors import invalid_field, unavailable
 from services.runtime.grpc_server import Context
+from services.runtime.rows import clip
 from urban.common.v1.service_pb2 import (
     ListSignalsRequest,
     ListSignalsResponse,
@@ -21,7 +24,8 @@ from urban.common.v1.signal_pb2 import Signal
 from urban.common.v1.window_pb2 import Window
 
 _SIGNAL_COLUMNS = (
-    "id, kind, type, entity_id, window, toUnixTimestamp64Milli(start_time), toUnixTimestamp64Milli(end_time), "
+    # ClickHouse orders UUIDs by their second half; as text they come in the order that people see.
+    "toString(id) AS id_text, kind, type, entity_id, window, toUnixTimestamp64Milli(start_time), toUnixTimestamp64Milli(end_time), "
     "state, severity, score, latitude, longitude, h3_cell, evidence, revision, detector_version, model"
 )
 
@@ -61,7 +65,7 @@ class StoredResults:
             f"{', '.join(measures)} FROM {self._domain.name}.{kind.name}_windows FINAL WHERE {' AND '.join(terms)} "
             "ORDER BY start_time, window, entity_id LIMIT {limit:UInt32}"
         )
-        rows = await self._clickhouse.query(sql, wanted)
+        rows = await self._ask(sql, wanted)
         windows = [_window_of(city, kind.name, measures, row) for row in rows[:size]]
         more = len(rows) > size
         last = rows[size - 1] if more else ()
@@ -76,19 +80,27 @@ class StoredResults:
         terms += _time_terms(wanted, request)
         after = read_page_token(request, (int, str))
         if after is not None:
-            wanted |= {"after_start": after[0], "after_id": _uuid_of(request.page_token, after[1])}
-            terms.append("(start_time, id) > (fromUnixTimestamp64Milli({after_start:Int64}), {after_id:UUID})")
+            wanted |= {"after_start": after[0], "after_id": after[1]}
+            terms.append("(start_time, id_text) > (fromUnixTimestamp64Milli({after_start:Int64}), {after_id:String})")
         sql = (
             f"SELECT {_SIGNAL_COLUMNS} FROM {self._domain.name}.signals FINAL WHERE {' AND '.join(terms)} "
-            "ORDER BY start_time, id LIMIT {limit:UInt32}"
+            "ORDER BY start_time, id_text LIMIT {limit:UInt32}"
         )
-        rows = await self._clickhouse.query(sql, wanted)
+        rows = await self._ask(sql, wanted)
         signals = [_signal_of(city, self._domain.name, row) for row in rows[:size]]
         more = len(rows) > size
         last = rows[size - 1] if more else ()
         return ListSignalsResponse(
-            signals=signals, next_page_token=page_token(request, [last[5], str(last[0])]) if more else ""
+            signals=signals, next_page_token=page_token(request, [last[5], last[0]]) if more else ""
         )
+
+    async def _ask(self, sql: str, wanted: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        try:
+            return await self._clickhouse.query(sql, wanted)
+        except (ClickHouseError, OSError, TimeoutError) as error:
+            if passes(error):
+                raise unavailable(f"ClickHouse does not answer: {clip(str(error))}") from error
+            raise
 
     def _kind(self, name: str) -> Kind:
         try:
@@ -115,13 +127,6 @@ def _time_terms(wanted: dict[str, Any], request: Any) -> list[str]:
     return terms
 
 
-def _uuid_of(token: str, text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise invalid_field("page_token", token, "is no token of this method") from None
-
-
 def _window_of(city: str, kind: str, measures: Sequence[str], row: Sequence[Any]) -> Window:
     name, entity_id, start_ms, end_ms, revision, *values = row
     window = Window(city=city, kind=kind, window=name, entity_id=entity_id, revision=revision)
@@ -137,7 +142,7 @@ def _signal_of(city: str, domain: str, row: Sequence[Any]) -> Signal:
     (id, kind, type, entity_id, window, start_ms, end_ms, state, severity, score, *place_and_more) = row
     latitude, longitude, h3_cell, evidence, revision, detector_version, model = place_and_more
     signal = Signal(
-        id=str(id),
+        id=id,
         city=city,
         domain=domain,
         kind=kind,

@@ -94,6 +94,11 @@ class ProcessorRole:
     async def wait(self) -> None:
         await wait_for_first([self._sending, self._hosting, self._reporting])
 
+    @property
+    def partitions(self) -> frozenset[tuple[str, int]]:
+        """The partitions that it works on now, by topic and number."""
+        return self._host.partitions
+
     async def stop(self) -> None:
         await self._parts.aclose()
 

@@ -102,7 +102,7 @@ def plain_windows(rows: Sequence[Flow], until_ms: int) -> dict[tuple[str, str, i
             start_ms = row.time_ms // window.size_ms * window.size_ms
             if start_ms + window.size_ms <= until_ms:
                 groups[window.name, row.entity_id, start_ms].append(row)
-    result = {}
+    result: dict[tuple[str, str, int], tuple[float, ...]] = {}
     for key, group in groups.items():
         speeds = [row.speed_kmh for row in group]
         last = max(group, key=lambda row: row.time_ms).speed_kmh

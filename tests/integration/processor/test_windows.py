@@ -59,7 +59,7 @@ async def test_windows_are_those_of_a_plain_count_in_clickhouse_and_on_the_topic
     assert await city.ledger() == (len(rows), len(rows), 0, 0, 0)
     on_topic = {}
     for record in await city.read(catalogue.windows("traffic")):
-        frame = WindowFrame.FromString(record.value)
+        frame = WindowFrame.FromString(record.value or b"")
         measures = {m.name: m.values for m in frame.measures}
         for i, (window, entity) in enumerate(zip(frame.window, frame.entity, strict=True)):
             bounds = frame.bounds[window]
@@ -97,7 +97,7 @@ async def test_a_late_observation_revises_its_window_and_a_later_one_goes_to_the
     assert (await city.windows())["1m", "segment-1", START_MS][:2] == (2, 30.0)
     assert await city.ledger() == (4, 3, 0, 1, 0)
     (record,) = await city.read(catalogue.late("traffic"))
-    frame = decode_frame(CONTRACT, record.value)
+    frame = decode_frame(CONTRACT, record.value or b"")
     assert isinstance(frame, Frame)
     assert (frame.entity_ids, frame.time_ms.tolist(), len(frame)) == (("segment-1",), [START_MS], 1)
 
@@ -141,12 +141,12 @@ async def test_a_signal_is_stored_and_told_before_the_watermark_that_passes_it(c
         await city.until_read(len(rows))
 
         async def reported() -> bool:
-            records = [SignalRecord.FromString(r.value) for r in await city.read(catalogue.SIGNALS)]
+            records = [SignalRecord.FromString(r.value or b"") for r in await city.read(catalogue.SIGNALS)]
             reports = [r.watermark for r in records if r.HasField("watermark")]
             return {p.partition for r in reports for p in r.partitions} == set(range(PARTITIONS))
 
         await city.until(reported, "watermarks of all partitions reported")
-    records = [SignalRecord.FromString(r.value) for r in await city.read(catalogue.SIGNALS)]
+    records = [SignalRecord.FromString(r.value or b"") for r in await city.read(catalogue.SIGNALS)]
     signals = [(i, r.signal) for i, r in enumerate(records) if r.HasField("signal")]
     assert Counter(s.type for _, s in signals) == {"sudden_stop": 1, "congestion": 1}
     partition = frames_by_minute(rows)[0][0]

@@ -1,0 +1,116 @@
+"""Pins what services/runtime/faust_driver.py relies on in Faust: an upgrade that changes it fails here alone."""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+import aiokafka
+import faust
+import pytest
+from faust.tables.recovery import Recovery
+from faust.transport import consumer as consumer_module
+from faust.transport.drivers import aiokafka as driver
+
+from services.runtime import faust_driver
+
+FAUST_VERSION = "0.15.3"
+
+
+def parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def test_the_driver_was_written_for_this_version():
+    assert version("faust-streaming") == FAUST_VERSION, "run the tests of tests/integration/processor, then change this"
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "expected"),
+    [
+        (driver.Consumer, "_getmany", ["self", "active_partitions", "timeout"]),
+        (driver.Consumer, "_add_gap", ["self", "tp", "offset_from", "offset_to"]),
+        (driver.Consumer, "_filter_tps_with_pending_acks", ["self", "topics"]),
+        (driver.Consumer, "_new_offset", ["self", "tp"]),
+        (driver.Consumer, "_new_consumer_thread", ["self"]),
+        (driver.Consumer, "commit", ["self", "topics", "start_new_transaction"]),
+        (driver.Consumer, "highwater", ["self", "tp"]),
+        (driver.Consumer, "assignment", ["self"]),
+        (
+            driver.AIOKafkaConsumerThread,
+            "_fetch_records",
+            ["self", "consumer", "active_partitions", "timeout", "max_records"],
+        ),
+        (driver.AIOKafkaConsumerThread, "seek_to_committed", ["self"]),
+        (driver.AIOKafkaConsumerThread, "call_thread", ["self", "fun", "args", "kwargs"]),
+        (driver.AIOKafkaConsumerThread, "_ensure_consumer", ["self"]),
+        (driver.AIOKafkaConsumerThread, "__post_init__", ["self"]),
+        (driver.AIOKafkaConsumerThread, "on_partitions_revoked", ["self", "revoked"]),
+        (driver.AIOKafkaConsumerThread, "on_partitions_assigned", ["self", "assigned", "generation_id"]),
+        (faust.App, "_new_transport", ["self"]),
+        (faust.App, "_create_directories", ["self"]),
+        (aiokafka.AIOKafkaConsumer, "seek", ["self", "partition", "offset"]),
+        (aiokafka.AIOKafkaConsumer, "position", ["self", "partition"]),
+    ],
+)
+def test_what_is_overridden_or_called_exists_with_these_parameters(owner: type, name: str, expected: list[str]):
+    assert parameters(getattr(owner, name)) == expected
+
+
+def test_only_what_the_list_above_names_is_overridden():
+    pinned = {
+        faust_driver.FetchConsumer: {
+            "_getmany",
+            "_add_gap",
+            "_filter_tps_with_pending_acks",
+            "_new_offset",
+            "_new_consumer_thread",
+        },
+        faust_driver.FetchThread: {
+            "_fetch_records",
+            "seek_to_committed",
+            "__post_init__",
+            "on_partitions_revoked",
+            "on_partitions_assigned",
+        },
+        faust_driver.FetchApp: {"_new_transport", "_create_directories"},
+        faust_driver.FetchTransport: set(),
+    }
+    for ours, names in pinned.items():
+        stock = ours.__mro__[1]
+        functions = {n for n, value in vars(ours).items() if inspect.isfunction(value) and n != "__init__"}
+        assert {n for n in functions if hasattr(stock, n)} == names
+
+
+def test_the_transport_makes_the_consumer_that_its_class_names():
+    assert driver.Transport.Consumer is driver.Consumer
+    assert "self.Consumer(" in inspect.getsource(driver.Transport.create_consumer)
+
+
+def test_an_event_needs_what_faust_reads_of_a_record():
+    source = inspect.getsource(driver.Consumer._to_message)
+    read = {word.split("record.")[1].rstrip(",)") for word in source.split() if word.startswith("record.")}
+    assert read <= set(faust_driver._Event._fields)
+
+
+def test_offsets_are_committed_through_the_two_overridden_functions_alone():
+    assert "_filter_tps_with_pending_acks" in inspect.getsource(consumer_module.Consumer.force_commit)
+    assert "self._new_offset(tp)" in inspect.getsource(consumer_module.Consumer._filter_committable_offsets)
+
+
+def test_read_offsets_are_kept_in_the_mapping_that_the_driver_replaces():
+    drain = inspect.getsource(consumer_module.Consumer._drain_messages)
+    assert "self._read_offset.__getitem__" in drain
+    assert "self._read_offset.__setitem__" in drain
+    nothing = faust_driver._NoReadOffsets()
+    tp = faust.TopicT
+    nothing[tp] = 5  # type: ignore[index]  # any key
+    nothing.update({tp: 7})  # type: ignore[dict-item]
+    assert nothing[tp] is None  # type: ignore[index]
+    assert nothing.pop(tp, None) is None  # type: ignore[call-overload]
+
+
+def test_after_a_rebalance_faust_goes_to_the_committed_offsets_before_it_fetches():
+    source = inspect.getsource(Recovery._resume_streams)
+    assert source.index("perform_seek") < source.index("resume_flow")

@@ -1,0 +1,200 @@
+"""What a lane promises its handler: each record once and in order, whatever fetches are dropped or come again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from services.runtime.faust_driver import Fetched
+from services.runtime.lane import Lane, LogLostError
+
+PARTITION = TP("t", 0)
+
+
+def record(offset: int) -> ConsumerRecord:
+    return ConsumerRecord("t", 0, offset, 0, 0, None, b"%d" % offset, None, 0, 1, ())
+
+
+class Log:
+    """Offsets from `first` to `end`, of which those in `markers` are no records."""
+
+    def __init__(self, end: int, first: int = 0, markers: Sequence[int] = ()) -> None:
+        self.first, self.end, self.markers = first, end, set(markers)
+        self.seeks: list[int] = []
+
+    async def seek_exactly(self, tp: TP, offset: int) -> int:
+        self.seeks.append(offset)
+        return len(self.seeks)
+
+    async def log_range(self, tp: TP) -> tuple[int, int]:
+        return self.first, self.end
+
+    def log_end(self, tp: TP) -> int | None:
+        return self.end
+
+    def fetch(self, start: int, end: int, *, known: bool = True, seeks: int | None = None) -> Fetched:
+        """What the driver gives of these offsets; before the last seek where `seeks` says so."""
+        records = tuple(record(o) for o in range(start, end) if o not in self.markers)
+        return Fetched(records, start if known else None, end, len(self.seeks) if seeks is None else seeks)
+
+
+class Handler:
+    def __init__(self, restored: int | None = None) -> None:
+        self.restored = restored
+        self.handled: list[int] = []
+        self.checkpoints = 0
+        self.closed = False
+
+    async def restore(self) -> int | None:
+        return self.restored
+
+    async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+        self.handled += [r.offset for r in records]
+
+    async def checkpoint(self) -> int:
+        self.checkpoints += 1
+        return self.handled[-1] + 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Running:
+    def __init__(self, log: Log, handler: Handler, checkpoint_seconds: float = 1000.0) -> None:
+        self.safe: dict[TP, int] = {}
+        self.let_go = 0
+        self.lane = Lane(
+            PARTITION, handler, log, checkpoint_seconds, lambda: self._let_go(), lambda tp, o: self.safe.update({tp: o})
+        )
+        self.task = asyncio.create_task(self.lane.run())
+
+    def _let_go(self) -> None:
+        self.let_go += 1
+
+    async def deliver(self, *fetches: Fetched) -> None:
+        """Queue fetches and wait until the lane is done with them."""
+        goal = self.let_go + len(fetches)
+        for fetched in fetches:
+            self.lane.deliver(fetched)
+        await self.until(lambda: self.let_go >= goal or self.task.done())
+
+    async def until(self, holds) -> None:
+        async with asyncio.timeout(30):
+            while not holds():  # noqa: ASYNC110 (each turn of the loop is a step of the lane)
+                await asyncio.sleep(0)
+
+
+async def restored(log: Log, handler: Handler, checkpoint_seconds: float = 1000.0) -> Running:
+    lane = Running(log, handler, checkpoint_seconds)
+    await lane.until(lambda: (lane.lane.position >= 0 and log.seeks) or lane.task.done())
+    return lane
+
+
+@asynccontextmanager
+async def running(log: Log, handler: Handler, checkpoint_seconds: float = 1000.0) -> AsyncIterator[Running]:
+    lane = await restored(log, handler, checkpoint_seconds)
+    yield lane
+    lane.lane.finish()
+    await lane.task
+
+
+async def test_it_begins_at_the_checkpoint_and_repeated_records_are_left_out():
+    log, handler = Log(end=20), Handler(restored=5)
+    async with running(log, handler) as lane:
+        await lane.deliver(log.fetch(0, 8), log.fetch(8, 12), log.fetch(3, 12), log.fetch(12, 15))
+    assert log.seeks == [5]
+    assert handler.handled == list(range(5, 15))
+    assert lane.safe == {PARTITION: 15}
+
+
+async def test_without_a_checkpoint_it_begins_where_the_log_begins():
+    log, handler = Log(end=20, first=7), Handler()
+    async with running(log, handler) as lane:
+        await lane.deliver(log.fetch(7, 10))
+    assert (log.seeks, handler.handled) == ([7], [7, 8, 9])
+
+
+async def test_a_fetch_that_does_not_follow_is_fetched_again():
+    log, handler = Log(end=20), Handler()
+    async with running(log, handler) as lane:
+        await lane.deliver(log.fetch(0, 4), log.fetch(8, 12))
+        assert log.seeks == [0, 4]
+        await lane.deliver(log.fetch(12, 16, seeks=1), log.fetch(4, 12))
+    assert log.seeks == [0, 4]
+    assert handler.handled == list(range(12))
+
+
+async def test_a_fetch_of_unknown_start_is_fetched_again_even_if_it_looks_right():
+    log, handler = Log(end=20), Handler()
+    async with running(log, handler) as lane:
+        await lane.deliver(log.fetch(0, 4), log.fetch(4, 8, known=False), log.fetch(4, 8))
+    assert log.seeks == [0, 4]
+    assert handler.handled == list(range(4))
+    # The third was taken before the seek that the second one caused.
+
+
+async def test_offsets_that_are_no_records_are_no_gap():
+    log, handler = Log(end=20, markers=[0, 4, 5, 9]), Handler()
+    async with running(log, handler) as lane:
+        await lane.deliver(log.fetch(0, 4), log.fetch(4, 10), log.fetch(10, 12))
+    assert log.seeks == [0]
+    assert handler.handled == [1, 2, 3, 6, 7, 8, 10, 11]
+
+
+async def test_records_that_retention_took_before_they_were_handled_stop_it():
+    log, handler = Log(end=20), Handler()
+    lane = await restored(log, handler)
+    await lane.deliver(log.fetch(0, 4))
+    log.first, log.markers = 9, set(range(9))
+    await lane.deliver(log.fetch(4, 12))
+    with pytest.raises(LogLostError, match="begins at 9"):
+        await lane.task
+    assert handler.handled == [0, 1, 2, 3]
+    assert handler.closed
+
+
+async def test_a_log_that_ends_before_what_was_handled_stops_it():
+    log, handler = Log(end=20), Handler()
+    lane = await restored(log, handler)
+    await lane.deliver(log.fetch(0, 10))
+    log.end = 3
+    await lane.deliver(log.fetch(0, 3))
+    with pytest.raises(LogLostError, match="the log ends at 3"):
+        await lane.task
+
+
+@pytest.mark.parametrize("restored", [3, 21])
+async def test_a_checkpoint_outside_the_log_stops_it(restored: int):
+    log, handler = Log(end=20, first=4), Handler(restored)
+    with pytest.raises(LogLostError, match=f"the checkpoint says offset {restored}"):
+        await Running(log, handler).task
+    assert handler.closed
+
+
+async def test_checkpoints_come_in_time_and_only_after_something_was_handled():
+    log, handler = Log(end=20), Handler()
+    async with running(log, handler, checkpoint_seconds=0.01) as lane:
+        await lane.deliver(log.fetch(0, 4))
+        await lane.until(lambda: lane.safe)
+        assert handler.checkpoints == 1
+        await asyncio.sleep(0.05)
+        assert handler.checkpoints == 1
+    assert handler.checkpoints == 1
+
+
+async def test_what_the_handler_raises_ends_the_lane_without_a_checkpoint():
+    class Broken(Handler):
+        async def handle(self, records: Sequence[ConsumerRecord]) -> None:
+            raise ZeroDivisionError
+
+    log, handler = Log(end=20), Broken()
+    lane = await restored(log, handler)
+    await lane.deliver(log.fetch(0, 4), log.fetch(4, 8))
+    with pytest.raises(ZeroDivisionError):
+        await lane.task
+    assert (handler.checkpoints, handler.closed, lane.let_go) == (0, True, 2)

@@ -23,10 +23,11 @@ from urban.common.v1.service_pb2 import (
 from urban.common.v1.signal_pb2 import Signal
 from urban.common.v1.window_pb2 import Window
 
+# ClickHouse orders UUIDs by their second half; as text they come in the order that people see.
 _SIGNAL_COLUMNS = (
-    # ClickHouse orders UUIDs by their second half; as text they come in the order that people see.
     "toString(id) AS id_text, kind, type, entity_id, window, "
-    "toUnixTimestamp64Milli(start_time), toUnixTimestamp64Milli(end_time), state, severity, score, latitude, longitude, h3_cell, evidence, revision, detector_version, model"
+    "toUnixTimestamp64Milli(start_time), toUnixTimestamp64Milli(end_time), "
+    "state, severity, score, latitude, longitude, h3_cell, evidence, revision, detector_version, model"
 )
 
 

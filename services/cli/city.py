@@ -155,7 +155,8 @@ class City:
             except subprocess.TimeoutExpired:
                 child.kill()
                 status = child.wait()
-            if status != 0:
+            # While the city starts, a service may be hit before it listens to signals.
+            if status != 0 and self.addresses is not None:
                 self._say(f"{name} ended with status {status} when it was stopped ({child.log})")
         self._services = {}
 

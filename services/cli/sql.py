@@ -22,7 +22,6 @@ class Format(StrEnum):
 
 
 _CLICKHOUSE_FORMATS = {Format.TABLE: "PrettyCompactMonoBlock", Format.JSON: "JSONEachRow", Format.CSV: "CSVWithNames"}
-_SETTINGS = {Format.JSON: {"output_format_json_array_of_rows": 1}}
 
 
 def sql(
@@ -42,13 +41,18 @@ def sql(
                 # What gives no rows takes no format.
                 client.command(text)
                 return
-            rows = client.raw_query(text, fmt=_CLICKHOUSE_FORMATS[format], settings=_SETTINGS.get(format))
+            rows = client.raw_query(text, fmt=_CLICKHOUSE_FORMATS[format])
     except NothingRunsError as error:
         fail(str(error))
     except ClickHouseError as error:
         fail(in_clickhouse_words(str(error)))
-    sys.stdout.buffer.write(rows)
+    sys.stdout.buffer.write(in_array(rows) if format is Format.JSON else rows)
     sys.stdout.buffer.flush()
+
+
+def in_array(lines: bytes) -> bytes:
+    """Lines of JSON as one JSON array; ClickHouse's own setting for it would reach into functions of the query too."""
+    return b"[" + b",\n".join(lines.splitlines()) + b"]\n"
 
 
 def in_clickhouse_words(text: str) -> str:

@@ -17,7 +17,7 @@ def test_a_service_that_dies_is_named_and_everything_stops(urban: Urban):
     running = urban.start("up", "--no-feed")
     try:
         running.wait_for("observations 0")
-        second = urban.run("up")
+        second = urban.run("up", "--no-feed")
         assert second.returncode == 1
         assert "in use by process" in second.stderr
         pid = json.loads(urban.root.joinpath("endpoints.json").read_text())["services"]["security"]["pid"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from subprocess import CompletedProcess
 from typing import Any
@@ -20,7 +21,7 @@ from urban.correlation.v1.incident_pb2 import Incident
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-SECONDS = 45
+SECONDS = 50
 
 Answer = CompletedProcess[str]
 
@@ -31,12 +32,13 @@ class Observed:
 
     incident: dict[str, Any]  # as `urban incidents list` gives it
     answers: dict[str, Answer]  # of commands, while it ran
+    watched: dict[str, tuple[int, str]]  # exit status and output of `urban watch`
     record: tuple[bytes, dict[str, bytes]]  # value and headers on the topic of incidents
     reflected: list[str]  # ids that a client with only reflection lists
     status: int
     output: str
     summary: dict[str, Any]
-    position_ms: int  # of the feed, at the end
+    feed: dict[str, Any]  # what the feed says of itself, at the end
     left: list[str]  # processes that are still there
 
 
@@ -51,33 +53,44 @@ def observed(urban: Urban) -> Observed:
     """One run, looked at in every way while it lasts."""
     file = urban.root / "summary.json"
     running = urban.start("up", "--for", f"{SECONDS}s", "--summary", str(file))
+    watches: dict[str, Running] = {}
     try:
+        running.wait_for("gRPC correlation")
+        options = ["--domain", "traffic", "--count", "1", "--json"]
+        watches = {what: urban.start("watch", what, *options) for what in ("windows", "signals")}
         running.wait_for("incident: ")
         incident = json.loads(urban.run("incidents", "list", "--json").stdout)[-1]
         addresses = find_addresses(urban.root, {})
-        answers = {name: urban.run(*arguments, text=text) for name, arguments, text in questions(urban, incident)}
+        with ThreadPoolExecutor(2) as pool:
+            asked = {
+                name: pool.submit(urban.run, *arguments, text=text)
+                for name, arguments, text in questions(urban, incident)
+            }
+            answers = {name: future.result() for name, future in asked.items()}
+        watched = {what: (watch.end(), watch.output) for what, watch in watches.items()}
         record = read_record(addresses, incident["id"])
         reflected = list_by_reflection(addresses)
         status = running.end()
     finally:
-        running.kill()
+        for started in (running, *watches.values()):
+            started.kill()
     assert status == 0, running.output
     return Observed(
         incident,
         answers,
+        watched,
         record,
         reflected,
         status,
         running.output,
         json.loads(file.read_text()),
-        position_of(urban),
+        feed_of(urban),
         processes_below(urban.root),
     )
 
 
 def questions(urban: Urban, incident: dict[str, Any]) -> list[tuple[str, list[str], str | None]]:
     """Name, arguments and standard input of the commands that are tried on a running city."""
-    watch = ["--domain", "traffic", "--count", "1", "--json"]
     return [
         ("show", ["incidents", "show", incident["id"][:13]], None),
         ("query", ["sql", "--format", "json", "-"], incident["query"]),
@@ -86,14 +99,12 @@ def questions(urban: Urban, incident: dict[str, Any]) -> list[tuple[str, list[st
         ("unknown", ["incidents", "show", "00000000-0000-0000-0000-000000000000"], None),
         ("status", ["status", "--json"], None),
         ("send", ["send", "security.camera_event", "-"], camera_lines(urban)),
-        ("windows", ["watch", "windows", *watch], None),
-        ("signals", ["watch", "signals", *watch], None),
     ]
 
 
 def camera_lines(urban: Urban) -> str:
     """Two good lines and three bad ones, at the present moment of the replay."""
-    now = json.loads((urban.root / "feed.json").read_text())["clock_ms"] // 1000
+    now = feed_of(urban)["clock_ms"] // 1000
     time_text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     good = {"entity_id": "cam-1", "time": time_text, "topic": "CAMERA_TOPIC_LOITERING"}
     rows = [{**good, "value": 1}, {**good, "valeu": 1}, {}, {**good, "confidence": 1.5}, {**good, "value": 2}]
@@ -122,7 +133,7 @@ def list_by_reflection(addresses: Addresses) -> list[str]:
     """Ids of the incidents, by a client that knows no contract but what the service tells."""
     with grpc.insecure_channel(addresses.service("correlation").grpc) as channel:
         pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        method = pool.FindMethodByName("urban.correlation.v1.CorrelationService.ListIncidents")
+        method = pool.FindServiceByName("urban.correlation.v1.CorrelationService").methods_by_name["ListIncidents"]
         request, response = (message_factory.GetMessageClass(t) for t in (method.input_type, method.output_type))
         call = channel.unary_unary(
             "/urban.correlation.v1.CorrelationService/ListIncidents", request.SerializeToString, response.FromString
@@ -130,8 +141,9 @@ def list_by_reflection(addresses: Addresses) -> list[str]:
         return [listed.id for listed in call(request(parent="cities/auckland"), timeout=30).incidents]
 
 
-def position_of(urban: Urban) -> int:
-    return int(json.loads((urban.root / "feed.json").read_text())["position_ms"])
+def feed_of(urban: Urban) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((urban.root / "feed.json").read_text())
+    return found
 
 
 def test_an_incident_explains_itself(observed):
@@ -206,9 +218,9 @@ def test_send_names_every_bad_line_and_takes_the_good_ones(observed):
 
 @pytest.mark.parametrize(("what", "field"), [("windows", "measures"), ("signals", "evidence")])
 def test_what_is_watched_comes_as_it_happens(observed, what, field):
-    answer = observed.answers[what]
-    assert answer.returncode == 0, answer.stderr
-    assert field in json.loads(answer.stdout)
+    status, output = observed.watched[what]
+    assert status == 0, output
+    assert field in json.loads(output)
 
 
 def test_clickhouse_errors_are_told_plainly(observed):
@@ -220,7 +232,9 @@ def test_clickhouse_errors_are_told_plainly(observed):
 
 def test_a_run_sums_itself_up(observed):
     summary = observed.summary
-    assert summary["observations"]["all"] > 100_000
+    counts = summary["observations"]
+    assert counts["all"] > 40_000, "how many there are depends on the machine"
+    assert counts["community"] + counts["traffic"] == observed.feed["sent"] == observed.feed["accepted"]
     for counted in ("windows", "signals"):
         assert summary[counted]["traffic"] > 0
         assert summary[counted]["community"] > 0
@@ -242,12 +256,15 @@ def test_a_run_leaves_nothing_behind(urban, observed):
 
 def test_the_next_run_goes_on_where_this_one_ended(urban: Urban, observed: Observed):
     running: Running = urban.start("up")
+    deadline = time.monotonic() + PATIENCE_S
     try:
-        running.wait_for("replay 2024")
+        while feed_of(urban)["position_ms"] == observed.feed["position_ms"] and time.monotonic() < deadline:
+            assert running.process.poll() is None, running.output
+            time.sleep(0.1)
         running.interrupt()
         assert running.end() == 0, running.output
     finally:
         running.kill()
     assert "ledger        difference 0" in running.output
-    assert position_of(urban) > observed.position_ms
+    assert feed_of(urban)["position_ms"] > observed.feed["position_ms"]
     assert processes_below(urban.root) == []

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 
 import numpy as np
 
-from services.core.correlation.graph import Group, LinkGraph, gap_ms
-from services.core.correlation.incident import Incident, IncidentState, Link, Threshold, incident_id, order_of
+from services.core.correlation.graph import Group, LinkGraph, Node, gap_ms
+from services.core.correlation.incident import Incident, IncidentState, Link, Threshold, incident_id
 from services.core.correlation.query import windows_query
 from services.core.correlation.rule import Rule
-from services.core.correlation.space import FINEST_RESOLUTION, Place, place_of
+from services.core.correlation.space import FINEST_RESOLUTION, Place
 from services.core.geometry import cell_of, great_circle_m
-from services.core.signals import Signal
 
 # An incident is one record on a topic and one gRPC message: a day of jams all over a city must not burst either
-# (4 MiB is the size that a gRPC client takes by default; a signal takes about 350 B, a link 100 B).
-MAX_LISTED_SIGNALS = 2_000
-MAX_LISTED_LINKS = 2_000
+# (1 MiB is the size that a broker takes by default; a signal takes about 350 B, a link 100 B).
+MAX_LISTED_SIGNALS = 1_000
+MAX_LISTED_LINKS = 1_000
 
 
 def describe(graph: LinkGraph, group: Group) -> Incident:
     """The incident of a complete group as it stands: open, without acknowledgement and with revision 0."""
-    rule, signals = graph.rule, graph.signals(group)
-    first, listed = signals[0], _list_signals(signals)
-    latitude, longitude, extent_m = _middle({place_of(s) for s in signals})
+    rule, nodes = graph.rule, graph.in_order(group)
+    first, listed = nodes[0].signal, _list_nodes(nodes)
+    signals = tuple(node.signal for node in listed)
+    latitude, longitude, extent_m = _middle({node.place for node in nodes})
     return Incident(
         id=incident_id(first.city, rule.name, rule.version, first.id),
         city=first.city,
@@ -32,18 +33,18 @@ def describe(graph: LinkGraph, group: Group) -> Incident:
         rule_version=rule.version,
         state=IncidentState.OPEN,
         severity=rule.severity,
-        title=_title(rule, signals),
+        title=_title(rule, nodes),
         start_ms=first.start_ms,
-        end_ms=max(s.end_ms for s in signals),
+        end_ms=max(node.signal.end_ms for node in nodes),
         latitude=latitude,
         longitude=longitude,
         h3_cell=cell_of(latitude, longitude, FINEST_RESOLUTION),
         extent_m=extent_m,
-        signals=tuple(listed),
+        signals=signals,
         links=tuple(_list_links(graph, group, listed)),
         thresholds=thresholds_of(rule),
-        query=windows_query(first.city, listed),
-        signal_count=len(signals),
+        query=windows_query(first.city, signals),
+        signal_count=len(nodes),
         link_count=group.links,
         revision=0,
     )
@@ -66,9 +67,9 @@ def thresholds_of(rule: Rule) -> tuple[Threshold, ...]:
     return tuple(bounds)
 
 
-def _title(rule: Rule, signals: list[Signal]) -> str:
-    firsts = {s.name: next(x.entity_id for x in signals if rule.side_of(x) == i) for i, s in enumerate(rule.selectors)}
-    return rule.title.format(city=signals[0].city, **firsts)
+def _title(rule: Rule, nodes: list[Node]) -> str:
+    firsts = {s.name: next(n.signal.entity_id for n in nodes if n.side == i) for i, s in enumerate(rule.selectors)}
+    return rule.title.format(city=nodes[0].signal.city, **firsts)
 
 
 def _middle(places: set[Place]) -> tuple[float, float, float]:
@@ -87,31 +88,28 @@ def _middle(places: set[Place]) -> tuple[float, float, float]:
     return latitude, longitude, round(float(np.max(great_circle_m(latitude, longitude, latitudes, longitudes))), 3)
 
 
-def _list_signals(signals: list[Signal]) -> list[Signal]:
+def _list_nodes(nodes: list[Node]) -> list[Node]:
     """All signals, or where they are too many the first and the highest scores; by start and id."""
-    if len(signals) <= MAX_LISTED_SIGNALS:
-        return signals
-    highest = sorted(signals[1:], key=lambda s: (-s.score, order_of(s)))[: MAX_LISTED_SIGNALS - 1]
-    return [signals[0], *sorted(highest, key=order_of)]
+    if len(nodes) <= MAX_LISTED_SIGNALS:
+        return nodes
+    highest = sorted(nodes[1:], key=attrgetter("rank"))[: MAX_LISTED_SIGNALS - 1]
+    return [nodes[0], *sorted(highest, key=attrgetter("order"))]
 
 
-def _list_links(graph: LinkGraph, group: Group, listed: list[Signal]) -> list[Link]:
+def _list_links(graph: LinkGraph, group: Group, listed: list[Node]) -> list[Link]:
     """All links, or where they are too many the closest one of every listed signal; in the order of the signals."""
-    pairs: dict[tuple[str, str], None] = {}
-    for signal in listed:
-        node = graph.nodes[signal.id]
+    pairs: dict[tuple[Node, Node], None] = {}
+    for node in listed:
         if group.links <= MAX_LISTED_LINKS:
-            others = sorted(node.neighbours, key=lambda i: order_of(graph.nodes[i].signal))
+            others = sorted((graph.nodes[i] for i in node.neighbours), key=attrgetter("order"))
         else:
-            others = [node.closest[2]] if node.closest else []
-        for other_id in others:
-            first, second = sorted((node, graph.nodes[other_id]), key=lambda n: n.side)
-            pairs[first.signal.id, second.signal.id] = None
+            others = [graph.nodes[node.closest[2]]] if node.closest else []
+        for other in others:
+            pairs[(node, other) if node.side < other.side else (other, node)] = None
     if not pairs:
         return []
-    nodes = [(graph.nodes[a].signal, graph.nodes[b].signal) for a, b in pairs]
-    ends = np.array([(*place_of(a), *place_of(b)) for a, b in nodes]).T
-    distances = great_circle_m(*ends)
+    distances = great_circle_m(*np.array([(*a.place, *b.place) for a, b in pairs]).T)
     return [
-        Link(a.id, b.id, round(float(d), 3), gap_ms(a, b) / 1000) for (a, b), d in zip(nodes, distances, strict=True)
+        Link(a.signal.id, b.signal.id, round(float(distance), 3), gap_ms(a.signal, b.signal) / 1000)
+        for (a, b), distance in zip(pairs, distances, strict=True)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from services.core.correlation.incident import order_of
 from services.core.correlation.rule import Rule
@@ -16,14 +17,15 @@ Nearness = tuple[int, float, str]
 
 def gap_ms(a: Signal, b: Signal) -> int:
     """Time between two windows; 0 where they touch or overlap."""
-    return max(0, max(a.start_ms, b.start_ms) - min(a.end_ms, b.end_ms))
+    # At most one of the two is positive: the one window lies behind the other.
+    return max(0, a.start_ms - b.end_ms, b.start_ms - a.end_ms)
 
 
 @dataclass(eq=False)
 class Group:
     """Signals that hang together by links: a connected component of the graph."""
 
-    members: set[str]
+    members: dict[str, None]  # in the order of joining, which is nearly the order of time
     sides: list[int]  # members by selector of the rule
     links: int = 0
     incidents: set[str] = field(default_factory=set)  # ids told to the world that stand on these signals
@@ -34,15 +36,25 @@ class Group:
         return all(self.sides)
 
 
-@dataclass(eq=False)
 class Node:
-    """One signal in the graph."""
+    """One signal in the graph, with what is often asked of it."""
 
-    signal: Signal
-    side: int
-    group: Group
-    neighbours: set[str] = field(default_factory=set)
-    closest: Nearness | None = None
+    __slots__ = ("closest", "group", "neighbours", "order", "place", "rank", "side", "signal")
+
+    def __init__(self, signal: Signal, side: int, group: Group) -> None:
+        self.side, self.group = side, group
+        self.neighbours: set[str] = set()
+        self.closest: Nearness | None = None
+        self.order, self.place = order_of(signal), place_of(signal)
+        self.renew(signal)
+
+    def renew(self, signal: Signal) -> None:
+        """Takes a new version of the signal, at the same place."""
+        self.signal = signal
+        self.rank = (-signal.score, *self.order)  # the highest score first
+
+
+_ORDER = attrgetter("order")
 
 
 class LinkGraph:
@@ -57,11 +69,11 @@ class LinkGraph:
     def put(self, signal: Signal) -> None:
         """Adds a signal, takes its new version, or lets it go where the rule no longer takes it."""
         node, side = self.nodes.get(signal.id), self.rule.side_of(signal)
-        if node is not None and (side is None or place_of(node.signal) != place_of(signal)):
+        if node is not None and (side is None or node.place != place_of(signal)):
             self.remove(signal.id)
             node = None
         if node is not None:
-            node.signal = signal
+            node.renew(signal)
             self._index.add(signal, node.side)
             self._touched[node.group] = None
         elif side is not None:
@@ -89,46 +101,47 @@ class LinkGraph:
         """All groups, those of one signal included."""
         return list(dict.fromkeys(node.group for node in self.nodes.values()))
 
-    def signals(self, group: Group) -> list[Signal]:
+    def in_order(self, group: Group) -> list[Node]:
         """The signals of a group by start and id."""
-        return sorted((self.nodes[i].signal for i in group.members), key=order_of)
+        return sorted((self.nodes[i] for i in group.members), key=_ORDER)
 
-    def first(self, group: Group) -> Signal:
+    def first(self, group: Group) -> Node:
         """The first signal of a group by start and id."""
-        return min((self.nodes[i].signal for i in group.members), key=order_of)
+        return min((self.nodes[i] for i in group.members), key=_ORDER)
 
     def take_touched(self) -> list[Group]:
         """The groups that changed since the last call, by their first signal; those with no signal left at last."""
         touched, self._touched = self._touched, {}
-        standing = sorted((g for g in touched if g.members), key=lambda g: order_of(self.first(g)))
+        standing = sorted((g for g in touched if g.members), key=lambda g: self.first(g).order)
         return standing + [g for g in touched if not g.members]
 
     def _add(self, signal: Signal, side: int) -> None:
-        group = Group({signal.id}, [int(i == side) for i in range(len(self.rule.selectors))])
+        group = Group({signal.id: None}, [int(i == side) for i in range(len(self.rule.selectors))])
         node = self.nodes[signal.id] = Node(signal, side, group)
         self._touched[group] = None
         for other_side in range(len(self.rule.selectors)):
             if other_side == side:
                 continue
-            for other in self._index.near(signal, other_side):
-                if gap_ms(signal, other) <= self.rule.within_ms:
-                    self._link(node, self.nodes[other.id])
+            for other, distance in self._index.near(signal, other_side):
+                gap = gap_ms(signal, other)
+                if gap <= self.rule.within_ms:
+                    self._link(node, self.nodes[other.id], gap, distance)
         self._index.add(signal, side)
 
-    def _link(self, a: Node, b: Node) -> None:
-        a.neighbours.add(b.signal.id)
-        b.neighbours.add(a.signal.id)
-        for node, other in ((a, b), (b, a)):
-            nearness = self._nearness(node, other)
-            node.closest = nearness if node.closest is None else min(node.closest, nearness)
-        large, small = sorted((a.group, b.group), key=lambda g: -len(g.members))
-        if large is not small:
+    def _link(self, a: Node, b: Node, gap: int, distance: float) -> None:
+        for node, other_id in ((a, b.signal.id), (b, a.signal.id)):
+            node.neighbours.add(other_id)
+            nearness = gap, distance, other_id
+            if node.closest is None or nearness < node.closest:
+                node.closest = nearness
+        if a.group is not b.group:
+            large, small = (a.group, b.group) if len(a.group.members) >= len(b.group.members) else (b.group, a.group)
             self._merge(large, small)
-        large.links += 1
+        a.group.links += 1
 
     @staticmethod
     def _nearness(node: Node, other: Node) -> Nearness:
-        distance = distance_m(place_of(node.signal), place_of(other.signal))
+        distance = distance_m(node.place, other.place)
         return gap_ms(node.signal, other.signal), distance, other.signal.id
 
     def _merge(self, into: Group, group: Group) -> None:
@@ -143,7 +156,7 @@ class LinkGraph:
 
     def _leave(self, node: Node) -> None:
         group = node.group
-        group.members.discard(node.signal.id)
+        del group.members[node.signal.id]
         group.sides[node.side] -= 1
         group.links -= len(node.neighbours)
         self._touched[group] = None
@@ -176,11 +189,11 @@ class LinkGraph:
             for member in part:
                 sides[self.nodes[member].side] += 1
             links = sum(len(self.nodes[member].neighbours) for member in part) // 2
-            new = Group(part, sides, links)
+            new = Group(dict.fromkeys(i for i in group.members if i in part), sides, links)
             for member in part:
                 self.nodes[member].group = new
             self._touched[new] = None
             made.append(new)
-        heir = min(made, key=lambda g: (not g.complete, order_of(self.first(g))))
+        heir = min(made, key=lambda g: (not g.complete, self.first(g).order))
         heir.incidents = group.incidents
         del self._touched[group]

@@ -61,10 +61,12 @@ class PlaceIndex:
         if not places:
             del self._cells[key]
 
-    def near(self, signal: Signal, side: int) -> Iterator[Signal]:
-        """Signals of a side in the same city within the radius."""
+    def near(self, signal: Signal, side: int) -> Iterator[tuple[Signal, float]]:
+        """Signals of a side in the same city within the radius, and how far they are in m."""
         here = place_of(signal)
         for cell in _disk(cell_of(*here, self._resolution), self._ring):
             for place, signals in self._cells.get((signal.city, side, cell), {}).items():
-                if distance_m(here, place) <= self._radius_m:
-                    yield from signals.values()
+                distance = distance_m(here, place)
+                if distance <= self._radius_m:
+                    for other in signals.values():
+                        yield other, distance

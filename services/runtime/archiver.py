@@ -134,6 +134,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         )
         self._storing = asyncio.Lock()
         self._stopping = False
+        self._stored: dict[TopicPartition, int] = {}  # up to here, exclusive
         self._forget()
 
     async def run(self) -> None:
@@ -195,6 +196,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 await self._tables.insert(f"{self._domain.name}.{kind}", of_kind.table())
                 metrics.ARCHIVED.labels(self._domain.name, kind).inc(len(of_kind))
         if offsets:
+            self._stored |= offsets
             try:
                 await self._consumer.commit(offsets)
             except (CommitFailedError, IllegalStateError):
@@ -204,6 +206,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     def _tell_lag(self) -> None:
         for tp in self._consumer.assignment():
             end = self._consumer.highwater(tp)
-            if end is not None and tp in self._offsets:
-                lag = max(0, end - self._offsets[tp])
-                metrics.LAG.labels(self._domain.name, "archiver", tp.topic, str(tp.partition)).set(lag)
+            if end is not None and (tp in self._stored or tp in self._offsets):
+                begin = self._stored.get(tp, 0)
+                lag = metrics.LAG.labels(self._domain.name, "archiver", tp.topic, str(tp.partition))
+                lag.set(max(0, end - begin))

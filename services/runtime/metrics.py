@@ -63,7 +63,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class ProcessMemory(Collector):
-    """Resident memory of this process; the client's own collector tells it on Linux only with more files open."""
+    """Resident memory of this process, under a name of ours: dashboards need not know the client library."""
 
     def collect(self) -> Iterable[Metric]:
         metric = GaugeMetricFamily("urban_process_resident_bytes", "Resident memory of this process")

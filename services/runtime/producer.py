@@ -16,6 +16,8 @@ LINGER_MS = 5
 MAX_REQUEST_BYTES = 8 << 20
 # aiokafka's default of 16 kB holds one or two frames.
 MAX_BATCH_BYTES = 1 << 20
+# aiokafka compresses lz4 at its slowest level (9) and zstd at 3: measured on frames, a quarter of the time and smaller.
+COMPRESSION = "zstd"
 REQUEST_TIMEOUT_MS = 30_000
 
 
@@ -34,7 +36,7 @@ class KafkaWriter:
             bootstrap_servers=self._kafka,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             linger_ms=self._linger_ms,
             max_request_size=MAX_REQUEST_BYTES,
             max_batch_size=MAX_BATCH_BYTES,

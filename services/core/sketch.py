@@ -36,7 +36,7 @@ def buckets_of(values: NDArray[Any]) -> Int64Array:
     """The bucket of each number; greater numbers have no smaller bucket. Shapes: (n,). No NaN."""
     bits = values.astype(np.float32).view(np.uint32)
     magnitude = ((bits & np.uint32(_SIGN - 1)) >> _DROPPED_BITS).astype(np.int64)
-    # -1 - m for negative numbers: -0.5 bits apart from +0.5, and -0.0 is never met (see aggregates).
+    # Also -0.0 has a bucket of its own, just below that of 0.0; both are told as 0.
     return np.where(bits >= _SIGN, -1 - magnitude, magnitude)
 
 

@@ -6,11 +6,13 @@ import dataclasses
 import math
 import random
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from services.core.frame import Frame, Malformed
+from services.core.frame import Frame, Malformed, Problem
 from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.core.partition import Closing, Partition, PartitionState
 from services.core.signals import EvidenceColumn, Finding, Severity, Signal
@@ -20,6 +22,8 @@ from tests.core.oracle import Emission
 # A Monday, and a multiple of every window here.
 T0 = 1_700_438_400_000
 HIGH = 20.0
+
+Row = tuple[str, float] | tuple[str, float, float]  # entity, seconds after T0, speed
 
 EVERY = tuple(a for a in Aggregate if a is not Aggregate.QUANTILE)
 
@@ -68,7 +72,7 @@ KINDS = {"tumbling": TUMBLING, "hopping": HOPPING, "nested": NESTED, "uneven": U
 
 
 def frame(
-    rows: Iterable[tuple[str, float, float]] | Iterable[tuple[str, float]],
+    rows: Iterable[Row],
     *,
     offset: int = -1,
     city: str = "auckland",
@@ -77,8 +81,8 @@ def frame(
     heartbeat: bool = False,
     source: tuple[str, int] = ("", 0),
 ) -> Frame:
-    """A frame of rows (entity, seconds after T0, speed). The clock is by default that of the last row."""
-    full = [(*row, math.nan)[:3] for row in rows]
+    """A frame of these rows. Its clock is by default the greatest end of a row."""
+    full = [row if len(row) == 3 else (*row, math.nan) for row in rows]
     ids = tuple(dict.fromkeys(entity for entity, _, _ in full))
     times = np.array([T0 + round(second * 1000) for _, second, _ in full], np.int64)
     latest = int(times.max(initial=T0)) + period_s * 1000
@@ -189,7 +193,13 @@ def bytes_of_batches(closings: Iterable[Closing]) -> list[bytes]:
 
 
 def _bytes_of_batch(batch: WindowBatch) -> list[object]:
-    columns = [batch.slot, batch.start_ms, batch.revision, *batch.measures.values(), *batch.previous.values()]
+    columns: list[NDArray[Any]] = [
+        batch.slot,
+        batch.start_ms,
+        batch.revision,
+        *batch.measures.values(),
+        *batch.previous.values(),
+    ]
     texts = [(batch.cities[slot], batch.entity_ids[slot]) for slot in batch.slot.tolist()]
     return [batch.window.name, [*batch.measures], texts, [(c.dtype.str, c.tobytes()) for c in columns]]
 
@@ -201,9 +211,12 @@ def bytes_of_state(state: PartitionState) -> bytes:
     return repr((arrays, rest)).encode()
 
 
-def left_over(closings: Iterable[Closing]) -> tuple[list[tuple[int, ...]], list[tuple[object, ...]]]:
+def left_over(
+    closings: Iterable[Closing],
+) -> tuple[list[tuple[int, int]], list[tuple[int, str, int, tuple[Problem, ...]]]]:
     """Late rows (offset, row), and refused ones (offset, class, count, problems), in their order."""
-    late, refused = [], []
+    late: list[tuple[int, int]] = []
+    refused: list[tuple[int, str, int, tuple[Problem, ...]]] = []
     for closing in closings:
         for part in closing.late:
             late += [(part.frame.offset, row) for row in part.rows.tolist()]

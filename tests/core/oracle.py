@@ -131,9 +131,7 @@ class Oracle:
                 if inside:
                     previous = self._inside(window, city, entity, start - window.slide_ms) if judged else []
                     told = self._tell(previous) | {"revision": len(previous)} if judged else {}
-                    leaving.append(
-                        Emission(window.name, city, entity, start, len(inside), self._tell(inside), told)
-                    )
+                    leaving.append(Emission(window.name, city, entity, start, len(inside), self._tell(inside), told))
         return leaving
 
     def _inside(self, window: Window, city: str, entity: str, start: int) -> list[Observation]:
@@ -144,7 +142,7 @@ class Oracle:
         ]
 
     def _tell(self, inside: list[Observation]) -> dict[str, float]:
-        told = {}
+        told: dict[str, float] = {}
         for measure in self.kind.measures:
             numbers = [(o.time_ms, o.values[measure.column]) for o in inside]
             numbers = [(t, v) for t, v in numbers if not math.isnan(v)]

@@ -118,7 +118,11 @@ def main() -> None:
     n = given.observations
     loads = [
         Load("hopping 60 s / 10 s", HOPPING, 1, n // 20, 20_000),
-        *(Load("hopping 60 s / 10 s", HOPPING, rows, n, 20_000, fixed) for rows in (256, 1024) for fixed in (True, False)),
+        *(
+            Load("hopping 60 s / 10 s", HOPPING, rows, n, 20_000, fixed)
+            for rows in (256, 1024)
+            for fixed in (True, False)
+        ),
         # Every segment once a minute, as loops report; and six times, as lanes of a segment do.
         *(Load("road_flow, 1 a minute", ROAD_FLOW, rows, n, ENTITIES // 60) for rows in (256, 1024)),
         *(Load("road_flow, 6 a minute", ROAD_FLOW, rows, n, ENTITIES // 10) for rows in (256, 1024)),

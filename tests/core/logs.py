@@ -23,6 +23,7 @@ from tests.core.oracle import Emission
 T0 = 1_700_438_400_000
 HIGH = 20.0
 
+Refusal = tuple[int, str, int, tuple[Problem, ...]]  # offset, class, count, problems
 Row = tuple[str, float] | tuple[str, float, float]  # entity, seconds after T0, speed
 
 EVERY = tuple(a for a in Aggregate if a is not Aggregate.QUANTILE)
@@ -211,12 +212,10 @@ def bytes_of_state(state: PartitionState) -> bytes:
     return repr((arrays, rest)).encode()
 
 
-def left_over(
-    closings: Iterable[Closing],
-) -> tuple[list[tuple[int, int]], list[tuple[int, str, int, tuple[Problem, ...]]]]:
+def left_over(closings: Iterable[Closing]) -> tuple[list[tuple[int, int]], list[Refusal]]:
     """Late rows (offset, row), and refused ones (offset, class, count, problems), in their order."""
     late: list[tuple[int, int]] = []
-    refused: list[tuple[int, str, int, tuple[Problem, ...]]] = []
+    refused: list[Refusal] = []
     for closing in closings:
         for part in closing.late:
             late += [(part.frame.offset, row) for row in part.rows.tolist()]

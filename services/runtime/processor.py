@@ -64,7 +64,7 @@ class KindProcessor:
         self._partition = Partition(shop.domain, shop.kind, partition)
         self._counted = Counters()
         self._bad_in_a_row = 0
-        self._asked_for: set[tuple[str, str]] = set()  # entities that the registry did not know
+        self._looked_up: set[tuple[str, str]] = set()  # entities, known to the registry or not
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
     async def restore(self) -> int | None:
@@ -155,15 +155,14 @@ class KindProcessor:
 
     async def _ask_for_unknown(self, batch: WindowBatch) -> None:
         """An entity that was told of a moment ago may still be on its way: wait for it once."""
-        registry, domain = self._shop.registry, self._shop.domain
-        unknown = {
-            key
-            for key in {(batch.cities[s], batch.entity_ids[s]) for s in np.unique(batch.slot).tolist()}
-            if key not in self._asked_for and registry.get(key[0], domain, key[1]) is None
-        }
-        if unknown:
-            await registry.refresh()
-            self._asked_for |= unknown
+        slots = batch.slot.tolist()
+        keys = set(zip(map(batch.cities.__getitem__, slots), map(batch.entity_ids.__getitem__, slots), strict=True))
+        new = keys - self._looked_up
+        if new:
+            domain, registry = self._shop.domain, self._shop.registry
+            if any(registry.get(city, domain, entity_id) is None for city, entity_id in new):
+                await registry.refresh()
+            self._looked_up |= new
 
     def _placed(self, signal: Signal) -> Signal:
         entity = self._shop.registry.get(signal.city, signal.domain, signal.entity_id)

@@ -22,6 +22,8 @@ Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
 
+BUCKETS = "in 64 buckets for each power of two"  # what a sketch counts in
+
 # By the grid a cell's sums hold for fewer observations than that. Beyond it they are NaN; counts and extremes go on.
 MOST_SUMMED = 2**28
 _SUM_BITS = 63 - 28
@@ -88,7 +90,8 @@ class ColumnFold:
     def layout(self) -> list[str]:
         """What the elements of the arrays mean, for a state that is read elsewhere."""
         grid = f"grid 2**-{self._sum_exponent}, of squares 2**-{self._squares_exponent}"
-        return [f"{part.name} {part.dtype}, {grid}" for part in self.parts]
+        lines = [f"{part.name} {part.dtype}, {grid}" for part in self.parts]
+        return [*lines, f"{self.column.name} {BUCKETS}"] if self.has_quantiles else lines
 
     def fold(self, pool: Arrays, cells: Int64Array, values: NumberArray, time_ms: Int64Array) -> None:
         """Folds numbers into cells. Shapes: (n,). No NaN."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from services.core.frame import Frame, Late, Malformed, Refused
 from services.core.intake import Intake
 from services.core.kind import Kind
 from services.core.panes import Panes, Ring, rings_of
-from services.core.portion import LONG_AGO_MS, Portion
+from services.core.portion import LONG_AGO_MS, Portion, tell_late
 from services.core.signals import Signal
 from services.core.sketch import Sketch
 from services.core.slots import Slots
@@ -136,7 +137,7 @@ class Partition:
             ring_of_row = np.repeat(ring_of_frame, np.diff(portion.begin[first : end + 1]))
             mine = ring_of_row[rows - begin] == number
             late.append(self._fold_rows(portion, self._rings[number], rows[mine], slot[mine]))
-        return _late_frames(portion, np.sort(np.concatenate(late)))
+        return tell_late(portion, np.sort(np.concatenate(late)))
 
     def _fold_rows(self, portion: Portion, ring: Ring, rows: Int64Array, slot: Int64Array) -> Int64Array:
         """Folds these observations into the panes of a ring, but those that are late: it returns them. Shapes: (n,)."""
@@ -232,7 +233,7 @@ class Partition:
         for fold, sketch in self._folds:
             if sketch:
                 names = ("codes", "counts", "lengths")
-                told = sketch.to_arrays(self._panes.names())
+                told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names())
                 arrays |= {f"{fold.column.name}.sketch.{n}": array for n, array in zip(names, told, strict=True)}
         texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout()}
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
@@ -269,13 +270,3 @@ class Partition:
 
 
 _NONE = np.empty(0, np.int64)
-
-
-def _late_frames(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
-    if not len(rows):
-        return ()
-    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
-    return tuple(
-        Late(portion.taken.frames[i], rows[frame_of_row == i] - portion.begin[i])
-        for i in np.unique(frame_of_row).tolist()
-    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, NumberArray, Problem, Refused
+from services.core.frame import Frame, Late, NumberArray, Problem, Refused
 from services.core.kind import Column, Kind
 from services.core.slots import Dictionary
 from services.core.validation import (
@@ -158,3 +158,12 @@ def _refuse(
             reason = f"ends more than {kind.skew_ms // 1000} s ahead of the city's clock, {frame.clock_ms}"
             listed = (Problem(int(row), "time", str(frame.time_ms[row]), reason) for row in ahead[:MAX_PROBLEMS])
             yield record, Refused(frame.offset, tuple(listed), len(ahead), "future")
+
+
+def tell_late(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
+    """These observations of the portion, ascending, by their frames."""
+    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
+    return tuple(
+        Late(portion.taken.frames[i], rows[frame_of_row == i] - portion.begin[i])
+        for i in np.unique(frame_of_row).tolist()
+    )

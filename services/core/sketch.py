@@ -85,18 +85,19 @@ class Sketch:
             self._sorted[pane] = (codes, counts)
         return codes, counts
 
-    def to_arrays(self, panes: Sequence[Pane]) -> tuple[Int64Array, Int64Array, Int64Array]:
+    def to_arrays(self, panes: Sequence[Pane]) -> tuple[Int64Array, NDArray[np.uint32], Int64Array]:
         """Codes and counts of these panes, one after the other, and how many each pane has."""
         found = [self.look(pane) for pane in panes] or [_NONE]
-        lengths = np.array([len(self.look(pane)[0]) for pane in panes], np.int64)
-        return np.concatenate([c for c, _ in found]), np.concatenate([n for _, n in found]), lengths
+        codes, counts = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        return codes, counts.astype(np.uint32), np.array([len(self.look(pane)[0]) for pane in panes], np.int64)
 
-    def put(self, panes: Sequence[Pane], codes: Int64Array, counts: Int64Array, lengths: Int64Array) -> None:
+    def put(self, panes: Sequence[Pane], codes: Int64Array, counts: NDArray[np.uint32], lengths: Int64Array) -> None:
         """Puts back what to_arrays told."""
         end = 0
         for pane, length in zip(panes, lengths.tolist(), strict=True):
             if length:
-                self._sorted[pane] = (codes[end : end + length].copy(), counts[end : end + length].copy())
+                part = slice(end, end + length)
+                self._sorted[pane] = (codes[part].copy(), counts[part].astype(np.int64))
             end += length
 
     def drop(self, pane: Pane) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from deploy.local.java import find_java
 from deploy.local.kafka_config import NodePorts, node_properties, write_properties
 from deploy.local.kafka_jars import classpath
-from deploy.local.kafka_probe import live_brokers
+from deploy.local.kafka_probe import Cluster, ask_cluster
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Child
 
@@ -130,12 +130,14 @@ class KafkaCluster:
         Raises `KafkaError` if a process ended.
         """
         nodes = self.node_ids if node is None else (node,)
+        # Another cluster's broker may have taken the port a moment ago; it also answers, and ours is about to end.
+        expected = Cluster(self._cluster_id(), frozenset(self.node_ids))
         for one in nodes:
             self.check(one)
             try:
-                if live_brokers(LOOPBACK, self.ports[one].broker) != set(self.node_ids):
+                if ask_cluster(LOOPBACK, self.ports[one].broker) != expected:
                     return False
-            except OSError:
+            except (OSError, ValueError):
                 return False
         return True
 

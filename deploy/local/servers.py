@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 from deploy.local.kafka import KafkaCluster, KafkaError, KafkaSettings
 from deploy.local.ports import LOOPBACK, free_port
@@ -171,7 +172,8 @@ class LocalServers:
     def _wait_for_clickhouse(self, lock_fd: int) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
         attempts = 1
-        while self.clickhouse is not None and not _answers(self._clickhouse_port):
+        data = self.root / "clickhouse"
+        while self.clickhouse is not None and not _answers(self._clickhouse_port, data):
             child = self.clickhouse
             status = child.poll()
             if status is not None:
@@ -194,19 +196,24 @@ class LocalServers:
             self._progress(f"clickhouse: port {wanted} is busy, using {self._clickhouse_port}")
 
 
-def _answers(port: int) -> bool:
-    """Whether ClickHouse on this port answers `/ping` and runs `SELECT 1`."""
+def _answers(port: int, data: Path) -> bool:
+    """Whether ClickHouse on this port answers `/ping` and runs a query on the data in this folder.
+
+    Another one may have taken the port a moment ago; it also answers, and ours is about to end.
+    """
+    query = quote("SELECT path FROM system.disks WHERE name = 'default' FORMAT TSVRaw")
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5.0)
     try:
-        for path, expected in (("/ping", b"Ok.\n"), ("/?query=SELECT%201", b"1\n")):
-            connection.request("GET", path)
-            if connection.getresponse().read() != expected:
-                return False
+        connection.request("GET", "/ping")
+        if connection.getresponse().read() != b"Ok.\n":
+            return False
+        connection.request("GET", f"/?query={query}")
+        path = Path(connection.getresponse().read().decode("utf-8", "replace").strip())
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
-    return True
+    return path.is_relative_to(data)
 
 
 @contextmanager

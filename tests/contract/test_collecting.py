@@ -139,6 +139,13 @@ async def test_each_call_is_told_of_its_own_rows(client: Client):
     assert [[r.index for r in a.rejections] for a in answers] == [[], [1], [], [1], []]
 
 
+async def test_the_first_thousand_rejections_are_listed_in_order(client: Client):
+    requests = [r for _ in range(700) for r in (*rows([""]), ReportRequest())] + rows(["a"])
+    answer = await client.Report(iter([*rows(["a"]), *requests]), timeout=PATIENCE_SECONDS)
+    assert (answer.accepted, answer.rejected) == (2, 1400)
+    assert [r.index for r in answer.rejections] == list(range(1, 1001))
+
+
 async def test_what_the_log_does_not_take_is_not_accepted():
     broken = BrokenLog(memory_log(TRAFFIC).topics())
     async with serving(TRAFFIC, broken) as client:

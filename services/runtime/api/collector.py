@@ -6,11 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from services.core.frame import Frame, Problem
-from services.runtime.api.intake import Intake, Receipt
+from services.runtime.api.intake import MAX_REJECTIONS, Intake, Receipt
 from services.runtime.log import LogError
 from services.runtime.rows import Row, frames_from_rows
 
@@ -23,7 +24,8 @@ class Tally:
     """What became of the observations of one call so far."""
 
     accepted: int = 0
-    problems: list[Problem] = field(default_factory=list)  # by index in the call, not in order
+    rejected: int = 0
+    _first: list[tuple[int, Problem]] = field(default_factory=list)  # heap of the first problems, the last one on top
     outstanding: int = 0
     failure: LogError | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever something was settled
@@ -34,8 +36,19 @@ class Tally:
         if problem is None:
             self.accepted += 1
         else:
-            self.problems.append(problem)
+            self.reject(problem)
         self.settled.set()
+
+    def reject(self, problem: Problem) -> None:
+        """One observation is refused; its index is the one in the call."""
+        self.rejected += 1
+        heappush(self._first, (-problem.index, problem))
+        if len(self._first) > MAX_REJECTIONS:
+            heappop(self._first)
+
+    def problems(self) -> list[Problem]:
+        """The first 1,000 by index, whatever the order in which they came."""
+        return [problem for _, problem in sorted(self._first, key=lambda item: item[1].index)]
 
     def fail(self, failure: LogError) -> None:
         """One observation was lost on the way to the log."""

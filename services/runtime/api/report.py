@@ -38,11 +38,11 @@ class RowReports:
             index += 1
             await _wait_until(tally, MAX_OUTSTANDING)
         await _wait_until(tally, 0)
-        problems = sorted(tally.problems, key=lambda problem: problem.index)
+        problems = tally.problems()
         if problems and not tally.accepted:
             violations = (Violation(f"observations[{p.index}].{p.field}", p.value, p.reason) for p in problems)
-            raise invalid_argument(violations, f"none of {len(problems)} observations was good: {problems[0]}")
-        return ReportResponse(accepted=tally.accepted, rejected=len(problems), rejections=rejections_of(problems))
+            raise invalid_argument(violations, f"none of {tally.rejected} observations was good: {problems[0]}")
+        return ReportResponse(accepted=tally.accepted, rejected=tally.rejected, rejections=rejections_of(problems))
 
     def _take(self, city: str, request: Any, tally: Tally, index: int) -> None:
         kind = request.WhichOneof("observation")
@@ -51,7 +51,7 @@ class RowReports:
                 raise RowFault("observation", "", f"must be one of {', '.join(self._contracts)}")
             row = row_of_message(self._contracts[kind], city, getattr(request, kind))
         except RowFault as fault:
-            tally.problems.append(Problem(index, fault.field, fault.value, fault.reason))
+            tally.reject(Problem(index, fault.field, fault.value, fault.reason))
             return
         self._collectors[kind].add(row, tally, index)
 

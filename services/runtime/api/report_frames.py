@@ -54,6 +54,8 @@ class FrameReports:
         finally:
             reading.cancel()
             await asyncio.wait([reading])
+            if not reading.cancelled():
+                reading.exception()  # told above, unless the log failed first and ended the stream with its own error
 
     async def _read(self, requests: AsyncIterator[bytes], written: asyncio.Queue[_Written | None]) -> None:
         index = 0

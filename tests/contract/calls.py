@@ -11,12 +11,15 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from services.core.frame import Frame
 from services.core.kind import Domain
 from services.runtime.api import ApiRole
-from services.runtime.catalogue import domain_topics, shared_topics
+from services.runtime.catalogue import domain_topics, observations, shared_topics
+from services.runtime.codec import decode_record
 from services.runtime.contracts import service_of
 from services.runtime.fakes import MemoryLog
 from services.runtime.settings import Settings
+from tests.contract.domains import BY_KIND
 
 # A bound for what never happens; a busy machine gets there in time.
 PATIENCE_SECONDS = 60.0
@@ -74,6 +77,16 @@ async def serving(domain: Domain, log: MemoryLog, *, clock: str = "wall") -> Asy
     finally:
         await client.channel.close(None)
         await role.stop()
+
+
+def observations_in(log: MemoryLog, kind: str = "road_flow") -> list[Frame]:
+    """The frames of a kind that were written, heartbeats left out; each must be readable."""
+    contract = BY_KIND[kind]
+    records = [record for partition in log.records(observations(contract.domain, kind)) for record in partition]
+    decoded = [decode_record(contract, r.value, r.headers, r.timestamp_ms, r.offset) for r in records]
+    frames = [frame for found in decoded for frame in found if isinstance(frame, Frame)]
+    assert len(frames) == len(records)
+    return [frame for frame in frames if not frame.heartbeat]
 
 
 async def collect(call: Any) -> tuple[list[Any], grpc.aio.AioRpcError | None]:

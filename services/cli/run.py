@@ -89,6 +89,8 @@ class Run:
                     self._look(screen)
                 time.sleep(TICK_S)
             self._look(screen)
+        if self._city.feed_ended():
+            self._say("the replay has come to its end; --fresh plays it again")
 
     def finish(self) -> Summary:
         """Stop the feed, wait until all is worked off, stop the services, and say what came of it."""
@@ -100,6 +102,7 @@ class Run:
         drained = wait_until_drained(self._client, ends, domains, deadline, self._city.check)
         if not drained:
             self._say(f"after {DRAIN_TIMEOUT_S:.0f} s not everything is worked off; the next start goes on there")
+        self._note_incidents(self._newest())
         memory = rss_mb(self._city.pids())
         self._city.stop_services()
         stored = read_stored(self._client, domains)
@@ -120,8 +123,7 @@ class Run:
         figures: dict[str, Figures] = {**self._view.figures, **scrape_all(urls)}
         feed = self._city.feed_progress()
         newest = self._newest()
-        if newest.count and self._first_incident_s is None:
-            self._first_incident_s = round(seconds, 1)
+        self._note_incidents(newest)
         self._view = View(
             seconds,
             feed.phase if feed else "starting" if self._city.settings.feed else "live",
@@ -131,6 +133,10 @@ class Run:
             newest,
         )
         screen.show(self._view)
+
+    def _note_incidents(self, newest: Newest) -> None:
+        if newest.count and self._first_incident_s is None:
+            self._first_incident_s = round(time.monotonic() - self._began, 1)
 
     def _newest(self) -> Newest:
         ((count, newest),) = self._client.query(_NEWEST).result_rows

@@ -37,7 +37,7 @@ class Summary:
     dead_lettered: int
     ledger_difference: int  # observations unaccounted for
     seconds: float  # of this run, since it was asked for
-    first_incident_seconds: float | None  # until the first incident was stored; None: none was while it ran
+    first_incident_seconds: float | None  # until an incident was first seen stored; None: there is none
     drained: bool  # whether everything sent had been worked off when the figures were taken
     endpoints: Mapping[str, Any]
     versions: Mapping[str, str]

@@ -210,13 +210,24 @@ class City:
             logs = "\n".join(f"--- {child.name}\n{child.tail(15)}" for child in self.children)
             raise AssertionError(f"{what}: not within {WAIT_S:g} s\n{logs}") from None
 
-    async def until_read(self, observations: int) -> None:
-        """Wait until the checkpoints cover so many observations."""
+    async def until_handled(self) -> None:
+        """Wait until the checkpoints cover all that the log of observations holds now."""
+        ends = await self._ends(observations("traffic", "road_flow"))
 
-        async def read_all() -> bool:
-            return (await self.ledger())[0] >= observations
+        async def handled() -> bool:
+            rows = await self.query("SELECT kafka_partition, next_offset FROM traffic.ledger FINAL")
+            offsets = {row[0]: row[1] for row in rows}
+            return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
 
-        await self.until(read_all, f"{observations} observations read")
+        await self.until(handled, f"checkpoints up to the offsets {ends}")
+
+    async def _ends(self, topic: str) -> dict[int, int]:
+        reader = KafkaReader(self.kafka, topic)
+        await reader.start(FROM_BEGINNING)
+        try:
+            return await reader.end_offsets()
+        finally:
+            await reader.stop()
 
 
 def same(found: Mapping[Any, tuple[float, ...]], expected: Mapping[Any, tuple[float, ...]]) -> None:

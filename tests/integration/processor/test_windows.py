@@ -52,7 +52,7 @@ async def test_windows_are_those_of_a_plain_count_in_clickhouse_and_on_the_topic
     async with processing(city):
         await city.send(frames_by_minute(rows))
         await city.close_windows(end_ms + ROAD_FLOW.disorder_ms)
-        await city.until_read(len(rows))
+        await city.until_handled()
 
     expected = plain_windows(rows, end_ms)
     same(await city.windows(), expected)
@@ -77,7 +77,7 @@ async def test_a_repeated_frame_is_counted_and_changes_nothing(city: City):
         await city.send([*frames, *frames[-8:]])
         await city.close_windows(START_MS + 6 * MINUTE_MS + ROAD_FLOW.disorder_ms)
         repeated = sum(len(frame) for _, frame in frames[-8:])
-        await city.until_read(len(rows) + repeated)
+        await city.until_handled()
     same(await city.windows(), plain_windows(rows, START_MS + 6 * MINUTE_MS))
     assert await city.ledger() == (len(rows) + repeated, len(rows), repeated, 0, 0)
 
@@ -93,7 +93,7 @@ async def test_a_late_observation_revises_its_window_and_a_later_one_goes_to_the
         await city.send([(partition, frame_of([late], clock_ms=START_MS + 3 * MINUTE_MS))])
         await city.close_windows(START_MS + 3 * MINUTE_MS + lateness_ms)
         await city.send([(partition, frame_of([late], clock_ms=START_MS + 20 * MINUTE_MS))])
-        await city.until_read(4)
+        await city.until_handled()
     assert (await city.windows())["1m", "segment-1", START_MS][:2] == (2, 30.0)
     assert await city.ledger() == (4, 3, 0, 1, 0)
     (record,) = await city.read(catalogue.late("traffic"))
@@ -114,7 +114,7 @@ async def test_what_cannot_be_taken_goes_once_to_the_dead_letters_and_the_good_o
         headers = [("content-type", b"application/json"), ("urban_city", b"testville")]
         await city.send_raw([(partition, bad_json)], headers=headers)
         await city.close_windows(START_MS + 5 * MINUTE_MS + ROAD_FLOW.disorder_ms)
-        await city.until_read(6)
+        await city.until_handled()
     assert (await city.windows())["1m", "segment-1", START_MS][0] == 1
     assert await city.ledger() == (6, 1, 0, 0, 5)
 
@@ -138,7 +138,7 @@ async def test_a_signal_is_stored_and_told_before_the_watermark_that_passes_it(c
     async with processing(city):
         await city.send(frames_by_minute(rows))
         await city.close_windows(START_MS + 10 * MINUTE_MS + ROAD_FLOW.disorder_ms)
-        await city.until_read(len(rows))
+        await city.until_handled()
 
         async def reported() -> bool:
             records = [SignalRecord.FromString(r.value or b"") for r in await city.read(catalogue.SIGNALS)]

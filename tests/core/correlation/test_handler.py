@@ -1,0 +1,188 @@
+"""The handler of a partition over a log in memory: order of effects, restarts, changed rules, actions, bad records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from services.correlation.handler import CorrelationHandler, CorrelationSetup
+from services.correlation.rules import load_rules
+from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, SIGNALS
+from services.runtime.checkpoints import CheckpointStore
+from services.runtime.fakes import MemoryLog
+from services.runtime.outbox import Outbox
+from services.runtime.records import signal_record, watermark_record
+from tests.core.correlation.city import HOUR, NOON, congestion, crowding
+from urban.common.v1.checkpoint_pb2 import Checkpoint
+from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState
+
+RULES = load_rules()
+
+
+class World:
+    """Everything around a handler, in memory; `done` tells what was done in which order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1})
+        self.saved: list[Checkpoint] = []
+        self.offset = 0
+
+    async def insert(self, table: str, rows: Any) -> None:
+        self.done.append(f"insert {table}")
+
+    async def save(self, checkpoint: Checkpoint) -> int:
+        self.done.append(f"checkpoint with {len(self.told())} told")
+        self.saved.append(checkpoint)
+        return 1
+
+    async def load(self, partition: int) -> Checkpoint | None:
+        return self.saved[-1] if self.saved else None
+
+    def told(self) -> list[Incident]:
+        return [Incident.FromString(record.value or b"") for record in self.log.records(INCIDENTS)[0]]
+
+    async def act(self, incident_id: str, actor: str) -> None:
+        action = IncidentAction(incident_id=incident_id, actor=actor, acknowledgement=Acknowledgement(note="x"))
+        await self.log.send(INCIDENT_ACTIONS, action.SerializeToString(), partition=0)
+
+    def records(self, *values: bytes) -> list[ConsumerRecord[Any, Any]]:
+        """A fetch of the signal topic, one record a second."""
+        found = []
+        for value in values:
+            time_ms = NOON + self.offset * 1000
+            found.append(ConsumerRecord(SIGNALS, 0, self.offset, time_ms, 0, None, value, None, 0, len(value), ()))
+            self.offset += 1
+        return found
+
+
+@asynccontextmanager
+async def running(world: World, rules: Any = RULES) -> AsyncIterator[tuple[CorrelationHandler, int | None]]:
+    """A restored handler with the offset that it wants to go on from; at the end it is killed."""
+    outbox = Outbox("correlation", world, world.log, linger_s=0.001)
+    sending = asyncio.create_task(outbox.run())
+    setup = CorrelationSetup(rules, 60_000, cast(CheckpointStore, world), outbox, world.log.reader)
+    handler = CorrelationHandler(setup, 0)
+    try:
+        yield handler, await handler.restore()
+    finally:
+        handler.close()
+        sending.cancel()
+        await asyncio.wait([sending])
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Lets the others work until something is so."""
+    async with asyncio.timeout(60):
+        while not look():  # noqa: ASYNC110 (what it looks at has no event)
+            await asyncio.sleep(0.001)
+
+
+def passed(time_ms: int) -> list[bytes]:
+    partitions = dict.fromkeys(range(4), time_ms)
+    kinds = (("community", "people_count"), ("traffic", "road_flow"))
+    return [watermark_record(domain, kind, "test", partitions) for domain, kind in kinds]
+
+
+CROWD, JAM = crowding(h3_cell=1), congestion(h3_cell=1)
+AN_INCIDENT = [signal_record(CROWD)[1], signal_record(JAM)[1], *passed(NOON + HOUR)]
+
+
+async def test_rows_are_stored_before_records_are_told_and_both_before_the_checkpoint():
+    world = World()
+    async with running(world) as (handler, start):
+        assert start is None
+        await handler.handle(world.records(*AN_INCIDENT))
+        assert await handler.checkpoint() == 4
+    assert world.done == ["insert correlation.incidents", "checkpoint with 1 told"]
+    assert (world.saved[0].partition, world.saved[0].next_offset, world.saved[0].watermark_ms) == (0, 4, NOON + HOUR)
+
+
+async def test_after_a_kill_it_goes_on_from_the_checkpoint_and_tells_the_same_again():
+    world = World()
+    records = world.records(*AN_INCIDENT, *passed(NOON + 3 * HOUR))
+    async with running(world) as (handler, _):
+        await handler.handle(records[:2])
+        await handler.checkpoint()
+        await handler.handle(records[2:])
+        await until(lambda: len(world.told()) == 2)
+    async with running(world) as (handler, start):
+        assert start == 2
+        await handler.handle(records[2:])
+        await handler.checkpoint()
+    told = world.told()
+    assert [(i.revision, i.state) for i in told] == [(1, 1), (2, 3)] * 2
+    assert told[:2] == told[2:]
+
+
+async def test_an_action_is_folded_once_and_survives_a_kill():
+    world = World()
+    async with running(world) as (handler, _):
+        await handler.handle(world.records(*AN_INCIDENT))
+        await until(lambda: len(world.told()) == 1)
+        await world.act(world.told()[0].id, "Ana")
+        await world.act(world.told()[0].id, "Bob")
+        await until(lambda: len(world.told()) == 2)
+        await handler.checkpoint()
+    async with running(world) as (handler, _):
+        await handler.handle(world.records(*passed(NOON + 3 * HOUR)))
+        await handler.checkpoint()
+    told = [(i.revision, IncidentState.Name(i.state)[15:], i.acknowledged_by) for i in world.told()]
+    assert told == [(1, "OPEN", ""), (2, "ACKNOWLEDGED", "Ana"), (3, "RESOLVED", "Ana")]
+
+
+async def test_an_action_that_is_read_again_before_its_incident_is_not_lost():
+    world = World()
+    records = world.records(*AN_INCIDENT)
+    async with running(world) as (handler, _):
+        await handler.checkpoint()
+        await handler.handle(records)
+        await until(lambda: len(world.told()) == 1)
+        await world.act(world.told()[0].id, "Ana")
+        await until(lambda: len(world.told()) == 2)
+    async with running(world) as (handler, start):
+        assert start == 0
+        await asyncio.sleep(0.01)
+        await handler.handle(records)
+        await handler.checkpoint()
+    assert world.told()[2:] == world.told()[:2]
+
+
+async def test_other_rules_read_the_signals_again_from_the_beginning():
+    world = World()
+    async with running(world) as (handler, _):
+        await handler.handle(world.records(*AN_INCIDENT))
+        await handler.checkpoint()
+    async with running(world, (replace(RULES[0], version=2),)) as (_, start):
+        assert start is None
+    async with running(world) as (_, start):
+        assert start == 4
+
+
+async def test_a_record_that_cannot_be_used_is_passed_over_and_counted():
+    world = World()
+    await world.log.send(INCIDENT_ACTIONS, b"\xff", partition=0)
+    async with running(world) as (handler, _):
+        await handler.handle(world.records(b"\xff\xff", AN_INCIDENT[0][:20], *AN_INCIDENT))
+        assert await handler.checkpoint() == 6
+        assert len(world.told()) == 1
+
+
+async def test_a_failure_behind_the_actions_ends_the_handler(monkeypatch):
+    world = World()
+    async with running(world) as (handler, _):
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("the disk is full")
+
+        monkeypatch.setattr(handler, "_publish", fail)  # stands for any unknown error
+        await world.act(CROWD.id, "Ana")
+        await asyncio.sleep(0.05)
+        with pytest.raises(RuntimeError, match="the disk is full"):
+            await handler.handle(world.records(*AN_INCIDENT))

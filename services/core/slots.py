@@ -136,8 +136,6 @@ class Slots:
             self._cities[slot] = self._ids[slot] = ""
             heapq.heappush(self._free, slot)
         self._generation += 1
-        self._remembered.clear()
-        self._remembered_ids = 0
         self._shown = None
 
     def show(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -103,7 +103,8 @@ def check_header(kind: Kind, frame: Frame) -> None:
 def check_shape(kind: Kind, frame: Frame) -> None:
     """The part of check_frame that depends on the length of the columns."""
     observations = len(frame.entity)
-    _check_length("time", len(frame.time_ms), observations)
+    if len(frame.time_ms) != observations:
+        _check_length("time", len(frame.time_ms), observations)
     columns = frame.columns
     for column in kind.columns:
         values = columns.get(column.name)

@@ -111,6 +111,16 @@ def test_merged_cells_tell_what_one_cell_would():
     assert one["speed.last"][0] == 8.25
 
 
+@pytest.mark.parametrize("values", [(3, 7), (7, 3)])
+def test_of_two_merged_cells_the_last_of_the_same_time_is_the_greater_one(values):
+    fold = ColumnFold(SPEED, frozenset({Aggregate.LAST}))
+    pools = [pool_of(fold), pool_of(fold)]
+    for pool, value in zip(pools, values, strict=True):
+        fold.fold(pool, np.zeros(1, np.int64), np.array([value], np.float32), np.array([5]))
+    fold.merge(*pools)
+    assert pools[0]["speed.last"].tolist() == [7]
+
+
 def test_codes_are_numbers_too():
     column = Column("topic", "T", 1, 11, required=True, type=ColumnType.CODE, codes=((1, "A"), (11, "B")))
     told = tell(column, np.array([11, 1, 11], np.uint32))

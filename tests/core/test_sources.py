@@ -20,6 +20,14 @@ def test_a_number_repeats_if_it_was_seen_or_is_too_old_to_tell(numbers):
             seen[source].add(number)
 
 
+def test_64_behind_the_newest_is_still_told_and_65_is_taken_for_seen():
+    sources = Sources()
+    assert not sources.repeats("g", 100)
+    assert not sources.repeats("g", 36)
+    assert sources.repeats("g", 36)
+    assert sources.repeats("g", 35)
+
+
 def test_numbers_may_be_as_large_as_64_bits():
     sources = Sources()
     assert not sources.repeats("g", 2**64 - 2)

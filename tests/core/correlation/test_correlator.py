@@ -117,14 +117,16 @@ def test_a_late_signal_that_moves_the_start_makes_a_new_incident_that_supersedes
     assert (new.acknowledged_by, new.acknowledge_time_ms) == ("Ana", 5)
 
 
-def test_two_incidents_that_a_late_signal_joins_become_the_earlier_one():
-    #   crowd a ---- jam (late) ---- crowd b      400 m each
+@pytest.mark.parametrize("larger_north_m", [-300, 1100])
+def test_two_incidents_that_a_late_signal_joins_become_the_earlier_one(larger_north_m):
+    #   jam x -- crowd a ---- jam z (late) ---- crowd b -- jam y      and two more jams beside x or y
     city = Reader()
-    city.read(crowding("a", north_m=0), congestion("x", NOON, north_m=-300))
-    city.read(crowding("b", north_m=800), congestion("y", NOON + MINUTE, north_m=1100), *both(NOON + HOUR))
+    more = [congestion(name, NOON + 5 * MINUTE, north_m=larger_north_m) for name in ("v", "w")]
+    city.read(crowding("a", north_m=0), congestion("x", NOON, north_m=-300), *more)
+    city.read(crowding("b", north_m=800), congestion("y", NOON + 5 * MINUTE, north_m=1100), *both(NOON + HOUR))
     earlier, later = sorted(city.incidents.values(), key=lambda i: (i.start_ms, i.signals[0].id))
-    joined, ended = city.read(congestion("z", NOON + 2 * MINUTE, north_m=400))
-    assert (joined.id, joined.revision, len(joined.signals)) == (earlier.id, 2, 5)
+    joined, ended = city.read(congestion("z", NOON + 10 * MINUTE, north_m=400))
+    assert (joined.id, joined.revision, len(joined.signals)) == (earlier.id, earlier.revision + 1, 7)
     assert (ended.id, ended.state, ended.superseded_by) == (later.id, SUPERSEDED, earlier.id)
 
 

@@ -146,9 +146,11 @@ class _Process:
         order = sorted(self._started, key=lambda name: name != API)
         status = 0
         for name in order:
-            try:
-                await self._roles[name].stop()
-            except Exception as error:
+            # A task of its own: where a library's cancelled task shows through, it must not look like ours.
+            stopping = asyncio.create_task(self._roles[name].stop(), name=f"stop {name}")
+            await asyncio.wait([stopping])
+            error = asyncio.CancelledError() if stopping.cancelled() else stopping.exception()
+            if error is not None:
                 log.error("role_failed_to_stop", role=name, error=repr(error), exc_info=error)
                 status = 1
         if self._health is not None:

@@ -1,0 +1,121 @@
+"""What the outbox promises: rows are stored before records are produced, and a flush covers all that was put before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pyarrow as pa
+import pytest
+
+from services.runtime import outbox as outbox_module
+from services.runtime.outbox import Outbox, Outgoing
+
+
+class Tables:
+    """Rows by table, in the order of the inserts."""
+
+    def __init__(self) -> None:
+        self.inserts: list[tuple[str, list[int]]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failure: Exception | None = None
+
+    async def insert(self, table: str, rows: pa.Table) -> None:
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.inserts.append((table, rows["n"].to_pylist()))
+
+
+class Writer:
+    """Records in the order of their sends; acknowledged at once."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self.sent: list[tuple[str, bytes | None, int]] = []  # with the inserts made before
+
+    async def send(self, topic, value, *, partition, key=None, headers=()):
+        self.sent.append((topic, value, len(self._tables.inserts)))
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
+
+
+def rows(*numbers: int) -> pa.Table:
+    return pa.table({"n": numbers})
+
+
+@asynccontextmanager
+async def running(tables: Tables, linger_s: float = 1000.0) -> AsyncIterator[tuple[Outbox, Writer, asyncio.Task[None]]]:
+    writer = Writer(tables)
+    box = Outbox("test", tables, writer, linger_s=linger_s)  # type: ignore[arg-type]  # what it uses of a writer
+    task = asyncio.create_task(box.run())
+    try:
+        yield box, writer, task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_rows_are_stored_before_any_record_is_produced():
+    tables = Tables()
+    async with running(tables) as (box, writer, _):
+        box.put({"d.a": rows(1, 2)}, [Outgoing("t", 0, None, b"x")])
+        box.put({"d.a": rows(3), "d.b": rows(4)}, [Outgoing("t", 0, None, b"y")])
+        await box.flush()
+        assert sorted(tables.inserts) == [("d.a", [1, 2, 3]), ("d.b", [4])]
+        assert writer.sent == [("t", b"x", 2), ("t", b"y", 2)]
+
+
+async def test_a_flush_waits_for_what_was_put_before_it_and_no_longer():
+    tables = Tables()
+    async with running(tables) as (box, _, _):
+        await box.flush()
+        box.put({"d.a": rows(1)})
+        tables.gate.clear()
+        flushing = asyncio.create_task(box.flush())
+        await asyncio.sleep(0.01)
+        box.put({"d.a": rows(2)})
+        assert not flushing.done()
+        tables.gate.set()
+        await flushing
+        assert tables.inserts == [("d.a", [1])]
+
+
+async def test_what_is_put_leaves_by_itself_after_a_while():
+    tables = Tables()
+    async with running(tables, linger_s=0.001) as (box, _, _):
+        box.put({"d.a": rows(1)})
+        async with asyncio.timeout(30):
+            while not tables.inserts:  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.001)
+
+
+async def test_a_refusal_ends_it_and_everybody_who_waits():
+    tables = Tables()
+    tables.failure = ValueError("no such column")
+    async with running(tables) as (box, writer, task):
+        box.put({"d.a": rows(1)}, [Outgoing("t", 0, None, b"x")])
+        with pytest.raises(RuntimeError, match="no such column"):
+            await box.flush()
+        with pytest.raises(RuntimeError, match="no such column"):
+            await box.wait_for_room()
+        await asyncio.wait([task])
+        assert writer.sent == []
+
+
+async def test_it_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outbox_module, "MAXIMUM_PENDING_BYTES", 100)
+    tables = Tables()
+    tables.gate.clear()
+    async with running(tables) as (box, _, _):
+        box.put({"d.a": rows(1)})
+        await box.wait_for_room()
+        box.put({"d.a": rows(*range(100))})
+        box.put({"d.a": rows(*range(100))})
+        waiting = asyncio.create_task(box.wait_for_room())
+        await asyncio.sleep(0.01)
+        tables.gate.set()
+        await waiting

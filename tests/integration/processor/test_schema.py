@@ -1,0 +1,45 @@
+"""Tables and views: all of them say what they are, and a new domain takes part in the shared views by itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.runtime.migrations import migrate, schemas, status
+from tests.integration.processor.city import City
+
+OURS = "database IN ({names}) AND {column} NOT IN ('schema_versions')"
+
+
+async def test_every_table_view_and_column_has_a_comment_and_nothing_is_left_to_apply(city: City):
+    await asyncio.to_thread(migrate, city.clickhouse_url)
+    assert await asyncio.to_thread(status, city.clickhouse_url) == []
+    assert await asyncio.to_thread(migrate, city.clickhouse_url) == []
+    names = ", ".join(f"'{name}'" for name in schemas())
+    mute_tables = await city.query(
+        f"SELECT database, name FROM system.tables WHERE {OURS.format(names=names, column='name')} AND comment = ''"
+    )
+    mute_columns = await city.query(
+        f"SELECT database, table, name FROM system.columns"
+        f" WHERE {OURS.format(names=names, column='table')} AND comment = ''"
+    )
+    assert (mute_tables, mute_columns) == ([], [])
+
+
+async def test_views_give_final_rows_and_a_fifth_domain_needs_no_new_one(city: City):
+    await asyncio.to_thread(migrate, city.clickhouse_url)
+    views = {row[0] for row in await city.query("SELECT name FROM system.tables WHERE database = 'urban'")}
+    assert {"v_signals", "v_entities", "v_ledger", "v_dead_letters", "v_road_flow", "v_road_flow_windows"} <= views
+    for view in views - {"schema_versions"}:
+        await city.query(f"SELECT * FROM urban.{view} LIMIT 1")
+    command = city.clickhouse.command
+    await command("CREATE DATABASE IF NOT EXISTS water")
+    try:
+        await command("CREATE TABLE water.ledger AS traffic.ledger")
+        for read in (10, 25):
+            await command(
+                f"INSERT INTO water.ledger VALUES ('flow', 'urban.water.flow.v1', 0, {read}, {read}, 9, 1, 0, 0)"
+            )
+        found = await city.query("SELECT domain, read, difference FROM urban.v_ledger")
+    finally:
+        await command("DROP DATABASE water SYNC")
+    assert found == [("water", 25, 15)]

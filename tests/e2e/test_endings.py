@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.e2e.conftest import Urban, processes_below
+from tests.e2e.conftest import PATIENCE_S, Urban, processes_below
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -27,6 +27,17 @@ def test_a_service_that_dies_is_named_and_everything_stops(urban: Urban):
         running.kill()
     assert "security was ended by signal 9; its last lines" in running.output
     assert "service_ready" in running.output, "the last lines of its log"
+    assert processes_below(urban.root) == []
+
+
+def test_a_run_ends_after_its_time(urban: Urban, tmp_path):
+    file = tmp_path / "summary.json"
+    answer = urban.run("up", "--no-feed", "--for", "1s", "--summary", str(file), timeout_s=PATIENCE_S)
+    assert answer.returncode == 0, answer.stderr
+    summary = json.loads(file.read_text())
+    assert summary["observations"]["all"] == summary["ledger_difference"] == 0
+    assert summary["first_incident_seconds"] is None
+    assert summary["drained"]
     assert processes_below(urban.root) == []
 
 

@@ -16,7 +16,7 @@ import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as stock
-from faust.types import TP
+from faust.types import TP as TP  # told on: lanes name partitions and know no Faust
 from yarl import URL
 
 # Fetches that may wait for their handlers; a fetch holds at most one MiB a partition, or one record.

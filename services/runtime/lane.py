@@ -10,9 +10,8 @@ from typing import Protocol
 import structlog
 from aiokafka.errors import IllegalStateError
 from aiokafka.structs import ConsumerRecord
-from faust.types import TP
 
-from services.runtime.faust_driver import Fetched
+from services.runtime.faust_driver import TP, Fetched
 
 log = structlog.get_logger(__name__)
 

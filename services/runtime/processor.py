@@ -23,19 +23,12 @@ from services.runtime.baselines import BaselineBook
 from services.runtime.checkpoints import CheckpointStore, checkpoint_of, state_of
 from services.runtime.codec import decode_record, encode_frame, select_rows
 from services.runtime.contracts import FrameContract
+from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
 from services.runtime.entities import EntityRegistry
 from services.runtime.outbox import Outbox, Outgoing
 from services.runtime.partitioner import partition_of
-from services.runtime.records import DeadLetter
 
 log = structlog.get_logger(__name__)
-
-# So many records in a row of which nothing could be taken are no bad sensor but a wrong topic or a wrong version.
-MAXIMUM_BAD_RECORDS = 10_000
-
-
-class TooManyBadRecordsError(RuntimeError):
-    """A flood of records that cannot be taken: somebody has to look before more is put aside."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class KindProcessor:
         self._shop, self._number = shop, partition
         self._partition = Partition(shop.domain, shop.kind, partition)
         self._counted = Counters()
-        self._bad_in_a_row = 0
+        self._guard = FloodGuard(f"{shop.topic}[{partition}]")
         self._looked_up: set[tuple[str, str]] = set()  # entities, known to the registry or not
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
@@ -95,7 +88,8 @@ class KindProcessor:
         if letters:
             self._put_aside([letters[offset] for offset in sorted(letters)])
         self._tell_progress()
-        self._guard_against_flood(sizes, letters)
+        for offset, observations in sizes.items():
+            self._guard.look(offset, observations, letters.get(offset))
         await self._shop.outbox.wait_for_room()
 
     async def checkpoint(self) -> int:
@@ -207,7 +201,7 @@ class KindProcessor:
     def _put_aside(self, letters: Sequence[DeadLetter]) -> None:
         topic = catalogue.dead_letters(self._shop.domain)
         outgoing = [Outgoing(topic, 0, d.record.key, d.record.value, d.headers()) for d in letters]
-        rows = records.dead_letters_table(self._shop.kind.name, letters)
+        rows = dead_letters_table(self._shop.kind.name, letters)
         self._shop.outbox.put({f"{self._shop.domain}.dead_letters": rows}, outgoing)
         first = letters[0]
         log.warning(
@@ -218,16 +212,6 @@ class KindProcessor:
             error=first.error,
             records=len(letters),
         )
-
-    def _guard_against_flood(self, sizes: dict[int, int], letters: dict[int, DeadLetter]) -> None:
-        for offset, observations in sizes.items():
-            bad = offset in letters and letters[offset].count >= observations
-            self._bad_in_a_row = self._bad_in_a_row + 1 if bad else 0
-            if self._bad_in_a_row > MAXIMUM_BAD_RECORDS:
-                raise TooManyBadRecordsError(
-                    f"{self._shop.topic}[{self._number}] up to offset {offset}: "
-                    f"{self._bad_in_a_row} records in a row were refused, the last one for {letters[offset].error}"
-                )
 
     def _tell_progress(self) -> None:
         domain, kind, partition = self._shop.domain, self._shop.kind.name, self._partition

@@ -35,15 +35,15 @@ class PartitionHandler(Protocol):
 class Log(Protocol):
     """What a lane must know and want of the log."""
 
-    async def seek_exactly(self, tp: TopicPartition, offset: int) -> int:
+    async def seek_exactly(self, tp: TP, offset: int) -> int:
         """Go on at `offset`; the number of seeks of the partition so far. IllegalStateError: it is not ours now."""
         ...
 
-    async def log_range(self, tp: TopicPartition) -> tuple[int, int]:
+    async def log_range(self, tp: TP) -> tuple[int, int]:
         """First offset that the log still holds, and the one that its next record will get."""
         ...
 
-    def log_end(self, tp: TopicPartition) -> int | None:
+    def log_end(self, tp: TP) -> int | None:
         """The offset that the log's next record will get, as the last fetch told; None before the first."""
         ...
 
@@ -57,12 +57,12 @@ class Lane:
 
     def __init__(
         self,
-        tp: TopicPartition,
+        tp: TP,
         handler: PartitionHandler,
         kafka_log: Log,
         checkpoint_seconds: float,
         let_go: Callable[[], None],
-        safe: Callable[[TopicPartition, int], None],
+        safe: Callable[[TP, int], None],
     ) -> None:
         self.tp = tp
         self.handler = handler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,12 @@ _NOBODY: dict[str, int] = {}
 
 @dataclass
 class Dictionary:
-    """The entities of one frame, and their slots as long as these hold."""
+    """What is known of a frame's dictionary of entity ids."""
 
-    city: str
-    ids: Sequence[str]
-    valid: NDArray[np.bool_] | None = None  # per id; None: all are
-    slots: NDArray[np.int64] | None = None  # per id; -1 where it is not valid
-    generation: int = -1  # of the slots
+    valid: NDArray[np.bool_] | None  # per id; None: all are
+    slots: NDArray[np.int64]  # per id; -1 where it has none
+    generation: int  # in which the slots hold
+    lacks: bool  # some valid id has no slot yet
 
 
 class Slots:
@@ -62,18 +62,22 @@ class Slots:
         return known
 
     def _remember(self, key: tuple[str, int, str], dictionary: Dictionary) -> None:
-        if self._remembered_ids + len(dictionary.ids) > _MOST_REMEMBERED_IDS:
+        if self._remembered_ids + len(dictionary.slots) > _MOST_REMEMBERED_IDS:
             self._remembered.clear()
             self._remembered_ids = 0
         self._remembered[key] = dictionary
-        self._remembered_ids += len(dictionary.ids)
+        self._remembered_ids += len(dictionary.slots)
 
     def _look_up(self, city: str, ids: Sequence[str]) -> Dictionary:
-        found = list(map(self._by_city.get(city, {}).get, ids))
-        if None not in found:
-            return Dictionary(city, ids, None, np.array(found, np.int64), self._generation)
-        valid = mark_valid_ids(ids)
-        return Dictionary(city, ids, None if valid.all() else valid)
+        slots = self._find(city, ids)
+        valid = slots >= 0  # what has a slot was found valid before
+        lacking = np.flatnonzero(~valid)
+        valid[lacking] = mark_valid_ids([ids[place] for place in lacking.tolist()])
+        return Dictionary(None if valid.all() else valid, slots, self._generation, bool(valid[lacking].any()))
+
+    def _find(self, city: str, ids: Sequence[str]) -> NDArray[np.int64]:
+        index = self._by_city.get(city, _NOBODY)
+        return np.fromiter(map(index.get, ids, repeat(-1)), np.int64, len(ids))
 
     def place_all(
         self, cities: Sequence[str], ids: Sequence[Sequence[str]], dictionaries: Sequence[Dictionary | None]
@@ -91,22 +95,21 @@ class Slots:
             if short:
                 parts.append(np.array(short, np.int64))
                 short = []
-            parts.append(self._place(dictionary))
+            parts.append(self._place(city, own, dictionary))
         parts.append(np.array(short, np.int64))
         return np.concatenate(parts)
 
-    def _place(self, dictionary: Dictionary) -> NDArray[np.int64]:
+    def _place(self, city: str, ids: Sequence[str], known: Dictionary) -> NDArray[np.int64]:
         """The slot of each id of a dictionary, new ones where it has none; -1 where the id is not valid."""
-        if dictionary.slots is None or dictionary.generation != self._generation:
-            index = self._by_city.setdefault(dictionary.city, {})
-            slots = list(map(index.get, dictionary.ids))
-            for place, slot in enumerate(slots):
-                if slot is None:
-                    valid = dictionary.valid is None or dictionary.valid[place]
-                    slots[place] = self._add(dictionary.city, dictionary.ids[place], index) if valid else -1
-            dictionary.slots = np.array(slots, np.int64)
-            dictionary.generation = self._generation
-        return dictionary.slots
+        if known.generation != self._generation:
+            known.slots, known.generation, known.lacks = self._find(city, ids), self._generation, True
+        if known.lacks:
+            index = self._by_city.setdefault(city, {})
+            for place in np.flatnonzero(known.slots < 0).tolist():
+                if known.valid is None or known.valid[place]:
+                    known.slots[place] = self._add(city, ids[place], index)
+            known.lacks = False
+        return known.slots
 
     def _add(self, city: str, entity_id: str, index: dict[str, int]) -> int:
         slot = index.get(entity_id)  # the same id twice in one dictionary

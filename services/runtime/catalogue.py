@@ -12,6 +12,9 @@ OBSERVATION_PARTITIONS = 4
 # Correlation takes findings, not observations: one partition serves a city.
 SIGNAL_PARTITIONS = 1
 
+# A checkpoint is one record: a million open windows of an entity are about 16 MB (lz4).
+CHECKPOINT_BYTES = 64 << 20
+
 SIGNALS = "urban.signals.v1"
 INCIDENTS = "urban.incidents.v1"
 INCIDENT_ACTIONS = "urban.incident_actions.v1"
@@ -31,11 +34,16 @@ class Topic:
     writers: tuple[str, ...]  # service:role
     readers: tuple[str, ...]
     about: str
+    largest_bytes: int = 8 << 20  # of a record
 
     @property
     def configs(self) -> dict[str, str]:
         """The topic's own settings, as Kafka names them."""
-        configs = {"cleanup.policy": "compact" if self.compacted else "delete", "retention.ms": str(self.retention_ms)}
+        configs = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.largest_bytes),
+        }
         if self.compacted:
             # Checkpoints and entities are read whole at start: old versions are to go soon.
             configs |= {"segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
@@ -71,26 +79,27 @@ def _kind_topics(domain: str, kind: str) -> Iterable[Topic]:
     api, processor, archiver = f"{domain}:api", f"{domain}:processor", f"{domain}:archiver"
     frame = f"urban.{domain}.v1.{camel(kind)}Frame"
     yield Topic(
-        observations(domain, kind),
-        OBSERVATION_PARTITIONS,
-        7 * DAY_MS,
-        False,
-        "entity id of the frame's first observation",
-        frame,
-        (api,),
-        (processor, archiver),
-        f"Observations of {kind}, in frames; JSON rows are taken too",
+        name=observations(domain, kind),
+        partitions=OBSERVATION_PARTITIONS,
+        retention_ms=7 * DAY_MS,
+        compacted=False,
+        key="entity id of the frame's first observation",
+        value=frame,
+        writers=(api,),
+        readers=(processor, archiver),
+        about=f"Observations of {kind}, in frames; JSON rows are taken too",
     )
     yield Topic(
-        checkpoints(domain, kind),
-        OBSERVATION_PARTITIONS,
-        -1,
-        True,
-        "partition of the observation topic",
-        "urban.common.v1.Checkpoint",
-        (processor,),
-        (processor,),
-        f"State of the processor's partitions of {kind}",
+        name=checkpoints(domain, kind),
+        partitions=OBSERVATION_PARTITIONS,
+        retention_ms=-1,
+        compacted=True,
+        key="partition of the observation topic",
+        value="urban.common.v1.Checkpoint",
+        writers=(processor,),
+        readers=(processor,),
+        about=f"State of the processor's partitions of {kind}",
+        largest_bytes=CHECKPOINT_BYTES,
     )
 
 
@@ -100,37 +109,37 @@ def domain_topics(domain: Domain) -> tuple[Topic, ...]:
     topics = [topic for kind in domain.kinds for topic in _kind_topics(domain.name, kind.name)]
     topics += [
         Topic(
-            windows(domain.name),
-            OBSERVATION_PARTITIONS,
-            7 * DAY_MS,
-            False,
-            "kind and partition of the observations",
-            "urban.common.v1.WindowFrame",
-            (processor,),
-            (f"{domain.name}:api",),
-            "Windows as they close or are revised",
+            name=windows(domain.name),
+            partitions=OBSERVATION_PARTITIONS,
+            retention_ms=7 * DAY_MS,
+            compacted=False,
+            key="kind and partition of the observations",
+            value="urban.common.v1.WindowFrame",
+            writers=(processor,),
+            readers=(f"{domain.name}:api",),
+            about="Windows as they close or are revised",
         ),
         Topic(
-            late(domain.name),
-            1,
-            30 * DAY_MS,
-            False,
-            "entity id of the frame's first observation",
-            "frame of the observation's kind",
-            (processor,),
-            (),
-            "Observations beyond the allowed lateness",
+            name=late(domain.name),
+            partitions=1,
+            retention_ms=30 * DAY_MS,
+            compacted=False,
+            key="entity id of the frame's first observation",
+            value="frame of the observation's kind",
+            writers=(processor,),
+            readers=(),
+            about="Observations beyond the allowed lateness",
         ),
         Topic(
-            dead_letters(domain.name),
-            1,
-            30 * DAY_MS,
-            False,
-            "as it came",
-            "as it came",
-            (processor,),
-            (),
-            "Records that were refused, untouched; the headers say why",
+            name=dead_letters(domain.name),
+            partitions=1,
+            retention_ms=30 * DAY_MS,
+            compacted=False,
+            key="as it came",
+            value="as it came",
+            writers=(processor,),
+            readers=(),
+            about="Records that were refused, untouched; the headers say why",
         ),
     ]
     return tuple(topics)
@@ -143,59 +152,60 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
     correlator, api = "correlation:processor", "correlation:api"
     return (
         Topic(
-            SIGNALS,
-            SIGNAL_PARTITIONS,
-            30 * DAY_MS,
-            False,
-            "H3 cell (resolution 5) around the signal, or the reporting instance",
-            "urban.common.v1.SignalRecord",
-            every["processor"],
-            (*every["api"], correlator),
-            "Findings, and how far event time has come",
+            name=SIGNALS,
+            partitions=SIGNAL_PARTITIONS,
+            retention_ms=30 * DAY_MS,
+            compacted=False,
+            key="H3 cell (resolution 5) around the signal, or the reporting instance",
+            value="urban.common.v1.SignalRecord",
+            writers=every["processor"],
+            readers=(*every["api"], correlator),
+            about="Findings, and how far event time has come",
         ),
         Topic(
-            checkpoints("correlation", "signals"),
-            SIGNAL_PARTITIONS,
-            -1,
-            True,
-            "partition of the signal topic",
-            "urban.common.v1.Checkpoint",
-            (correlator,),
-            (correlator,),
-            "State of the correlation",
+            name=checkpoints("correlation", "signals"),
+            partitions=SIGNAL_PARTITIONS,
+            retention_ms=-1,
+            compacted=True,
+            key="partition of the signal topic",
+            value="urban.common.v1.Checkpoint",
+            writers=(correlator,),
+            readers=(correlator,),
+            about="State of the correlation",
+            largest_bytes=CHECKPOINT_BYTES,
         ),
         Topic(
-            INCIDENTS,
-            1,
-            -1,
-            True,
-            "incident id",
-            "urban.correlation.v1.Incident",
-            (correlator,),
-            (api,),
-            "Incidents, each in its newest version",
+            name=INCIDENTS,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="incident id",
+            value="urban.correlation.v1.Incident",
+            writers=(correlator,),
+            readers=(api,),
+            about="Incidents, each in its newest version",
         ),
         Topic(
-            INCIDENT_ACTIONS,
-            1,
-            -1,
-            False,
-            "incident id",
-            "urban.correlation.v1.IncidentAction",
-            (api,),
-            (correlator,),
-            "What people did with incidents",
+            name=INCIDENT_ACTIONS,
+            partitions=1,
+            retention_ms=-1,
+            compacted=False,
+            key="incident id",
+            value="urban.correlation.v1.IncidentAction",
+            writers=(api,),
+            readers=(correlator,),
+            about="What people did with incidents",
         ),
         Topic(
-            ENTITIES,
-            1,
-            -1,
-            True,
-            "name of the entity",
-            "urban.common.v1.Entity",
-            every["api"],
-            (*every["api"], *every["processor"], *every["archiver"]),
-            "Sensors, segments, gates, cameras, zones",
+            name=ENTITIES,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="name of the entity",
+            value="urban.common.v1.Entity",
+            writers=every["api"],
+            readers=(*every["api"], *every["processor"], *every["archiver"]),
+            about="Sensors, segments, gates, cameras, zones",
         ),
     )
 

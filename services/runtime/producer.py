@@ -8,12 +8,14 @@ from typing import cast
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from services.runtime.catalogue import CHECKPOINT_BYTES
 from services.runtime.log import Acknowledged, Headers, LogError
 from services.runtime.rows import time_text
 
 # Frames that come within this time go out together.
 LINGER_MS = 5
-MAX_REQUEST_BYTES = 8 << 20
+# As much as the largest record of the catalogue, a checkpoint; the brokers bound every topic by its own setting.
+MAX_REQUEST_BYTES = CHECKPOINT_BYTES
 # aiokafka's default of 16 kB holds one or two frames.
 MAX_BATCH_BYTES = 1 << 20
 # aiokafka compresses lz4 at its slowest level (9) and zstd at 3: measured on frames, a quarter of the time and smaller.

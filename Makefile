@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 BUF := BUF_CACHE_DIR=build/buf $(BIN)/buf
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 FAST_TESTS := tests/core tests/architecture tests/contract
-PROCESS_TESTS := tests/integration tests/faults tests/e2e
+# Real data of the feeds, and everything that starts a server.
+OTHER_TESTS := tests/feeds tests/integration tests/faults tests/e2e
 ARGS ?=
 
 RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt
@@ -23,11 +24,11 @@ run: $(VENV)/.run build/proto/.made ## start the whole city on this machine: mak
 	@exec $(BIN)/urban up $(ARGS)
 
 test: lint ## check style, types and contracts, then run all tests
-	$(BIN)/pytest $(wildcard $(FAST_TESTS)) $(ARGS)
-	$(if $(wildcard $(PROCESS_TESTS)),$(BIN)/pytest $(wildcard $(PROCESS_TESTS)) $(ARGS))
+	$(BIN)/pytest -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
+	$(BIN)/pytest $(wildcard $(OTHER_TESTS)) $(ARGS)
 
-test-fast: $(VENV)/.dev build/proto/.made ## run the tests that start no server
-	$(BIN)/pytest $(wildcard $(FAST_TESTS)) $(ARGS)
+test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: no server, a fifth of the random examples
+	URBAN_TEST_EXAMPLES=0.2 $(BIN)/pytest -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
 
 lint: $(VENV)/.dev build/proto/.made ## check style, types and contracts
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 MAX_FILE_LINES = 250
@@ -36,6 +37,11 @@ class Source:
     text: str
     tree: ast.Module
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree: several rules walk it."""
+        return list(ast.walk(self.tree))
+
     @property
     def package(self) -> str:
         """The dotted package that relative imports start from."""
@@ -55,7 +61,7 @@ def _parse(path: Path, name: str) -> Source:
 
 def list_imports(source: Source) -> Iterator[Import]:
     """Gives every import of the module, those inside functions and for type checking included."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(alias.name, node.lineno)
@@ -90,7 +96,7 @@ def list_calls(source: Source) -> Iterator[Call]:
 
 def _aliases(source: Source) -> dict[str, str]:
     names: dict[str, str] = {}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             names |= {alias.asname: alias.name for alias in node.names if alias.asname}
         elif isinstance(node, ast.ImportFrom):
@@ -133,7 +139,7 @@ def list_oversize(source: Source) -> Iterator[str]:
     """Names the file and the functions that are longer than the style guide likes, with their lengths."""
     if (lines := len(source.text.splitlines())) > MAX_FILE_LINES:
         yield f"{source.path}: {lines} lines"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > MAX_FUNCTION_LINES:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.frame import Frame, Malformed
@@ -23,6 +23,7 @@ from services.runtime.codec import (
 )
 from services.runtime.contracts import FrameContract
 from tests.contract.domains import BY_KIND, CONTRACTS, MONDAY_MS, assert_same, frames, make_frame
+from tests.examples import examples
 
 ROAD = BY_KIND["road_flow"]
 PROTOBUF = [("content-type", b"application/protobuf")]
@@ -34,14 +35,14 @@ def decoded(contract: FrameContract, value: bytes) -> Frame:
     return frame
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.sampled_from(CONTRACTS).flatmap(lambda c: st.tuples(st.just(c), frames(c.kind))))
 def test_a_frame_comes_back_as_it_was(case: tuple[FrameContract, Frame]):
     contract, frame = case
     assert_same(decoded(contract, encode_frame(contract, frame)), frame)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(frames(ROAD.kind))
 def test_our_bytes_are_the_public_message(frame: Frame):
     public = ROAD.frame.FromString(encode_frame(ROAD, frame))
@@ -52,7 +53,7 @@ def test_our_bytes_are_the_public_message(frame: Frame):
     np.testing.assert_array_equal(speed, frame.columns["speed_kmh"])
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(frames(ROAD.kind), st.data())
 def test_a_frame_in_pieces_is_the_same_frame(frame: Frame, data: st.DataObject):
     """Concatenated messages are one message, and packed fields may come in chunks: protobuf says so."""
@@ -77,7 +78,7 @@ def _tag(number: int, wire_type: int) -> bytes:
     return bytes((*out, key))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(frames(ROAD.kind))
 def test_unpacked_elements_are_the_same_frame(frame: Frame):
     whole = ROAD.frame.FromString(encode_frame(ROAD, frame))
@@ -103,7 +104,7 @@ def test_any_bytes_give_a_frame_or_a_reason(contract: FrameContract, value: byte
     assert isinstance(found, Frame) or found.reason
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     frames(ROAD.kind), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6), st.integers(0, 9)
 )

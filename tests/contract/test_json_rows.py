@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 from google.protobuf import json_format
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.frame import Frame, Malformed
@@ -19,6 +19,7 @@ from services.runtime.contracts import FrameContract
 from services.runtime.json_rows import read_json_row
 from services.runtime.rows import Row, RowFault, row_of_message
 from tests.contract.domains import BY_KIND, CONTRACTS
+from tests.examples import examples
 
 ROAD, CAMERA, PEOPLE = BY_KIND["road_flow"], BY_KIND["camera_event"], BY_KIND["people_count"]
 HEADERS = [("content-type", b"application/json"), ("urban_city", b"auckland")]
@@ -63,7 +64,7 @@ def _key(row: Row) -> tuple[Any, ...]:
     return (*row[:4], *(str(np.float32(value)) for value in row.values))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.sampled_from(CONTRACTS).flatmap(lambda c: st.tuples(st.just(c), documents(c))))
 def test_a_row_reads_as_protobuf_reads_it(case: tuple[FrameContract, dict[str, Any]]):
     contract, document = case
@@ -188,7 +189,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.binary(max_size=60) | _JSON.map(lambda value: orjson.dumps(value)))
 def test_any_bytes_give_frames_or_reasons(value: bytes):
     for found in decode_record(ROAD, value, HEADERS, 1, 2):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from aiokafka.partitioner import murmur2 as reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.partitioner import Partitioner, murmur2, partition_of, partitions_of
 from tests.contract.domains import BY_KIND, MONDAY_MS, make_frame
+from tests.examples import examples
 
 KIND = BY_KIND["road_flow"].kind
 
@@ -28,7 +29,7 @@ def test_known_hashes_of_the_java_client():
     assert murmur2(list(known)).astype(np.int32).tolist() == list(known.values())
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(st.text(max_size=140), min_size=1), st.integers(1, 1000))
 def test_one_and_many_agree(entity_ids: list[str], partitions: int):
     found = partitions_of(entity_ids, partitions)
@@ -36,7 +37,7 @@ def test_one_and_many_agree(entity_ids: list[str], partitions: int):
     assert ((found >= 0) & (found < partitions)).all()
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(st.text("abc", min_size=1), min_size=1, unique=True), st.integers(1, 40), st.integers(1, 9))
 def test_the_parts_of_a_frame_are_the_frame(entity_ids: list[str], rows: int, partitions: int):
     frame = make_frame(KIND, entity_ids, [MONDAY_MS + i for i in range(rows)], source_id="s", sequence=4)

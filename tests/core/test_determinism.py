@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.frame import Frame, Malformed
@@ -30,10 +30,11 @@ from tests.core.logs import (
     left_over,
     logs,
 )
+from tests.examples import examples
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(max_examples=20)
+@examples(20)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_any_cut_and_any_restart_give_the_same_bytes(name, data, seed):
     kind, chance = KINDS[name], random.Random(seed)
@@ -78,7 +79,7 @@ def _final_windows(kind: Kind, log: Sequence[Frame | Malformed]) -> tuple[dict[o
 
 
 @pytest.mark.parametrize("name", ["tumbling", "hopping", "nested"])
-@settings(max_examples=12)
+@examples(12)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_does_not_change_what_is_final(name, data, seed):
     # All within the lateness, and every frame with a clock of its own that is not ahead.

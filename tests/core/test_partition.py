@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.partition import Partition
 from services.core.sketch import RELATIVE_ERROR
 from tests.core.logs import KINDS, emissions_of, fold_all, left_over, logs
 from tests.core.oracle import Emission, Oracle
+from tests.examples import examples
 
 
 def assert_same(told: list[Emission], expected: list[Emission]) -> None:
@@ -35,7 +36,7 @@ def assert_same_numbers(told: dict[str, float], expected: dict[str, float]) -> N
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(max_examples=30)
+@examples(30)
 @given(data=st.data())
 def test_what_leaves_at_each_record_is_what_plain_loops_tell(name, data):
     kind = KINDS[name]

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.core.correlation.correlator import Correlator
@@ -31,6 +31,7 @@ from tests.core.correlation.city import (
     newest,
     report,
 )
+from tests.examples import examples
 
 # Six hours, a street of 2.4 km: enough for incidents that grow, touch, merge and fall apart.
 CROWDS = st.builds(
@@ -85,7 +86,7 @@ def check(rule: Rule, incidents: Sequence[Incident], versions: Sequence[Signal],
         assert (incident.signal_count, incident.link_count) == (len(truth.signals), len(truth.links))
 
 
-@settings(max_examples=70)
+@examples(70)
 @given(histories(), st.integers(0, 2**32), st.integers(0, 95))
 def test_the_standing_incidents_are_those_of_brute_force_in_any_order(versions, seed, slot):
     reader, until_ms = Reader(RULE, PICKY), NOON + slot * 5 * MINUTE
@@ -96,7 +97,7 @@ def test_the_standing_incidents_are_those_of_brute_force_in_any_order(versions, 
         check(rule, list(reader.incidents.values()), versions, event_ms)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories(), st.integers(0, 2**32), st.integers(0, 2**32))
 def test_two_orders_end_alike_up_to_revisions_and_what_was_superseded(versions, seed, other_seed):
     ends = []
@@ -108,7 +109,7 @@ def test_two_orders_end_alike_up_to_revisions_and_what_was_superseded(versions, 
     assert sorted(map(repr, ends[0])) == sorted(map(repr, ends[1]))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories(), st.integers(0, 2**32))
 def test_every_incident_that_ended_says_where_it_went(versions, seed):
     reader = Reader()
@@ -121,7 +122,7 @@ def test_every_incident_that_ended_says_where_it_went(versions, seed):
             passed.add(heir.id)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories(), st.integers(0, 2**32), st.integers(0, 2**32))
 def test_the_interleaving_of_the_domains_changes_no_revision(versions, seed, other_seed):
     # Each domain's own log is in order: a signal, then sometime the news that event time has passed its window.
@@ -141,7 +142,7 @@ def test_the_interleaving_of_the_domains_changes_no_revision(versions, seed, oth
     assert told[0] == told[1]
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(histories(), st.integers(0, 2**32), st.floats(0, 1))
 @example(versions=[crowding(), congestion()], seed=0, share=1.0)
 def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(versions, seed, share):
@@ -168,7 +169,7 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(versions, seed,
     newest(told[0])
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.one_of(
         st.tuples(st.floats(-80, 80), st.floats(-180, 180)),

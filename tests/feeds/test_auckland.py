@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.feeds import auckland
 from services.feeds.local_time import HOUR_MS
+from tests.examples import examples
 
 
 @lru_cache(maxsize=1)
@@ -162,7 +163,7 @@ def test_a_sensor_that_did_not_exist_yet_has_no_rows() -> None:
 @given(
     edges=st.lists(st.integers(utc_ms("2024-03-30T00:00"), utc_ms("2024-04-12T00:00")), min_size=2, max_size=6),
 )
-@settings(max_examples=40)
+@examples(40)
 def test_any_cutting_of_a_span_gives_the_same_rows(edges: list[int]) -> None:
     edges.sort()
     whole = auckland.counts(edges[0], edges[-1])

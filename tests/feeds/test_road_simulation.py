@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.feeds import auckland
@@ -17,6 +17,7 @@ from services.feeds.road_demand import crowd_capacity_share
 from services.feeds.road_segments import distances_m, segments
 from services.feeds.road_simulation import MINUTE_MS, RoadColumns, RoadSimulation
 from services.feeds.unusual import UNUSUAL_DAY
+from tests.examples import examples
 
 SEED = 7
 COLUMNS = ("segment", "time_ms", "flow_veh_h", "speed_kmh", "occupancy", "heavy_share")
@@ -89,7 +90,7 @@ def test_seeds_decide_everything() -> None:
 
 
 @given(cuts=st.lists(st.integers(-90 * 60_000, 90 * 60_000), min_size=2, max_size=6))
-@settings(max_examples=25)
+@examples(25)
 def test_any_cutting_of_a_span_gives_the_same_rows(cuts: list[int]) -> None:
     midnight = local_midnight_ms(date(2024, 11, 20))
     edges = sorted(midnight + cut for cut in cuts)

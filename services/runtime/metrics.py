@@ -10,6 +10,11 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_se
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+REPORTED = Counter(
+    "urban_reported_observations",
+    "Observations that callers sent, by what the api did with them: accepted (written to the log) or rejected",
+    ("domain", "kind", "result"),
+)
 OBSERVATIONS = Counter(
     "urban_observations",
     "Observations by what became of them: folded, duplicate, late or dead_lettered",

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from prometheus_client import REGISTRY
 
 from services.community.domain import COMMUNITY
 from services.runtime.fakes import MemoryLog
@@ -128,3 +129,20 @@ async def test_an_unknown_code_is_refused(code: int):
     ((field, description),) = violations_of(caught.value)
     assert field == "observations[0].topic"
     assert description.startswith(f"{code}: ")
+
+
+def reported(result: str) -> float:
+    return (
+        REGISTRY.get_sample_value(
+            "urban_reported_observations_total", {"domain": "traffic", "kind": "road_flow", "result": result}
+        )
+        or 0.0
+    )
+
+
+async def test_metrics_count_what_was_accepted_and_what_was_rejected(client):
+    before = reported("accepted"), reported("rejected")
+    rows = report(row(), row(entity_id=""), row(speed_kmh=301.0), row())
+    answer = await client.Report(iter(rows), timeout=PATIENCE_SECONDS)
+    assert (answer.accepted, answer.rejected) == (2, 2)
+    assert (reported("accepted"), reported("rejected")) == (before[0] + 2, before[1] + 2)

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from subprocess import CompletedProcess
 from typing import Any
 
-import grpc
 import pytest
-from confluent_kafka import Consumer
-from google.protobuf import descriptor_pool, message_factory
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from services.cli.addresses import Addresses, find_addresses
+from services.cli.addresses import find_addresses
+from tests.e2e.clients import list_by_reflection, read_record
 from tests.e2e.conftest import PATIENCE_S, Running, Urban, processes_below
+from tests.e2e.readme import run_examples
 from urban.correlation.v1.incident_pb2 import Incident
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -33,6 +31,7 @@ class Observed:
     watched: dict[str, tuple[int, str]]  # exit status and output of `urban watch`
     record: tuple[bytes, dict[str, bytes]]  # value and headers on the topic of incidents
     reflected: list[str]  # ids that a client with only reflection lists
+    examples: dict[str, Answer]  # of the README
     status: int
     output: str
     summary: dict[str, Any]
@@ -47,7 +46,7 @@ def urban(tmp_path_factory: pytest.TempPathFactory, download_cache: Any) -> Urba
 
 
 @pytest.fixture(scope="module")
-def observed(urban: Urban) -> Observed:
+def observed(urban: Urban, tmp_path_factory: pytest.TempPathFactory) -> Observed:
     """One run, looked at in every way while it lasts."""
     file = urban.root / "summary.json"
     running = urban.start("up", "--summary", str(file))
@@ -68,6 +67,7 @@ def observed(urban: Urban) -> Observed:
         watched = {what: (watch.end(), watch.output) for what, watch in watches.items()}
         record = read_record(addresses, incident["id"])
         reflected = list_by_reflection(addresses)
+        examples = run_examples(urban, tmp_path_factory.mktemp("reader"))
         running.interrupt()
         status = running.end()
     finally:
@@ -80,6 +80,7 @@ def observed(urban: Urban) -> Observed:
         watched,
         record,
         reflected,
+        examples,
         status,
         running.output,
         json.loads(file.read_text()),
@@ -108,36 +109,6 @@ def camera_lines(urban: Urban) -> str:
     good = {"entity_id": "cam-1", "time": time_text, "topic": "CAMERA_TOPIC_LOITERING"}
     rows = [{**good, "value": 1}, {**good, "valeu": 1}, {}, {**good, "confidence": 1.5}, {**good, "value": 2}]
     return "\n".join(json.dumps(row) if row else "" for row in rows) + "\nno JSON"
-
-
-def read_record(addresses: Addresses, incident_id: str) -> tuple[bytes, dict[str, bytes]]:
-    """An incident's newest record, read by a consumer of another make."""
-    consumer = Consumer(
-        {"bootstrap.servers": addresses.kafka, "group.id": "somebody-else", "auto.offset.reset": "earliest"}
-    )
-    consumer.subscribe(["urban.incidents.v1"])
-    deadline = time.monotonic() + PATIENCE_S
-    try:
-        while time.monotonic() < deadline:
-            record = consumer.poll(1.0)
-            if record is not None and not record.error() and record.key() == incident_id.encode():
-                headers: Any = record.headers()
-                return record.value() or b"", dict(headers)
-    finally:
-        consumer.close()
-    pytest.fail(f"incident {incident_id} is not on the topic")
-
-
-def list_by_reflection(addresses: Addresses) -> list[str]:
-    """Ids of the incidents, by a client that knows no contract but what the service tells."""
-    with grpc.insecure_channel(addresses.service("correlation").grpc) as channel:
-        pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        method = pool.FindServiceByName("urban.correlation.v1.CorrelationService").methods_by_name["ListIncidents"]
-        request, response = (message_factory.GetMessageClass(t) for t in (method.input_type, method.output_type))
-        call = channel.unary_unary(
-            "/urban.correlation.v1.CorrelationService/ListIncidents", request.SerializeToString, response.FromString
-        )
-        return [listed.id for listed in call(request(parent="cities/auckland"), timeout=30).incidents]
 
 
 def feed_of(urban: Urban) -> dict[str, Any]:
@@ -187,6 +158,18 @@ def test_somebody_takes_the_incident_over(observed):
     taken = observed.answers["ack"]
     assert taken.returncode == 0, taken.stderr
     assert json.loads(taken.stdout)["acknowledged_by"] == "officer-7"
+
+
+def test_the_readmes_examples_do_what_it_says(observed):
+    send, subscribe, query = (observed.examples[name] for name in ("send", "subscribe", "query"))
+    assert send.returncode == 1
+    assert send.stdout == "1 accepted, 1 rejected\n"
+    assert send.stderr.startswith("line 2: pm2_5_ug_m3 = -4")
+    assert subscribe.returncode == 0, subscribe.stderr
+    assert "Unusual crowd and road congestion" in subscribe.stdout
+    assert query.returncode == 0, query.stderr
+    assert "congestion" in query.stdout
+    assert "crowding" in query.stdout
 
 
 def test_an_unknown_incident_is_not_found(observed):

@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS signals
     longitude        Float64 COMMENT 'Degrees east; NaN: not known',
     h3_cell          UInt64 COMMENT 'H3 cell of resolution 9; 0: not known',
     evidence         Array(Tuple(measure String, value Float64, threshold Float64, expected Float64)) COMMENT 'The figures behind it; NaN: none',
-    revision         UInt32 COMMENT 'Number of observations in the window',
+    revision         UInt32 COMMENT 'Number of observations weighed: in the window and, where a detector looks at it, in the one before',
     detector_version LowCardinality(String) COMMENT 'Version of the detector',
     model            LowCardinality(String) COMMENT 'What normal was computed from; empty: no model',
     version          UInt64 MATERIALIZED toUInt64(revision) * 2 + (state = 'retracted') COMMENT 'The row with the greatest is the final one',

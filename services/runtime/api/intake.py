@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from services.core.frame import Frame, Problem
 from services.core.validation import InvalidFrame, validate
+from services.runtime import metrics
 from services.runtime.api.clock import NO_CLOCK, CityClocks
 from services.runtime.catalogue import observations
 from services.runtime.codec import encode_frame, encode_heartbeat, select_rows
@@ -62,6 +63,16 @@ class Intake:
 
     async def take(self, frame: Frame) -> Receipt:
         """Writes the good observations of a frame; returns when they are on their way."""
+        return self.counted(await self._take(frame))
+
+    def counted(self, receipt: Receipt) -> Receipt:
+        """The same receipt, after the metrics have it."""
+        domain, kind = self.contract.domain, self.contract.kind.name
+        metrics.REPORTED.labels(domain, kind, "accepted").inc(receipt.accepted)
+        metrics.REPORTED.labels(domain, kind, "rejected").inc(receipt.rejected)
+        return receipt
+
+    async def _take(self, frame: Frame) -> Receipt:
         if frame.heartbeat:
             return _refused_whole(frame, "header.heartbeat", "true", "heartbeats are written by the service only")
         try:

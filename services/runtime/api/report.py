@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from services.core.frame import Problem
+from services.runtime import metrics
 from services.runtime.api.collector import Collector, Tally
 from services.runtime.api.names import read_parent
 from services.runtime.api.report_frames import rejections_of
@@ -52,6 +53,8 @@ class RowReports:
             row = row_of_message(self._contracts[kind], city, getattr(request, kind))
         except RowFault as fault:
             tally.reject(Problem(index, fault.field, fault.value, fault.reason))
+            if kind is not None:
+                metrics.REPORTED.labels(self._contracts[kind].domain, kind, "rejected").inc()
             return
         self._collectors[kind].add(row, tally, index)
 

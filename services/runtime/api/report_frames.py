@@ -81,7 +81,7 @@ class FrameReports:
         except RowFault as fault:
             sequence, numbered = _number_of(intake, payload)
             problem = Problem(0, fault.field, fault.value, fault.reason)
-            return _Written(index, sequence, numbered, Receipt(0, 1, (problem,)))
+            return _Written(index, sequence, numbered, intake.counted(Receipt(0, 1, (problem,))))
         return _Written(index, frame.sequence, frame.numbered, await intake.take(frame))
 
     def _announce(self, index: int, payload: bytes) -> None:

@@ -18,7 +18,7 @@ CREATE OR REPLACE VIEW v_signals
     longitude        Float64 COMMENT 'Degrees east; NaN: not known',
     h3_cell          UInt64 COMMENT 'H3 cell of resolution 9; 0: not known',
     evidence         Array(Tuple(measure String, value Float64, threshold Float64, expected Float64)) COMMENT 'The figures behind it; NaN: none',
-    revision         UInt32 COMMENT 'Number of observations in the window',
+    revision         UInt32 COMMENT 'Number of observations weighed: in the window and, where a detector looks at it, in the one before',
     detector_version String COMMENT 'Version of the detector',
     model            String COMMENT 'What normal was computed from; empty: no model'
 )

@@ -62,6 +62,8 @@ class KindProcessor:
         self._guard = FloodGuard(f"{shop.topic}[{partition}]")
         self._count_again_s = 0.0
         self._looked_up: set[tuple[str, str]] = set()  # entities, known to the registry or not
+        self._shown: Sequence[str] = ()  # the engine's dictionary, and which of its slots were looked up
+        self._met: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
     async def restore(self) -> int | None:
@@ -153,9 +155,12 @@ class KindProcessor:
 
     async def _ask_for_unknown(self, batch: WindowBatch) -> None:
         """An entity that was told of a moment ago may still be on its way: wait for it once."""
-        slots = batch.slot.tolist()
-        keys = set(zip(map(batch.cities.__getitem__, slots), map(batch.entity_ids.__getitem__, slots), strict=True))
-        new = keys - self._looked_up
+        if self._shown is not batch.entity_ids:
+            # The engine shows the same dictionary until an entity comes or goes.
+            self._shown, self._met = batch.entity_ids, np.zeros(len(batch.entity_ids), np.bool_)
+        unmet = np.unique(batch.slot[~self._met[batch.slot]])
+        self._met[unmet] = True
+        new = {(batch.cities[slot], batch.entity_ids[slot]) for slot in unmet.tolist()} - self._looked_up
         if new:
             domain, registry = self._shop.domain, self._shop.registry
             if any(registry.get(city, domain, entity_id) is None for city, entity_id in new):

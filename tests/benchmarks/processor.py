@@ -28,6 +28,7 @@ from services.core.kind import MINUTE_MS
 from services.runtime.catalogue import OBSERVATION_PARTITIONS, domain_topics, observations, shared_topics
 from services.runtime.codec import encode_frame, encode_heartbeat
 from services.runtime.contracts import FrameContract
+from services.runtime.logs import configure_logs
 from services.runtime.migrations import ensure_schema
 from services.runtime.partitioner import partitions_of
 from services.runtime.producer import KafkaWriter
@@ -183,6 +184,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=10, help="event time of the backlog")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".urban" / "cache", help="folder of downloads")
     given = parser.parse_args()
+    configure_logs("console", "warning")
     print(json.dumps(measure(given.minutes, given.cache), indent=2))
 
 

@@ -130,10 +130,11 @@ class KindProcessor:
         if not detectors:
             return []
         await self._ask_for_unknown(batch)
+        # Of the entities of this batch only: a late revision is of one among thousands.
+        slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
+        cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
         attributes = {
-            name: self._shop.registry.numbers(self._shop.domain, batch.cities, batch.entity_ids, name, default)[
-                batch.slot
-            ]
+            name: self._shop.registry.numbers(self._shop.domain, cities, ids, name, default)[row_of_slot]
             for d in detectors
             for name, default in d.attributes
         }

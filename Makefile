@@ -16,7 +16,7 @@ ARGS ?=
 RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 
-.PHONY: run test test-fast lint proto bench reset clean help lock
+.PHONY: run test test-fast lint proto bench faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,9 @@ proto: $(VENV)/.run ## make the Python code of the contracts anew, if they chang
 
 bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+faults: $(VENV)/.dev build/proto/.made ## run the whole fault matrix with more seeds and faults: about half an hour
+	$(BIN)/python -m tests.faults $(ARGS)
 
 reset: $(VENV)/.run ## wipe the data of this machine's city, keep what was downloaded
 	$(BIN)/python -m deploy.local --reset $(ARGS)

@@ -1,0 +1,26 @@
+"""Servers of their own for the fault matrix, and the seed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.world import World, open_world
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    cache = Path(os.environ.get("URBAN_CACHE") or REPOSITORY / ".urban" / "cache").absolute()
+    with open_world(tmp_path_factory.mktemp("faults"), cache) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of every row; URBAN_FAULT_SEED sets it."""
+    return int(os.environ.get("URBAN_FAULT_SEED", "1"))

@@ -93,7 +93,7 @@ class Detection:
             entity_id=entity_id,
             window=window.name,
             start_ms=start,
-            end_ms=start + window.size_ms,
+            end_ms=int(batch.end_ms[row]),
             retracted=withdrawn,
             severity=Severity(severity),
             score=0.0 if withdrawn else float(finding.score[row]),

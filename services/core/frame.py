@@ -66,7 +66,7 @@ class Refused:
     offset: int
     problems: tuple[Problem, ...]  # the first 100
     count: int  # observations refused in this record
-    error_class: str  # "malformed", "invalid", "future"
+    error_class: str  # "malformed", "invalid", "future", "limit"
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Window:
-    """A tumbling (slide = size) or hopping window of event time, half-open [start, end), aligned to the epoch."""
+    """A window of event time, half-open [start, end): tumbling (slide = size), hopping, or of a session.
+
+    Tumbling and hopping windows are aligned to the epoch. A session (gap > 0) holds observations of one entity of which
+    each begins less than `gap_ms` after the end of those before; it ends `gap_ms` after the last one. That none lasts
+    for ever, sessions are cut at the multiples of their greatest length, `size_ms`.
+    """
 
     name: str
     size_ms: int
     slide_ms: int = 0  # 0: tumbling
+    gap_ms: int = 0  # 0: no session
+    early_ms: int = 0  # of event time: how often a window tells what it holds before it ends; 0: never
 
     def __post_init__(self) -> None:
         if not self.slide_ms:
@@ -73,6 +80,22 @@ class Window:
             raise ValueError(
                 f"window {self.name}: size {self.size_ms} ms must be a multiple of slide {self.slide_ms} ms"
             )
+        if min(self.gap_ms, self.early_ms) < 0:
+            raise ValueError(f"window {self.name}: times must not be negative")
+        if self.gap_ms and (self.slide_ms != self.size_ms or self.size_ms % self.gap_ms or self.early_ms):
+            raise ValueError(
+                f"window {self.name}: the greatest length of a session, {self.size_ms} ms, must be a multiple of its"
+                f" gap, {self.gap_ms} ms; and a session neither hops nor tells early"
+            )
+        if self.early_ms and self.slide_ms % self.early_ms:
+            raise ValueError(
+                f"window {self.name}: slide {self.slide_ms} ms must be a multiple of early {self.early_ms} ms"
+            )
+
+    @property
+    def step_ms(self) -> int:
+        """What its ends are multiples of; of a session: what its end is rounded up to, where event time is asked."""
+        return self.gap_ms or self.slide_ms
 
 
 @dataclass(frozen=True)
@@ -132,6 +155,7 @@ class Kind:
     disorder_ms: int  # bounded disorder: the watermark stays so far behind the greatest time seen
     lateness_ms: int  # after its end a window still takes observations for so long
     skew_ms: int = 5 * MINUTE_MS  # an observation stamped further ahead of the city's clock is quarantined
+    max_entities: int = 250_000  # with open windows in one partition; observations of others are dead-lettered
     any_of: tuple[str, ...] = ()  # at least one of these columns must be a number
     detectors: tuple[Detector, ...] = ()
     baseline: Baseline | None = None
@@ -147,11 +171,13 @@ class Kind:
         if len(windows) != len(self.windows) or not windows:
             raise ValueError(f"kind {self.name}: needs windows of different names")
         for window in self.windows:
-            if self.lateness_ms % window.slide_ms and self.lateness_ms:
+            if self.lateness_ms % window.step_ms:
                 # Lateness is judged at window borders only; then it is the same whatever a fetch brought.
                 raise ValueError(
-                    f"kind {self.name}: lateness {self.lateness_ms} ms is no multiple of {window.slide_ms} ms"
+                    f"kind {self.name}: lateness {self.lateness_ms} ms is no multiple of {window.step_ms} ms"
                 )
+        if self.max_entities <= 0:
+            raise ValueError(f"kind {self.name}: at least one entity must be allowed, not {self.max_entities}")
         for detector in self.detectors:
             if detector.window not in windows:
                 raise ValueError(f"kind {self.name}: detector {detector.name} of an unknown window {detector.window!r}")

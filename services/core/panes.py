@@ -30,8 +30,9 @@ Int64Array = NDArray[np.int64]
 class Ring:
     """Panes of one length, for observations of a period up to `longest_period_ms`.
 
-    There is one ring for each size of the kind's windows; an observation goes to the first that is long enough, and a
-    window combines the panes of its own ring and of those before. So each observation is folded once.
+    There is one ring for each size of the kind's fixed windows; an observation goes to the first that is long enough,
+    and a window combines the panes of its own ring and of those before. So each observation is folded once. Each
+    session window has a ring of its own besides, which takes every observation.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Ring:
     windows: tuple[Window, ...]  # that take its observations
     slides_ms: tuple[int, ...]
     keeps_previous: frozenset[str]  # names of windows with a detector: they are looked at from the window after
+    session: bool = False  # of sessions of one gap, which is the length of its panes
 
     def first_end_ms(self, start_ms: Int64Array) -> Int64Array:
         """End of the first-ending window that takes an observation of that start. Shapes: (n,)."""
@@ -55,17 +57,31 @@ class Ring:
 
 
 def rings_of(kind: Kind) -> tuple[Ring, ...]:
-    """The rings of a kind, that of the shortest windows first; its panes are the finest."""
-    sizes = sorted({w.size_ms for w in kind.windows})
+    """The rings of a kind, that of the shortest fixed windows first (its panes are the finest), then of sessions."""
+    fixed = [w for w in kind.windows if not w.gap_ms]
+    sizes = sorted({w.size_ms for w in fixed})
     keeps_previous = frozenset(d.window for d in kind.detectors)
     rings = []
     for number, size in enumerate(sizes):
-        windows = tuple(w for w in kind.windows if w.size_ms >= size)
+        windows = tuple(w for w in fixed if w.size_ms >= size)
         slides = tuple(sorted({w.slide_ms for w in windows}))
         # A slide that is a multiple of another never has the first end.
         first = tuple(s for s in slides if not any(s % t == 0 for t in slides if t < s))
         rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous))
+    for window in kind.windows:
+        if window.gap_ms:
+            own = (window,)
+            rings.append(Ring(len(rings), window.size_ms, window.gap_ms, own, (window.size_ms,), frozenset(), True))
     return tuple(rings)
+
+
+def border_of(kind: Kind) -> int:
+    """What event time is looked at in steps of, in ms: no window ends, and none tells early, within a step."""
+    return math.gcd(
+        *(w.slide_ms for w in kind.windows),
+        *(w.gap_ms for w in kind.windows if w.gap_ms),
+        *(w.early_ms for w in kind.windows if w.early_ms),
+    )
 
 
 class Panes:

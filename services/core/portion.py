@@ -160,6 +160,22 @@ def _refuse(
             yield record, Refused(frame.offset, tuple(listed), len(ahead), "future")
 
 
+def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Iterator[tuple[int, Refused]]:
+    """These observations of the portion, ascending, are of entities for which the partition has no room."""
+    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
+    for i in np.unique(frame_of_row).tolist():
+        frame, of_frame = portion.taken.frames[i], rows[frame_of_row == i] - portion.begin[i]
+        problems = tuple(
+            Problem(row, "entity_id", frame.entity_ids[int(frame.entity[row])], _beyond(limit))
+            for row in of_frame[:MAX_PROBLEMS].tolist()
+        )
+        yield portion.taken.records[i], Refused(frame.offset, problems, len(of_frame), "limit")
+
+
+def _beyond(limit: int) -> str:
+    return f"is one too many: the partition holds windows of {limit} entities, which is all that it takes"
+
+
 def tell_late(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
     """These observations of the portion, ascending, by their frames."""
     frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1

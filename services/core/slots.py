@@ -29,9 +29,13 @@ class Dictionary:
 
 
 class Slots:
-    """Gives every (city, entity id) a slot in the order of first appearance; a slot set free goes to the next one."""
+    """Gives every (city, entity id) a slot in the order of first appearance; a slot set free goes to the next one.
 
-    def __init__(self) -> None:
+    There are `limit` slots; who comes when all are taken has none (-1), and may have one later.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._cities: list[str] = []
         self._ids: list[str] = []  # "": free
         self._by_city: dict[str, dict[str, int]] = {}
@@ -43,6 +47,11 @@ class Slots:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def taken(self) -> int:
+        """How many are not free."""
+        return len(self._ids) - len(self._free)
 
     def read(self, city: str, ids: Sequence[str]) -> Dictionary | None:
         """A frame's dictionary with what is already known of it; gives no slots yet.
@@ -82,7 +91,10 @@ class Slots:
     def place_all(
         self, cities: Sequence[str], ids: Sequence[Sequence[str]], dictionaries: Sequence[Dictionary | None]
     ) -> NDArray[np.int64]:
-        """The slots of the ids of several frames, one after the other: new ones where they have none, in that order."""
+        """The slots of the ids of several frames, one after the other: new ones where they have none, in that order.
+
+        -1 where the id is not valid or there is no slot left. Shape: (ids,).
+        """
         parts: list[NDArray[np.int64]] = []
         short: list[int] = []
         for city, own, dictionary in zip(cities, ids, dictionaries, strict=True):
@@ -108,7 +120,7 @@ class Slots:
             for place in np.flatnonzero(known.slots < 0).tolist():
                 if known.valid is None or known.valid[place]:
                     known.slots[place] = self._add(city, ids[place], index)
-            known.lacks = False
+            known.lacks = self._limit <= len(self._ids) and bool((known.slots < 0).any())
         return known.slots
 
     def _add(self, city: str, entity_id: str, index: dict[str, int]) -> int:
@@ -118,6 +130,8 @@ class Slots:
         if self._free:
             slot = heapq.heappop(self._free)
             self._cities[slot], self._ids[slot] = city, entity_id
+        elif len(self._ids) >= self._limit:
+            return -1
         else:
             slot = len(self._ids)
             self._cities.append(city)
@@ -148,9 +162,9 @@ class Slots:
         return self._shown
 
     @classmethod
-    def of_texts(cls, cities: Sequence[str], ids: Sequence[str]) -> Slots:
+    def of_texts(cls, cities: Sequence[str], ids: Sequence[str], limit: int) -> Slots:
         """The slots that `show` told."""
-        slots = cls()
+        slots = cls(limit)
         slots._cities, slots._ids = list(cities), list(ids)
         for slot, (city, entity_id) in enumerate(zip(cities, ids, strict=True)):
             if entity_id:

@@ -28,13 +28,15 @@ class Counters:
 class Closing:
     """What leaves a partition when its watermark passes a border, or at the end of what was folded.
 
-    Batches leave at borders only; refused and late observations with the first closing after their frame.
+    Batches leave at borders only; refused and late observations with the first closing after their frame. What open
+    windows hold so far stands apart, and is no result.
     """
 
     watermark_ms: int  # NO_WATERMARK: there is none yet
     batches: tuple[WindowBatch, ...]
     refused: tuple[Refused, ...]
     late: tuple[Late, ...]
+    early: tuple[WindowBatch, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,11 @@ class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
     Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where the kind has a
-    detector on this window, `previous` holds the same measures of the same entity in the window that began one slide
-    before (NaN where it had none), and `revision`, the observations in that one (0: none).
+    detector on this window (and it is no session), `previous` holds the same measures of the same entity in the window
+    that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
+
+    A session that a late observation joined to an earlier one is told once more with its end at its start and no
+    numbers: it is no more. Its revision is that of the session that took it in.
     """
 
     window: Window
@@ -40,10 +43,12 @@ class WindowBatch:
     previous: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     attributes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # numbers of the entities
     baseline: BaselineColumns | None = None
+    ends_ms: NDArray[np.int64] | None = None  # of sessions, whose ends differ
+    early: bool = False  # of windows that are still open: what they hold so far
 
     def __len__(self) -> int:
         return len(self.slot)
 
     @property
     def end_ms(self) -> NDArray[np.int64]:
-        return self.start_ms + self.window.size_ms
+        return self.start_ms + self.window.size_ms if self.ends_ms is None else self.ends_ms

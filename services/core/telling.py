@@ -1,0 +1,128 @@
+"""What windows tell: the cells of their panes put together, and the result columns of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.aggregates import REVISION, Arrays, ColumnFold
+from services.core.kind import Kind
+from services.core.panes import Panes, Ring
+from services.core.sketch import Sketch, quantiles
+
+Int64Array = NDArray[np.int64]
+Measures = dict[str, NDArray[np.float64]]
+
+
+class Layer(NamedTuple):
+    """Of some rows one pane each: row `rows[i]` has the pane of `ring` that begins at `starts[which[i]]`."""
+
+    ring: int
+    starts: Int64Array  # each once
+    which: Int64Array  # ascending
+    rows: Int64Array | None  # None: all rows, in their order
+
+
+class Rows(Protocol):
+    """Windows of entities, one a row."""
+
+    @property
+    def slots(self) -> Int64Array:
+        """Shape: (rows,)."""
+        ...
+
+    def layers(self, rings: Sequence[Ring]) -> Iterator[Layer]:
+        """Layers that together hold each pane of each row once; in one layer, a pane and a slot are of one row."""
+        ...
+
+
+class Teller:
+    """Puts together what the panes of one kind hold."""
+
+    def __init__(
+        self, kind: Kind, panes: Panes, rings: Sequence[Ring], folds: Sequence[tuple[ColumnFold, Sketch | None]]
+    ) -> None:
+        """`rings`: those whose panes the windows are made of."""
+        self._rings = tuple(rings)
+        self._panes = panes
+        self._folds = folds
+        self._names = kind.measure_names()
+        self._percents = {fold.column.name: _percents_of(kind, fold.column.name) for fold, _ in folds}
+
+    def gather(self, rows: Rows) -> Arrays:
+        """The cells of each row's panes, merged. Shapes: (rows,)."""
+        merged: Arrays = {}
+        for layer in rows.layers(self._rings):
+            slots = rows.slots if layer.rows is None else rows.slots[layer.rows]
+            cells = self._panes.find(layer.ring, layer.starts, layer.which, slots)
+            if cells is None:
+                continue
+            found = {name: values.take(cells) for name, values in self._panes.pool.items()}
+            if layer.rows is not None:
+                merged = merged or self._empty(len(rows.slots))
+                some = {name: values[layer.rows] for name, values in merged.items()}
+                self._merge(some, found)
+                for name, values in some.items():
+                    merged[name][layer.rows] = values
+            elif merged:
+                self._merge(merged, found)
+            else:
+                merged = found
+        return merged or self._empty(len(rows.slots))
+
+    def _empty(self, rows: int) -> Arrays:
+        return {name: values[np.zeros(rows, np.int64)] for name, values in self._panes.pool.items()}
+
+    def _merge(self, into: Arrays, other: Arrays) -> None:
+        into[REVISION] = into[REVISION] + other[REVISION]
+        for fold, _ in self._folds:
+            fold.merge(into, other)
+
+    def tell(self, rows: Rows, cells: Arrays, slots: int) -> Measures:
+        """Result columns of rows whose cells were gathered, in the order of the tables. `slots`: of the partition."""
+        told: Measures = {}
+        for fold, sketch in self._folds:
+            told.update(fold.tell(cells))
+            if sketch:
+                told.update(self._tell_quantiles(fold, sketch, rows, cells, slots))
+        return {name: told[name] for name in self._names}
+
+    def _tell_quantiles(
+        self, fold: ColumnFold, sketch: Sketch, rows: Rows, cells: Arrays, slots: int
+    ) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        least, greatest = fold.bounds(cells)
+        # Where all numbers are equal they are the quantiles, and where there is none the bounds are infinite.
+        some = (least < greatest) & np.isfinite(least)
+        percents = self._percents[fold.column.name]
+        parts = self._collect(sketch, rows, some, slots)
+        none = np.empty(len(rows.slots))
+        sketched = quantiles(parts, len(rows.slots), percents) if parts else [none for _ in percents]
+        for percent, values in zip(percents, sketched, strict=True):
+            told = np.where(np.isfinite(least), least, np.nan)
+            told[some] = np.clip(values[some], least[some], greatest[some])
+            yield f"{fold.column.name}_p{percent}", told
+
+    def _collect(
+        self, sketch: Sketch, rows: Rows, wanted: NDArray[np.bool_], slots: int
+    ) -> list[tuple[Int64Array, Int64Array]]:
+        """What the sketch holds of each wanted row's panes, by row."""
+        parts = []
+        row_of_slot = np.full(slots, -1, np.int64)
+        for layer in rows.layers(self._rings):
+            of_layer = np.arange(len(rows.slots)) if layer.rows is None else layer.rows
+            begin = np.searchsorted(layer.which, np.arange(len(layer.starts) + 1))
+            for place, start in enumerate(layer.starts.tolist()):
+                mine = of_layer[begin[place] : begin[place + 1]]
+                mine = mine[wanted[mine]]
+                if len(mine):
+                    row_of_slot[rows.slots[mine]] = mine
+                    parts.append(sketch.collect((layer.ring, start), row_of_slot))
+                    row_of_slot[rows.slots[mine]] = -1
+        return parts
+
+
+def _percents_of(kind: Kind, column: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(p for m in kind.measures if m.column == column for p in m.percents))

@@ -186,6 +186,11 @@ class Kind:
         if min(self.disorder_ms, self.lateness_ms, self.skew_ms) < 0:
             raise ValueError(f"kind {self.name}: times must not be negative")
 
+    @property
+    def longest_period_ms(self) -> int:
+        """The longest time that an observation may have been measured over: some fixed window has to hold it."""
+        return max(w.size_ms for w in ([w for w in self.windows if not w.gap_ms] or self.windows))
+
     def measure_names(self) -> tuple[str, ...]:
         """Names of all result columns, in the order of the tables."""
         return tuple(name for m in self.measures for name in m.names())

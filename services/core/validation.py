@@ -94,7 +94,7 @@ def check_header(kind: Kind, frame: Frame) -> None:
         raise InvalidFrame("city", show(frame.city), "must be 1 to 63 of a-z, 0-9 and '-'")
     if not 0 <= frame.period_s <= MAX_PERIOD_S:
         raise InvalidFrame("period_s", str(frame.period_s), f"must be 0 to {MAX_PERIOD_S} s")
-    longest_ms = max(window.size_ms for window in kind.windows)
+    longest_ms = kind.longest_period_ms
     if frame.period_s * 1000 > longest_ms:
         reason = f"is longer than every window of {kind.name}, {longest_ms / 1000:g} s"
         raise InvalidFrame("period_s", str(frame.period_s), reason)

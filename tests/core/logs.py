@@ -31,7 +31,8 @@ EVERY = tuple(a for a in Aggregate if a is not Aggregate.QUANTILE)
 
 def find_high(batch: WindowBatch) -> Finding:
     """A mean above 20 that is also above that of the window before, where there was one."""
-    mean, before = batch.measures["speed_mean"], batch.previous["speed_mean"]
+    mean = batch.measures["speed_mean"]
+    before = batch.previous.get("speed_mean", np.full(len(batch), np.nan))
     breached = (mean > HIGH) & ~(mean <= before)
     severity = np.where(mean > 2 * HIGH, Severity.SEVERE, Severity.MINOR)
     return Finding(breached, severity, np.clip(mean / 100, 0, 1), (EvidenceColumn("speed_mean", mean, HIGH, before),))
@@ -69,7 +70,27 @@ NESTED = kind(
 )
 # Slides of which none divides the other, and no lateness at all.
 UNEVEN = kind([Window("8s", 8_000, 4_000), Window("12s", 12_000, 6_000)], disorder_ms=1_000, lateness_ms=0)
-KINDS = {"tumbling": TUMBLING, "hopping": HOPPING, "nested": NESTED, "uneven": UNEVEN}
+SESSIONS = kind([Window("s", 120_000, gap_ms=6_000)], disorder_ms=2_000, lateness_ms=24_000, judged=["s"])
+# Sessions of two gaps beside fixed windows, one of which tells early.
+MIXED = kind(
+    [
+        Window("short", 60_000, gap_ms=4_000),
+        Window("20s", 20_000, early_ms=5_000),
+        Window("long", 180_000, gap_ms=30_000),
+        Window("60s", 60_000, 20_000),
+    ],
+    disorder_ms=0,
+    lateness_ms=60_000,
+    judged=["20s"],
+)
+KINDS = {
+    "tumbling": TUMBLING,
+    "hopping": HOPPING,
+    "nested": NESTED,
+    "uneven": UNEVEN,
+    "sessions": SESSIONS,
+    "mixed": MIXED,
+}
 
 
 def frame(
@@ -179,6 +200,7 @@ def emissions_of(batch: WindowBatch) -> list[Emission]:
             revision=int(batch.revision[i]),
             measures={name: float(values[i]) for name, values in batch.measures.items()},
             previous={name: float(values[i]) for name, values in batch.previous.items()},
+            end_ms=int(batch.end_ms[i]),
         )
         for i, slot in enumerate(batch.slot.tolist())
     ]
@@ -187,9 +209,9 @@ def emissions_of(batch: WindowBatch) -> list[Emission]:
 def bytes_of_batches(closings: Iterable[Closing]) -> list[bytes]:
     """Each closing with windows as bytes: equal bytes are equal rows in equal order."""
     return [
-        repr([closing.watermark_ms, [_bytes_of_batch(b) for b in closing.batches]]).encode()
+        repr([closing.watermark_ms, [_bytes_of_batch(b) for b in (*closing.batches, *closing.early)]]).encode()
         for closing in closings
-        if closing.batches
+        if closing.batches or closing.early
     ]
 
 
@@ -197,6 +219,7 @@ def _bytes_of_batch(batch: WindowBatch) -> list[object]:
     columns: list[NDArray[Any]] = [
         batch.slot,
         batch.start_ms,
+        batch.end_ms,
         batch.revision,
         *batch.measures.values(),
         *batch.previous.values(),

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from services.core.frame import Frame, Malformed
 from services.core.kind import Kind, Window
+from services.core.panes import border_of
 from services.core.state import Counters
+from tests.core.session_oracle import SessionOracle, first_end
 
 NAN = float("nan")
 
@@ -32,6 +34,7 @@ class Emission:
     revision: int
     measures: dict[str, float]
     previous: dict[str, float]
+    end_ms: int
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Oracle:
     numbers: dict[str, set[int]] = field(default_factory=dict)
     late: list[tuple[int, int]] = field(default_factory=list)  # offset and row
     refused: list[tuple[int, int, str]] = field(default_factory=list)  # offset, row, class; row -1: the whole record
+    sessions: dict[str, SessionOracle] = field(default_factory=dict)  # by window
 
     def fold(self, record: Frame | Malformed) -> list[Emission]:
         """What leaves after this record."""
@@ -56,7 +60,7 @@ class Oracle:
         if record.numbered and self._repeated(record.source_id, record.sequence):
             self.counters.duplicate += len(record)
             return []
-        if record.period_s * 1000 > max(w.size_ms for w in self.kind.windows):
+        if record.period_s * 1000 > self.kind.longest_period_ms:
             self.counters.dead_lettered += len(record)
             self.refused.append((record.offset, -1, "invalid"))
             return []
@@ -67,7 +71,7 @@ class Oracle:
         if reached:
             now = max(reached) - self.kind.disorder_ms
             self.watermark_ms = now if before is None else max(before, now)
-        border = math.gcd(*(w.slide_ms for w in self.kind.windows))
+        border = border_of(self.kind)
         if self.watermark_ms is None or (before is not None and before // border == self.watermark_ms // border):
             return []
         leaving = self._leave(before, self.watermark_ms)
@@ -90,7 +94,10 @@ class Oracle:
         if end_ms > frame.clock_ms + self.kind.skew_ms:
             return self._refuse(frame, row, "future")
         seen = Observation(frame.city, frame.entity_ids[index], time_ms, frame.period_s, values)
-        ends = [start + w.size_ms for w in self.kind.windows if takes(w, seen) for start in starts_of(w, time_ms)]
+        fixed = [w for w in self.kind.windows if not w.gap_ms]
+        ends = [start + w.size_ms for w in fixed if takes(w, seen) for start in starts_of(w, time_ms)]
+        border = border_of(self.kind)
+        ends += [first_end(w, time_ms, end_ms, border) for w in self.kind.windows if w.gap_ms]
         if before is not None and before >= min(ends) + self.kind.lateness_ms:
             self.counters.late += 1
             self.late.append((frame.offset, row))
@@ -113,6 +120,9 @@ class Oracle:
     def _leave(self, before: int | None, now: int) -> list[Emission]:
         leaving = []
         for window in self.kind.windows:
+            if window.gap_ms:
+                leaving += self._leave_sessions(window, now)
+                continue
             judged = any(d.window == window.name for d in self.kind.detectors)
             due = {
                 (o.city, o.entity, start)
@@ -131,8 +141,18 @@ class Oracle:
                 if inside:
                     previous = self._inside(window, city, entity, start - window.slide_ms) if judged else []
                     told = self._tell(previous) | {"revision": len(previous)} if judged else {}
-                    leaving.append(Emission(window.name, city, entity, start, len(inside), self._tell(inside), told))
+                    about = (window.name, city, entity, start, len(inside))
+                    leaving.append(Emission(*about, self._tell(inside), told, start + window.size_ms))
         return leaving
+
+    def _leave_sessions(self, window: Window, now: int) -> list[Emission]:
+        sessions = self.sessions.setdefault(window.name, SessionOracle(window, self.kind.lateness_ms))
+        rows = [(o.city, o.entity, o.time_ms, o.time_ms + o.period_s * 1000, o) for o in self.folded]
+        border = border_of(self.kind)
+        return [
+            Emission(window.name, city, entity, start, revision, self._tell(inside, none=0.0), {}, end)
+            for city, entity, start, end, revision, inside in sessions.leave(rows, now // border * border, now)
+        ]
 
     def _inside(self, window: Window, city: str, entity: str, start: int) -> list[Observation]:
         return [
@@ -141,7 +161,7 @@ class Oracle:
             if (o.city, o.entity) == (city, entity) and takes(window, o) and start <= o.time_ms < start + window.size_ms
         ]
 
-    def _tell(self, inside: list[Observation]) -> dict[str, float]:
+    def _tell(self, inside: list[Observation], none: float = NAN) -> dict[str, float]:
         told: dict[str, float] = {}
         for measure in self.kind.measures:
             numbers = [(o.time_ms, o.values[measure.column]) for o in inside]
@@ -149,7 +169,7 @@ class Oracle:
             values = sorted(v for _, v in numbers)
             count = len(values)
             every = {
-                "count": float(count) if inside else NAN,
+                "count": float(count) if inside else none,
                 "sum": math.fsum(values) if count else NAN,
                 "min": values[0] if count else NAN,
                 "max": values[-1] if count else NAN,

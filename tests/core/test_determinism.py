@@ -68,7 +68,9 @@ def _final_windows(kind: Kind, log: Sequence[Frame | Malformed]) -> tuple[dict[o
     for records in (log, end):
         closings, new = fold_all(partition, records)
         for e in (e for c in closings for b in c.batches for e in emissions_of(b)):
-            windows[e.window, e.city, e.entity, e.start_ms] = repr((e.revision, e.measures, e.previous))
+            windows[e.window, e.city, e.entity, e.start_ms] = repr((e.revision, e.end_ms, e.measures, e.previous))
+            if e.end_ms == e.start_ms:  # a session that was joined to another one
+                del windows[e.window, e.city, e.entity, e.start_ms]
         for signal in new:
             known = signals.get(signal.id)
             rank = (signal.revision, signal.retracted)
@@ -78,7 +80,7 @@ def _final_windows(kind: Kind, log: Sequence[Frame | Malformed]) -> tuple[dict[o
     return windows, {i: repr(s) for i, s in signals.items() if not s.retracted}
 
 
-@pytest.mark.parametrize("name", ["tumbling", "hopping", "nested"])
+@pytest.mark.parametrize("name", ["tumbling", "hopping", "nested", "sessions", "mixed"])
 @examples(12)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_does_not_change_what_is_final(name, data, seed):

@@ -64,12 +64,10 @@ def window_frames(
 
 
 def _window_frame(head: WindowFrame, batch: WindowBatch, rows: NDArray[np.int64]) -> bytes:
-    starts, window = np.unique(batch.start_ms[rows], return_inverse=True)
+    bounds, window = np.unique(np.stack((batch.start_ms[rows], batch.end_ms[rows])), axis=1, return_inverse=True)
     slots, entity = np.unique(batch.slot[rows], return_inverse=True)
-    for start_ms in starts.tolist():
-        head.bounds.append(
-            WindowBounds(window=batch.window.name, start_ms=start_ms, end_ms=start_ms + batch.window.size_ms)
-        )
+    for start_ms, end_ms in bounds.T.tolist():
+        head.bounds.append(WindowBounds(window=batch.window.name, start_ms=start_ms, end_ms=end_ms))
     head.entity_ids.extend(batch.entity_ids[slot] for slot in slots.tolist())
     # Packed fields are their little-endian bytes: written as such, without a Python number for each value.
     parts = [

@@ -41,7 +41,9 @@ class CorrelatorRole:
 
     async def _start(self, parts: AsyncExitStack) -> None:
         """What starts first stops last; where one fails, those before it are stopped."""
-        clickhouse = await ClickHouse.connect(self._settings.clickhouse)
+        clickhouse = await ClickHouse.connect(
+            self._settings.clickhouse, answer_timeout_s=self._settings.clickhouse_timeout_seconds
+        )
         parts.push_async_callback(clickhouse.close)
         writer = KafkaWriter(self._settings.kafka)
         parts.push_async_callback(writer.stop)
@@ -49,7 +51,7 @@ class CorrelatorRole:
         outbox = Outbox(DOMAIN, clickhouse, writer)
         self._sending = asyncio.create_task(outbox.run(), name="outbox")
         parts.push_async_callback(end, self._sending)
-        parts.push_async_callback(outbox.flush)
+        parts.push_async_callback(outbox.close)
         self._host = self._make_host(outbox, writer)
         self._hosting = asyncio.create_task(self._host.run(), name="processor host")
         parts.push_async_callback(self._leave_group)

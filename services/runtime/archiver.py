@@ -33,6 +33,8 @@ MAXIMUM_ROWS = 100_000
 POLL_MS = 200
 FETCH_BYTES = 4 << 20
 SESSION_TIMEOUT_MS = 10_000
+# While ClickHouse is away nothing is read, and the membership stays.
+LONGEST_PAUSE_MS = 86_400_000
 
 _ARROW = {ColumnType.FLOAT: pa.float32(), ColumnType.DOUBLE: pa.float64(), ColumnType.CODE: pa.uint32()}
 
@@ -131,6 +133,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
             fetch_max_wait_ms=POLL_MS,
+            max_poll_interval_ms=LONGEST_PAUSE_MS,
         )
         self._storing = asyncio.Lock()
         self._stopping = False

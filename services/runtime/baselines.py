@@ -169,7 +169,7 @@ class BaselineBook:
 
     async def _load(self, partition: int, as_of_ms: int) -> Sheet | None:
         sql = _LOAD.format(database=self._domain)
-        found = await self._clickhouse.query(sql, self._parameters(partition, as_of_ms))
+        found = await self._clickhouse.query(sql, self._parameters(partition, as_of_ms), give_up_s=None)
         rows = [row for row in found if row[2] < HOURS_OF_WEEK]
         if len(rows) == len(found):
             return None
@@ -187,7 +187,7 @@ class BaselineBook:
         measure, parameters = self._baseline.measure, self._parameters(partition, as_of_ms)
         for zone, cities in self._zone_conditions():
             sql = _COMPUTE.format(database=self._domain, kind=self._kind.name, measure=measure, cities=cities)
-            await self._clickhouse.command(sql, {**parameters, "zone": zone})
+            await self._clickhouse.command(sql, {**parameters, "zone": zone}, repeatable=True)
         await self._mark(partition, as_of_ms)
         log.info("baseline_computed", kind=self._kind.name, partition=partition, as_of=_date(as_of_ms))
 

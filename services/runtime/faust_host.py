@@ -23,6 +23,8 @@ CRASH_CHECK_INTERVAL_S = 0.2
 # whoever takes the partition reads again from the checkpoint before.
 HAND_OVER_TIMEOUT_S = 20.0
 REBALANCE_TIMEOUT_S = 60.0
+# A worker that takes nothing in because ClickHouse is away stays a member: nobody else could store its rows either.
+LONGEST_PAUSE_S = 86_400.0
 
 HandlerFactory = Callable[[int], PartitionHandler]
 
@@ -136,6 +138,7 @@ class ProcessorHost:
             broker_heartbeat_interval=session / 5,
             broker_request_timeout=max(session, REBALANCE_TIMEOUT_S),
             broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
+            broker_max_poll_interval=LONGEST_PAUSE_S,
         )
         for topic in self._handlers:
             channel = app.topic(topic, key_type=bytes, key_serializer="raw", value_serializer="raw")

@@ -59,6 +59,11 @@ CLICKHOUSE_INSERT_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 CLICKHOUSE_INSERTED_ROWS = Counter("urban_clickhouse_inserted_rows", "Rows stored", ("table",))
+CLICKHOUSE_UNAVAILABLE_SECONDS = Gauge(
+    "urban_clickhouse_unavailable_seconds",
+    "Time since the first failure of what is tried again and again, as of the last attempt; 0: it succeeds",
+    ("what",),
+)
 BACKPRESSURE_SECONDS = Counter(
     "urban_backpressure_seconds", "Time that a processor waited for its outbox to drain", ("domain",)
 )

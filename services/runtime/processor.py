@@ -104,12 +104,14 @@ class KindProcessor:
         row = records.ledger_table(shop.kind.name, shop.topic, self._number, state.next_offset, state.counters)
         shop.outbox.put({f"{shop.domain}.ledger": row})
         message = checkpoint_of(shop.domain, shop.kind.name, state)
+        next_offset = state.next_offset
+        del state  # the flush may wait for hours, and an hour's windows are not held twice meanwhile
         # A checkpoint covers only what is stored and produced.
         await shop.outbox.flush()
         size = await shop.checkpoints.save(message)
         metrics.CHECKPOINT_BYTES.labels(shop.domain, shop.kind.name, str(self._number)).set(size)
         metrics.CHECKPOINT_SECONDS.labels(shop.domain, shop.kind.name).observe(time.perf_counter() - began)
-        return state.next_offset
+        return next_offset
 
     def close(self) -> None:
         self.watermark_ms = None

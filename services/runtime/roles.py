@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 REPORT_INTERVAL_S = 1.0
 REPORT_TIMEOUT_S = 30.0
+# For the last rows of an archiver. Without ClickHouse they are given up: their offsets are not committed.
+LAST_ROWS_TIMEOUT_S = 20.0
 
 
 class Role(Protocol):
@@ -73,7 +75,9 @@ class ProcessorRole:
 
     async def _start(self, parts: AsyncExitStack) -> None:
         """What starts first stops last; where one fails, those before it are stopped."""
-        self._clickhouse = await ClickHouse.connect(self._settings.clickhouse)
+        self._clickhouse = await ClickHouse.connect(
+            self._settings.clickhouse, answer_timeout_s=self._settings.clickhouse_timeout_seconds
+        )
         parts.push_async_callback(self._clickhouse.close)
         parts.push_async_callback(self._writer.stop)
         await self._writer.start()
@@ -82,7 +86,7 @@ class ProcessorRole:
         self._outbox = Outbox(self._domain.name, self._clickhouse, self._writer)
         self._sending = asyncio.create_task(self._outbox.run(), name="outbox")
         parts.push_async_callback(end, self._sending)
-        parts.push_async_callback(self._outbox.flush)
+        parts.push_async_callback(self._outbox.close)
         self._signal_partitions = await self._writer.partitions(catalogue.SIGNALS)
         self._host = self._make_host()
         self._hosting = asyncio.create_task(self._host.run(), name="processor host")
@@ -188,7 +192,9 @@ class ArchiverRole:
         self._domain, self._settings = domain, settings
 
     async def start(self) -> None:
-        self._clickhouse = await ClickHouse.connect(self._settings.clickhouse)
+        self._clickhouse = await ClickHouse.connect(
+            self._settings.clickhouse, answer_timeout_s=self._settings.clickhouse_timeout_seconds
+        )
         self._archiver = Archiver(self._domain, self._settings.kafka, self._clickhouse, self._settings.instance)
         self._entities = EntityArchive(self._domain.name, self._settings.kafka, self._clickhouse)
         self._tasks = [
@@ -202,5 +208,8 @@ class ArchiverRole:
     async def stop(self) -> None:
         self._archiver.stop()
         self._entities.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _, late = await asyncio.wait(self._tasks, timeout=LAST_ROWS_TIMEOUT_S)
+        if late:
+            log.warning("last_rows_not_stored", waiting=sorted(task.get_name() for task in late))
+        await end(*self._tasks)
         await self._clickhouse.close()

@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     clickhouse: str = Field(
         "http://127.0.0.1:8123", description="ClickHouse HTTP interface, http://[user:password@]host:port"
     )
+    clickhouse_timeout_seconds: float = Field(
+        60.0, gt=0, le=600, description="Time without an answer after which a request to ClickHouse is sent again"
+    )
     grpc_host: str = Field("127.0.0.1", description="Address that the gRPC server binds to")
     grpc_port: int = Field(0, ge=0, le=65535, description="Port of the gRPC server; 0: any free one")
     metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint")

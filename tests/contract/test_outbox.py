@@ -20,9 +20,11 @@ class Tables:
         self.inserts: list[tuple[str, list[int]]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.asked = asyncio.Event()
         self.failure: Exception | None = None
 
     async def insert(self, table: str, rows: pa.Table) -> None:
+        self.asked.set()
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
@@ -106,16 +108,34 @@ async def test_a_refusal_ends_it_and_everybody_who_waits():
         assert writer.sent == []
 
 
-async def test_it_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(outbox_module, "MAXIMUM_PENDING_BYTES", 100)
+async def test_what_is_on_its_way_counts_until_it_is_stored(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outbox_module, "MAXIMUM_PENDING_BYTES", 5000)
     tables = Tables()
-    tables.gate.clear()
-    async with running(tables) as (box, _, _):
-        box.put({"d.a": rows(1)})
-        await box.wait_for_room()
-        box.put({"d.a": rows(*range(100))})
-        box.put({"d.a": rows(*range(100))})
+    async with running(tables, linger_s=0.0) as (box, _, _):
+        tables.gate.clear()
+        box.put({"d.a": rows(*range(700))})
+        await tables.asked.wait()  # it is on its way, and hangs
         waiting = asyncio.create_task(box.wait_for_room())
         await asyncio.sleep(0.01)
+        assert not waiting.done()
         tables.gate.set()
         await waiting
+
+
+async def test_a_record_without_a_value_takes_room_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outbox_module, "MAXIMUM_PENDING_BYTES", 100_000)
+    async with running(Tables()) as (box, writer, _):  # which lingers for long
+        for _ in range(100):
+            box.put({}, [Outgoing("t", 0, None, None)])
+        await box.wait_for_room()
+        assert len(writer.sent) == 100
+
+
+async def test_a_store_that_is_away_does_not_hold_the_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outbox_module, "CLOSE_TIMEOUT_S", 0.01)
+    tables = Tables()
+    tables.gate.clear()
+    async with running(tables) as (box, writer, _):
+        box.put({"d.a": rows(1)}, [Outgoing("t", 0, None, b"x")])
+        await box.close()
+        assert (tables.inserts, writer.sent) == ([], [])

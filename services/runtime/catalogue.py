@@ -14,6 +14,9 @@ SIGNAL_PARTITIONS = 1
 
 # A checkpoint is one record: a million open windows of an entity are about 16 MB (lz4).
 CHECKPOINT_BYTES = 64 << 20
+# A record that is put aside or told late is as large as it came, and has headers of ours beside its own.
+RECORD_BYTES = 8 << 20
+DEAD_LETTER_BYTES = LATE_BYTES = RECORD_BYTES + (1 << 20)
 
 SIGNALS = "urban.signals.v1"
 INCIDENTS = "urban.incidents.v1"
@@ -34,7 +37,7 @@ class Topic:
     writers: tuple[str, ...]  # service:role
     readers: tuple[str, ...]
     about: str
-    largest_bytes: int = 8 << 20  # of a record
+    largest_bytes: int = RECORD_BYTES  # of a record
 
     @property
     def configs(self) -> dict[str, str]:
@@ -129,6 +132,7 @@ def domain_topics(domain: Domain) -> tuple[Topic, ...]:
             writers=(processor,),
             readers=(),
             about="Observations beyond the allowed lateness",
+            largest_bytes=LATE_BYTES,
         ),
         Topic(
             name=dead_letters(domain.name),
@@ -140,6 +144,7 @@ def domain_topics(domain: Domain) -> tuple[Topic, ...]:
             writers=(processor,),
             readers=(),
             about="Records that were refused, untouched; the headers say why",
+            largest_bytes=DEAD_LETTER_BYTES,
         ),
     ]
     return tuple(topics)

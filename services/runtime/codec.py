@@ -72,13 +72,18 @@ def decode_record(
     if content_type != _JSON_TYPE:
         reason = f"{clip(content_type)} is neither application/protobuf nor {_JSON_TYPE}"
         return (Malformed(offset, reason, "content-type"),)
-    city = next((text.decode("utf-8", "replace") for name, text in headers if name == "urban_city"), "")
+    city = next((_text(value).decode("utf-8", "replace") for name, value in headers if name == "urban_city"), "")
     return _frames_of_json(contract, read_json_record(contract, value, city), timestamp_ms, offset)
 
 
 def _content_type(headers: Headers) -> str:
-    told = next((text for name, text in headers if name.lower() == "content-type"), b"")
-    return told.decode("latin-1").partition(";")[0].strip().lower()
+    told = next((value for name, value in headers if name.lower() == "content-type"), b"")
+    return _text(told).decode("latin-1").partition(";")[0].strip().lower()
+
+
+def _text(value: bytes | None) -> bytes:
+    """Kafka's headers may have no value."""
+    return value or b""
 
 
 def _frames_of_json(

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
+import structlog
 from aiokafka.structs import ConsumerRecord
+from numpy.typing import NDArray
 
 from services.core.frame import Problem
+from services.runtime.catalogue import DEAD_LETTER_BYTES
 from services.runtime.log import Headers
 from services.runtime.records import TIME
 
-# So many records in a row of which nothing could be taken are no bad sensor but a wrong topic or a wrong version.
-MAXIMUM_BAD_RECORDS = 10_000
+log = structlog.get_logger(__name__)
+
+# A record counts as bad where nothing of it could be taken. One broken device is no flood: it must be more than half
+# of what a partition gets, for so long that a gateway's burst or a day's replay of odd rows is over by then.
+WINDOW_RECORDS = 1_000
+MAXIMUM_SHARE = 0.5
+# Without one good record in between: a wrong topic, a wrong version or a wrong clock. At one frame of each of a few
+# gateways a second, a minute of it; the window need not be full.
+MAXIMUM_IN_A_ROW = 250
+# Entities beyond the limit of a partition are refused for good reasons, and in any number: no flood of bad records.
+LIMIT = "limit"
+# Of a record that is put aside whole. Larger ones come about by compression alone: some kB on the topic, some GB here.
+LARGEST_LETTER_BYTES = DEAD_LETTER_BYTES - (1 << 20)
+LONGEST_ERROR = 1_000
 
 
 class TooManyBadRecordsError(RuntimeError):
@@ -41,7 +58,35 @@ class DeadLetter:
         if not self.problems:
             return self.error_class
         first = self.problems[0]
-        return f"{first.field} = {first.value}: {first.reason}" if first.value else f"{first.field}: {first.reason}"
+        text = f"{first.field} = {first.value}: {first.reason}" if first.value else f"{first.field}: {first.reason}"
+        return text[:LONGEST_ERROR]
+
+    @property
+    def size_bytes(self) -> int:
+        """Key, value and headers of the record, uncompressed."""
+        r = self.record
+        return len(r.key or b"") + len(r.value or b"") + sum(len(name) + len(text or b"") for name, text in r.headers)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the record is too large to be put aside: then the letter says where it lies, and no more."""
+        return self.size_bytes > LARGEST_LETTER_BYTES
+
+    @property
+    def id(self) -> str:
+        """Where the record lies: the same record gives the same again."""
+        return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+
+    @property
+    def key(self) -> bytes | None:
+        """The record's key; the letter's id where there would be neither key nor value: nobody can write that."""
+        key: bytes | None = None if self.left_out else self.record.key
+        return self.id.encode() if key is None and self.value is None else key
+
+    @property
+    def value(self) -> bytes | None:
+        """The record's value, untouched."""
+        return None if self.left_out else self.record.value
 
     @property
     def indices(self) -> list[int]:
@@ -59,10 +104,13 @@ class DeadLetter:
             "urban_error": self.error,
             "urban_observations": str(self.count),
             "urban_indices": json.dumps(self.indices),
-            "ce_id": f"{r.topic}/{r.partition}/{r.offset}",
+            "ce_id": self.id,
         }
+        if self.left_out:
+            told["urban_left_out_bytes"] = str(self.size_bytes)
         # Its own headers too: without its content type, JSON is not told from protobuf.
-        return [*r.headers, *((name, text.encode()) for name, text in told.items())]
+        own = () if self.left_out else r.headers
+        return [*own, *((name, text.encode()) for name, text in told.items())]
 
 
 def dead_letters_table(kind: str, letters: Sequence[DeadLetter]) -> pa.Table:
@@ -84,22 +132,63 @@ def dead_letters_table(kind: str, letters: Sequence[DeadLetter]) -> pa.Table:
 
 
 class FloodGuard:
-    """Counts the records of one partition of which nothing could be taken, as long as no other comes between."""
+    """Watches the records of one partition, in their order: a function of the log, as the checkpoint holds it.
 
-    def __init__(self, partition: str) -> None:
-        self._partition = partition
+    A worker that stopped at a flood stops at the same record again, until somebody has mended what floods, or lets it
+    pass.
+    """
+
+    def __init__(self, partition: str, *, stop: bool = True) -> None:
+        """`stop` False: a flood is told in the log, once, and put aside like any other bad record."""
+        self._partition, self._stop = partition, stop
+        self._bad: deque[bool] = deque(maxlen=WINDOW_RECORDS)
+        self._sum = 0
         self._in_a_row = 0
+        self._flooding = False
+
+    @property
+    def share(self) -> float:
+        """Bad records among the last ones, 0 to 1."""
+        return self._sum / len(self._bad) if self._bad else 0.0
 
     def look(self, offset: int, observations: int, letter: DeadLetter | None) -> None:
         """A record of so many observations, and what was refused of it. TooManyBadRecordsError: it is a flood."""
         if not observations:
             return  # heartbeats come between whatever floods
-        if letter is None or letter.count < observations:
-            self._in_a_row = 0
-            return
-        self._in_a_row += 1
-        if self._in_a_row > MAXIMUM_BAD_RECORDS:
+        bad = letter is not None and letter.count >= observations and letter.error_class != LIMIT
+        self._count(bad)
+        flood = self._in_a_row > MAXIMUM_IN_A_ROW or (
+            len(self._bad) == WINDOW_RECORDS and self._sum > MAXIMUM_SHARE * WINDOW_RECORDS
+        )
+        # A good record ends no worker: what is mended may go on.
+        if letter is not None and bad and flood:
+            self._tell_flood(offset, letter)
+        self._flooding = flood
+
+    def to_array(self) -> NDArray[np.uint8]:
+        """Of a checkpoint: bad or not, of the last records. Shape: (n,), n at most 1,000."""
+        return np.array(self._bad, np.uint8)
+
+    def put(self, told: NDArray[np.uint8]) -> None:
+        """What `to_array` told."""
+        for bad in told.tolist():
+            self._count(bool(bad))
+
+    def _count(self, bad: bool) -> None:
+        if len(self._bad) == WINDOW_RECORDS:
+            self._sum -= self._bad[0]
+        self._bad.append(bad)
+        self._sum += bad
+        self._in_a_row = self._in_a_row + 1 if bad else 0
+
+    def _tell_flood(self, offset: int, letter: DeadLetter) -> None:
+        text = (
+            f"{self._partition} at offset {offset}: of the last {len(self._bad)} records {self._sum} were refused, "
+            f"{self._in_a_row} in a row, the last one for {letter.error}"
+        )
+        if self._stop:
             raise TooManyBadRecordsError(
-                f"{self._partition} up to offset {offset}: {self._in_a_row} records in a row were refused, "
-                f"the last one for {letter.error}"
+                f"{text}. Mend what writes them, or let them pass with URBAN_DEAD_LETTER_FLOOD=pass"
             )
+        if not self._flooding:
+            log.error("dead_letter_flood", text=text)

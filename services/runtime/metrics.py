@@ -25,6 +25,11 @@ WATERMARK = Gauge(
     "Event time that a partition has passed, in s since 1970-01-01T00:00Z",
     ("domain", "kind", "partition"),
 )
+DEAD_LETTER_SHARE = Gauge(
+    "urban_dead_letter_share",
+    "Records of which nothing could be taken, among the last 1,000 of a partition, 0 to 1; beyond 0.5 the worker stops",
+    ("domain", "kind", "partition"),
+)
 OPEN_WINDOWS = Gauge("urban_open_windows", "Windows with data that may still change", ("domain", "kind", "partition"))
 WINDOWS = Counter("urban_windows", "Window rows emitted, revisions included", ("domain", "kind", "window"))
 SIGNALS = Counter("urban_signals", "Signals emitted, revisions and retractions included", ("domain", "type"))
@@ -93,7 +98,7 @@ def serve(host: str, port: int) -> tuple[WSGIServer, int]:
 
 def forget_partition(domain: str, kind: str, partition: int) -> None:
     """A partition that was taken away must not show its last figures for ever."""
-    for gauge in (WATERMARK, OPEN_WINDOWS, CHECKPOINT_BYTES):
+    for gauge in (WATERMARK, OPEN_WINDOWS, DEAD_LETTER_SHARE, CHECKPOINT_BYTES):
         try:
             gauge.remove(domain, kind, str(partition))
         except KeyError:

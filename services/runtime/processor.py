@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 # Counting the open windows looks at every pane: a millisecond for 30,000 entities.
 COUNT_INTERVAL_S = 1.0
+FLOOD_GUARD = "flood_guard"  # its array in a checkpoint, beside those of the fold
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Workshop:
     registry: EntityRegistry
     book: BaselineBook | None
     signal_partitions: int
+    stop_at_flood: bool = True  # of records that cannot be taken
 
     @property
     def topic(self) -> str:
@@ -59,7 +61,7 @@ class KindProcessor:
         self._shop, self._number = shop, partition
         self._partition = Partition(shop.domain, shop.kind, partition)
         self._counted = Counters()
-        self._guard = FloodGuard(f"{shop.topic}[{partition}]")
+        self._guard = FloodGuard(f"{shop.topic}[{partition}]", stop=shop.stop_at_flood)
         self._count_again_s = 0.0
         self._looked_up: set[tuple[str, str]] = set()  # entities, known to the registry or not
         self._shown: Sequence[str] = ()  # the engine's dictionary, and which of its slots were looked up
@@ -71,7 +73,10 @@ class KindProcessor:
         found = await self._shop.checkpoints.load(self._number)
         if found is None:
             return None
-        self._partition = Partition.restore(self._shop.domain, self._shop.kind, state_of(found))
+        state = state_of(found)
+        if (told := state.arrays.pop(FLOOD_GUARD, None)) is not None:
+            self._guard.put(told)
+        self._partition = Partition.restore(self._shop.domain, self._shop.kind, state)
         self._counted = replace(self._partition.counters)
         self._tell_progress()
         metrics.RESTORE_SECONDS.labels(self._shop.domain, self._shop.kind.name).observe(time.perf_counter() - began)
@@ -94,6 +99,7 @@ class KindProcessor:
         if letters:
             self._put_aside([letters[offset] for offset in sorted(letters)])
         self._tell_progress()
+        # Also what a flood brought is put aside first: somebody will want to see what it is.
         for offset, observations in sizes.items():
             self._guard.look(offset, observations, letters.get(offset))
         await self._shop.outbox.wait_for_room()
@@ -101,12 +107,14 @@ class KindProcessor:
     async def checkpoint(self) -> int:
         began = time.perf_counter()
         shop, state = self._shop, self._partition.snapshot()
+        state.arrays[FLOOD_GUARD] = self._guard.to_array()
         row = records.ledger_table(shop.kind.name, shop.topic, self._number, state.next_offset, state.counters)
-        shop.outbox.put({f"{shop.domain}.ledger": row})
         message = checkpoint_of(shop.domain, shop.kind.name, state)
         next_offset = state.next_offset
         del state  # the flush may wait for hours, and an hour's windows are not held twice meanwhile
-        # A checkpoint covers only what is stored and produced.
+        # The ledger tells, and a checkpoint covers, only what is stored and produced.
+        await shop.outbox.flush()
+        shop.outbox.put({f"{shop.domain}.ledger": row})
         await shop.outbox.flush()
         size = await shop.checkpoints.save(message)
         metrics.CHECKPOINT_BYTES.labels(shop.domain, shop.kind.name, str(self._number)).set(size)
@@ -212,7 +220,7 @@ class KindProcessor:
 
     def _put_aside(self, letters: Sequence[DeadLetter]) -> None:
         topic = catalogue.dead_letters(self._shop.domain)
-        outgoing = [Outgoing(topic, 0, d.record.key, d.record.value, d.headers()) for d in letters]
+        outgoing = [Outgoing(topic, 0, d.key, d.value, d.headers()) for d in letters]
         rows = dead_letters_table(self._shop.kind.name, letters)
         self._shop.outbox.put({f"{self._shop.domain}.dead_letters": rows}, outgoing)
         first = letters[0]
@@ -234,6 +242,7 @@ class KindProcessor:
         if time.monotonic() >= self._count_again_s:
             self._count_again_s = time.monotonic() + COUNT_INTERVAL_S
             metrics.OPEN_WINDOWS.labels(domain, kind, str(self._number)).set(partition.open_windows)
+            metrics.DEAD_LETTER_SHARE.labels(domain, kind, str(self._number)).set(self._guard.share)
         watermark_ms = partition.watermark_ms
         if watermark_ms is not None and watermark_ms != NO_WATERMARK:
             self.watermark_ms = watermark_ms

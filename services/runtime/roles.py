@@ -145,6 +145,7 @@ class ProcessorRole:
             registry=self._registry,
             book=book,
             signal_partitions=self._signal_partitions,
+            stop_at_flood=self._settings.dead_letter_flood == "stop",
         )
 
         def make(partition: int) -> KindProcessor:

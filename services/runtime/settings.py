@@ -49,5 +49,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Correlation: a partition that reported no watermark for so long no longer holds time back",
     )
+    dead_letter_flood: Literal["stop", "pass"] = Field(
+        "stop",
+        description="What a processor does where most records are refused: stop until somebody looks, or let them pass",
+    )
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")

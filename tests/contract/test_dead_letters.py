@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiokafka.structs import ConsumerRecord
+from structlog.testing import capture_logs
 
 from services.core.frame import Problem
 from services.runtime import dead_letters
@@ -45,14 +46,91 @@ def test_its_row_tells_the_same():
     )
 
 
-def test_a_flood_is_only_what_nothing_good_interrupts(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(dead_letters, "MAXIMUM_BAD_RECORDS", 3)
+def test_a_record_too_large_to_be_put_aside_says_where_it_lies():
+    big = bytes(dead_letters.LARGEST_LETTER_BYTES)
+    record = ConsumerRecord("t", 3, 17, 1000, 0, b"k", big, None, 1, 3, (("urban_city", b"x"),))
+    made = DeadLetter(record)
+    made.add("malformed", [Problem(0, "value", "", "no frame")], 1)
+    told = dict(made.headers())
+    assert (made.key, made.value) == (b"t/3/17", None)
+    assert "urban_city" not in told
+    assert (told["ce_id"], told["urban_left_out_bytes"]) == (b"t/3/17", str(made.size_bytes).encode())
+
+
+def test_headers_without_a_value_are_kept():
+    record = ConsumerRecord("t", 3, 17, 1000, 0, None, None, None, 1, 3, (("content-type", None),))
+    assert list(map(str, DeadLetter(record).headers()[0])) == ["content-type", "None"]
+
+
+@pytest.mark.parametrize(("key", "value"), [(b"k", b"v"), (b"k", None), (None, b"v")])
+def test_key_and_value_are_untouched(key: bytes | None, value: bytes | None):
+    made = DeadLetter(ConsumerRecord("t", 3, 17, 1000, 0, key, value, None, 1, 3, ()))
+    assert (made.key, made.value) == (key, value)
+
+
+def test_a_tombstone_without_a_key_can_be_written():
+    assert DeadLetter(ConsumerRecord("t", 3, 17, 1000, 0, None, None, None, 1, 3, ())).key == b"t/3/17"
+
+
+def look(guard: FloodGuard, records: str, first: int = 0) -> None:
+    """b: all of it was refused, p: a part of it, g: nothing, h: a heartbeat, l: refused at the limit of entities."""
+    for offset, record in enumerate(records, first):
+        full = letter()
+        full.error_class = dead_letters.LIMIT if record == "l" else "invalid"
+        refused = {"b": (2, full), "p": (5, full), "g": (2, None), "h": (0, None), "l": (2, full)}
+        guard.look(offset, *refused[record])
+
+
+IN_A_ROW = dead_letters.MAXIMUM_IN_A_ROW
+
+
+def test_a_flood_is_what_nothing_good_interrupts_for_long():
     guard = FloodGuard("t[3]")
-    for offset in range(3):
-        guard.look(offset, 2, letter())
-    guard.look(3, 5, letter())  # three of its five observations were good
-    for offset in range(4, 7):
-        guard.look(offset, 2, letter())
-    guard.look(7, 0, None)  # a heartbeat is nothing good
-    with pytest.raises(TooManyBadRecordsError, match=r"t\[3\] up to offset 8: 4 records .* speed_kmh = -1"):
-        guard.look(8, 2, letter())
+    look(guard, "b" * IN_A_ROW + "p" + "b" * (IN_A_ROW // 2) + "h" + "b" * (IN_A_ROW - IN_A_ROW // 2))
+    with pytest.raises(TooManyBadRecordsError, match=r"t\[3\] at offset 777: .* 251 in a row, .* speed_kmh = -1"):
+        look(guard, "b", 777)
+
+
+def test_a_flood_is_more_than_half_of_a_thousand_records():
+    guard = FloodGuard("t[3]")
+    look(guard, "bg" * 500 + "gb" * 300)
+    assert guard.share == 0.5
+    look(guard, "b")  # pushes a good one out
+    with pytest.raises(TooManyBadRecordsError, match=r"of the last 1000 records 501 were refused, 3 in a row"):
+        look(guard, "bb")
+
+
+def test_a_partition_that_begins_with_some_bad_records_is_not_flooded():
+    look(FloodGuard("t[3]"), "b" * 200 + "g" + "b" * 200)
+
+
+def test_entities_beyond_the_limit_are_no_flood():
+    guard = FloodGuard("t[3]")
+    look(guard, "l" * 2000)
+    assert guard.share == 0.0
+
+
+def test_a_flood_stops_at_the_same_record_wherever_a_worker_began():
+    records = "bgbbg" * 400
+
+    def stop_of(guard: FloodGuard, first: int) -> int:
+        for offset in range(first, len(records)):
+            try:
+                look(guard, records[offset], offset)
+            except TooManyBadRecordsError:
+                return offset
+        raise AssertionError("no flood")
+
+    expected = stop_of(FloodGuard("t"), 0)
+    for cut in (0, 1, 7, 500, expected):
+        before, after = FloodGuard("t"), FloodGuard("t")
+        look(before, records[:cut])
+        after.put(before.to_array())
+        assert stop_of(after, cut) == expected
+
+
+def test_a_flood_that_may_pass_is_told_once():
+    guard = FloodGuard("t[3]", stop=False)
+    with capture_logs() as lines:
+        look(guard, "b" * 2000)
+    assert [line["event"] for line in lines] == ["dead_letter_flood"]

@@ -15,8 +15,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from services.runtime.errors import CallError, invalid_field, out_of_range, unavailable
-from services.runtime.log import LogError, OffsetGoneError
+from services.runtime.errors import CallError, invalid_field, out_of_range, resource_exhausted, unavailable
+from services.runtime.log import LogError, OffsetGoneError, RecordTooLargeError
 
 log = structlog.get_logger(__name__)
 
@@ -161,7 +161,10 @@ async def _read_all(requests: AsyncIterator[bytes], read: Callable[[bytes], Any]
 async def _abort(descriptor: MethodDescriptor, error: Exception, context: Context) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if isinstance(error, LogError):
+    if isinstance(error, RecordTooLargeError):
+        # Not UNAVAILABLE: the caller would send it again and again.
+        error = resource_exhausted("record", f"{error.size_bytes} bytes", f"must be at most {error.limit_bytes} bytes")
+    elif isinstance(error, LogError):
         error = unavailable(str(error))
     elif isinstance(error, OffsetGoneError):
         error = out_of_range("resume_token", str(error))

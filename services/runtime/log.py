@@ -39,6 +39,16 @@ class LogError(ConnectionError):
     """The log cannot be reached or did not answer in time: whoever asked may try again."""
 
 
+class RecordTooLargeError(LogError):
+    """The log will never take this record: trying again does not help."""
+
+    def __init__(self, topic: str, partition: int, size_bytes: int, limit_bytes: int) -> None:
+        """`limit_bytes` 0: not known."""
+        limit = f"at most {limit_bytes}" if limit_bytes else "fewer"
+        super().__init__(f"{topic}[{partition}]: a record of {size_bytes} bytes, where {limit} are taken")
+        self.topic, self.partition, self.size_bytes, self.limit_bytes = topic, partition, size_bytes, limit_bytes
+
+
 class OffsetGoneError(LookupError):
     """The log no longer holds, or never held, the offset that was asked for."""
 

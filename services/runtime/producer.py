@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
 
+import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    UnknownProducerId,
+    UnknownTopicOrPartitionError,
+)
 
 from services.runtime.catalogue import CHECKPOINT_BYTES
-from services.runtime.log import Acknowledged, Headers, LogError
+from services.runtime.log import Acknowledged, Headers, LogError, RecordTooLargeError
 from services.runtime.rows import time_text
+
+log = structlog.get_logger(__name__)
 
 # Frames that come within this time go out together.
 LINGER_MS = 5
@@ -21,6 +32,12 @@ MAX_BATCH_BYTES = 1 << 20
 # aiokafka compresses lz4 at its slowest level (9) and zstd at 3: measured on frames, a quarter of the time and smaller.
 COMPRESSION = "zstd"
 REQUEST_TIMEOUT_MS = 30_000
+# What a record needs beside key, value and headers: those of a batch of its own.
+BATCH_OVERHEAD_BYTES = 100
+# aiokafka numbers a batch when it leaves, also one that the broker then refuses for good: the next of that partition
+# is out of order then, and so is each after it, for ever. A new producer begins to count anew.
+_OUT_OF_STEP = (MessageSizeTooLargeError, OutOfOrderSequenceNumber, UnknownProducerId, InvalidProducerEpoch)
+_MAX_MESSAGE_BYTES = "max.message.bytes"
 
 
 class KafkaWriter:
@@ -31,9 +48,15 @@ class KafkaWriter:
         self._kafka = kafka
         self._linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
+        self._spoiled: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._explaining: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connects. LogError where nobody answers."""
+        self._producer = await self._connect()
+
+    async def _connect(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._kafka,
             acks="all",
@@ -49,7 +72,7 @@ class KafkaWriter:
         except KafkaError as error:
             await producer.stop()
             raise LogError(f"Kafka at {self._kafka}: {error}") from error
-        self._producer = producer
+        return producer
 
     async def stop(self) -> None:
         """Waits until everything is written, then leaves."""
@@ -79,12 +102,88 @@ class KafkaWriter:
         key: bytes | None = None,
         headers: Headers = (),
     ) -> asyncio.Future[Acknowledged]:
-        """Appends to what is to be written; the future is done when all replicas in sync have it, or fails."""
+        """Appends to what is to be written; the future is done when all replicas in sync have it, or fails.
+
+        RecordTooLargeError, here or of the future: Kafka will never take it. LogError: it may do so later.
+        """
+        if self._spoiled is not None:
+            await self._renew()
+        producer = self._running()
+        size = len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
         try:
-            future = await self._running().send(topic, value, key=key, partition=partition, headers=list(headers))
+            future = await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
+        except MessageSizeTooLargeError as error:
+            raise RecordTooLargeError(topic, partition, size, MAX_REQUEST_BYTES) from error
         except KafkaError as error:
             raise LogError(f"Kafka, topic {topic}: {error!r}") from error
-        return cast("asyncio.Future[Acknowledged]", future)
+        told: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: self._tell(done, told, producer, (topic, partition, size)))
+        return told
+
+    def _tell(
+        self,
+        done: asyncio.Future[Acknowledged],
+        told: asyncio.Future[Acknowledged],
+        producer: AIOKafkaProducer,
+        record: tuple[str, int, int],
+    ) -> None:
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, _OUT_OF_STEP):
+            self._spoiled = producer
+        if told.done():
+            return
+        if done.cancelled():
+            told.cancel()
+        elif isinstance(error, MessageSizeTooLargeError):
+            task = asyncio.create_task(self._explain(told, *record))
+            self._explaining.add(task)
+            task.add_done_callback(self._explaining.discard)
+        elif error is not None:
+            told.set_exception(LogError(f"Kafka has not taken a record: {error!r}"))
+        else:
+            told.set_result(done.result())
+
+    async def _explain(self, told: asyncio.Future[Acknowledged], topic: str, partition: int, size: int) -> None:
+        """A batch was refused as too large. Small records may have been in it with a large one: they may come again."""
+        limit = await self._limit_of(topic)
+        if told.done():
+            return
+        if limit and size + BATCH_OVERHEAD_BYTES <= limit:
+            told.set_exception(LogError(f"{topic}[{partition}]: a record went with one that is too large"))
+        else:
+            told.set_exception(RecordTooLargeError(topic, partition, size, limit))
+
+    async def _limit_of(self, topic: str) -> int:
+        """What the brokers take as a batch of a topic, in bytes; 0 where they do not tell."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={_MAX_MESSAGE_BYTES: None})
+        try:
+            await admin.start()
+            (answer,) = await admin.describe_configs([resource])
+            entries = [entry for found in answer.resources for entry in found[4]]
+            return next((int(entry[1]) for entry in entries if entry[0] == _MAX_MESSAGE_BYTES), 0)
+        except KafkaError as error:
+            log.warning("topic_limit_unknown", topic=topic, error=repr(error))
+            return 0
+        finally:
+            await admin.close()
+
+    async def _renew(self) -> None:
+        """Take a new producer in the place of one that has lost count; what the old one holds is written before."""
+        async with self._renewing:
+            spoiled = self._spoiled if self._spoiled is self._producer else None
+            if spoiled is None:
+                self._spoiled = None
+                return
+            fresh = await self._connect()
+            try:
+                async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
+                    await spoiled.stop()
+            except TimeoutError:
+                await fresh.stop()
+                raise LogError(f"Kafka at {self._kafka}: records before this one are not written yet") from None
+            self._producer, self._spoiled = fresh, None
+            log.info("producer_renewed")
 
     def _running(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -31,7 +31,9 @@ MAX_REQUEST_BYTES = CHECKPOINT_BYTES
 MAX_BATCH_BYTES = 1 << 20
 # aiokafka compresses lz4 at its slowest level (9) and zstd at 3: measured on frames, a quarter of the time and smaller.
 COMPRESSION = "zstd"
-REQUEST_TIMEOUT_MS = 30_000
+# Less than half of what an acknowledgement is waited for: where a connection is half open, a request that found no
+# answer must have time to go out again on another one.
+REQUEST_TIMEOUT_MS = 15_000
 # What a record needs beside key, value and headers: those of a batch of its own.
 BATCH_OVERHEAD_BYTES = 100
 # aiokafka numbers a batch when it leaves, also one that the broker then refuses for good: the next of that partition

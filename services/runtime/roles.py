@@ -27,7 +27,7 @@ from services.runtime.settings import Settings
 log = structlog.get_logger(__name__)
 
 REPORT_INTERVAL_S = 1.0
-REPORT_TIMEOUT_S = 30.0
+REPORT_TIMEOUT_S = 60.0
 # For the last rows of an archiver. Without ClickHouse they are given up: their offsets are not committed.
 LAST_ROWS_TIMEOUT_S = 20.0
 

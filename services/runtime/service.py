@@ -19,6 +19,7 @@ from services.runtime import metrics
 from services.runtime.api import ApiRole
 from services.runtime.catalogue import Topic, domain_topics, shared_topics
 from services.runtime.grpc_server import GrpcServer
+from services.runtime.kafka_connection import mend_connections
 from services.runtime.logs import configure_logs
 from services.runtime.migrations import ensure_schema
 from services.runtime.roles import ArchiverRole, ProcessorRole, Role, end
@@ -58,6 +59,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     health alone. `topics` are created where they are missing, and the service's own schema is brought up to date.
     """
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
+    mend_connections()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Process(service, settings, roles, topics).run())
 

@@ -12,6 +12,9 @@ OBSERVATION_PARTITIONS = 4
 # Correlation takes findings, not observations: one partition serves a city.
 SIGNAL_PARTITIONS = 1
 
+# What an open window was like is of no interest when it has closed; who comes back within it misses nothing.
+EARLY_RETENTION_MS = 60 * 60 * 1000
+
 # A checkpoint is one record: a million open windows of an entity are about 16 MB (lz4).
 CHECKPOINT_BYTES = 64 << 20
 # A record that is put aside or told late is as large as it came, and has headers of ours beside its own.
@@ -50,6 +53,9 @@ class Topic:
         if self.compacted:
             # Checkpoints and entities are read whole at start: old versions are to go soon.
             configs |= {"segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
+        elif 0 < self.retention_ms < DAY_MS:
+            # Only whole segments are deleted, and by default one takes a week of records.
+            configs |= {"segment.ms": str(self.retention_ms // 4)}
         return configs
 
 
@@ -68,6 +74,10 @@ def checkpoints(domain: str, kind: str) -> str:
 
 def windows(domain: str) -> str:
     return f"urban.{domain}.windows.v1"
+
+
+def early_windows(domain: str) -> str:
+    return f"urban.{domain}.windows.early.v1"
 
 
 def late(domain: str) -> str:
@@ -121,6 +131,17 @@ def domain_topics(domain: Domain) -> tuple[Topic, ...]:
             writers=(processor,),
             readers=(f"{domain.name}:api",),
             about="Windows as they close or are revised",
+        ),
+        Topic(
+            name=early_windows(domain.name),
+            partitions=OBSERVATION_PARTITIONS,
+            retention_ms=EARLY_RETENTION_MS,
+            compacted=False,
+            key="kind and partition of the observations",
+            value="urban.common.v1.WindowFrame",
+            writers=(processor,),
+            readers=(f"{domain.name}:api",),
+            about="Windows that are still open, as they stand",
         ),
         Topic(
             name=late(domain.name),

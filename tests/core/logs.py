@@ -136,10 +136,18 @@ def heartbeat(second: float, offset: int = -1) -> Frame:
 @st.composite
 def logs(draw: st.DrawFn, of: Kind, longest: int = 14) -> list[Frame | Malformed]:
     """A log with disorder, lateness, repetitions, heartbeats, faults and a clock that now and then jumps ahead."""
-    chance = random.Random(draw(st.integers(0, 2**32)))
+    return _log(random.Random(draw(st.integers(0, 2**32))), of, draw(st.integers(1, longest)))
+
+
+def random_log(chance: random.Random, of: Kind, longest: int = 14) -> list[Frame | Malformed]:
+    """The same from a seed."""
+    return _log(chance, of, chance.randint(1, longest))
+
+
+def _log(chance: random.Random, of: Kind, records_wanted: int) -> list[Frame | Malformed]:
     records: list[Frame | Malformed] = []
     clock_ms = T0 + 60_000
-    for offset in range(draw(st.integers(1, longest))):
+    for offset in range(records_wanted):
         clock_ms += chance.choice([0, 500, 2_000, 4_000, 9_000, 30_000])
         pick = chance.random()
         if pick < 0.05:

@@ -1,0 +1,89 @@
+"""Bugs planted on purpose: a simulation that does not find them finds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from services.core.folding import Folding
+from services.core.frame import Frame, Late, Malformed, Refused
+from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
+from services.core.portion import Portion
+
+Change = Callable[[PartitionState], PartitionState]
+
+
+def _without(*names: str) -> Change:
+    """A checkpoint that lacks the contents of some arrays."""
+
+    def change(state: PartitionState) -> PartitionState:
+        empty = {
+            name: array[..., :0] if name == "touched" else array[:0]
+            for name, array in state.arrays.items()
+            if name in names
+        }
+        return replace(state, arrays={**state.arrays, **empty})
+
+    return change
+
+
+def _forget_sources(state: PartitionState) -> PartitionState:
+    return replace(_without("sources.greatest", "sources.below")(state), texts={**state.texts, "sources": []})
+
+
+# What is wrong with the checkpoint.
+CHECKPOINTS: dict[str, Change] = {
+    "one frame too far": lambda state: replace(state, next_offset=state.next_offset + 1),
+    "one frame too early": lambda state: replace(state, next_offset=max(0, state.next_offset - 1)),
+    "the watermark is missing": lambda state: replace(state, watermark_ms=NO_WATERMARK),
+    "the sequence map is missing": _forget_sources,
+    "revisions that are due are missing": _without("touched"),
+    "raised signals are missing": _without("raised"),
+    "sessions that have left are missing": _without("s.left"),
+}
+
+
+class _JudgesAfterTheBatch(Folding):
+    """Judges lateness by the watermark after the frames that came together, instead of before each frame."""
+
+    def fold(
+        self, portion: Portion, first: int, end: int, watermark_ms: int | None
+    ) -> tuple[tuple[Late, ...], list[tuple[int, Refused]]]:
+        reached_ms = int(np.max(portion.reached_ms, initial=-(2**62))) - self._kind.disorder_ms
+        known_ms = reached_ms if watermark_ms is None else max(watermark_ms, reached_ms)
+        return super().fold(portion, first, end, known_ms if reached_ms > -(2**61) else watermark_ms)
+
+
+class JudgesAfterTheBatch(Partition):
+    """A partition with that mistake."""
+
+    def _wire(self) -> None:
+        super()._wire()
+        self._into_panes = _JudgesAfterTheBatch(
+            self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters
+        )
+
+
+class LosesRevisionsOnATie(Partition):
+    """Counts one observation too few in a window that a late one revised, so that two rows have one revision."""
+
+    def fold(self, records: Sequence[Frame | Malformed]) -> Iterator[Closing]:
+        for closing in super().fold(records):
+            batches = tuple(
+                replace(
+                    b,
+                    revision=np.where(
+                        b.end_ms <= closing.watermark_ms - 10_000, np.maximum(b.revision, 2) - 1, b.revision
+                    ),
+                )
+                for b in closing.batches
+            )
+            yield replace(closing, batches=batches)
+
+
+WORKERS: dict[str, type[Partition]] = {
+    "lateness is judged after the batch": JudgesAfterTheBatch,
+    "a revision is lost on a tie": LosesRevisionsOnATie,
+}

@@ -145,3 +145,23 @@ MATRIX = (
     ),
 )
 NAMES = tuple(fault.name for fault in MATRIX)
+
+# What has no row here, and where else it is tested.
+ELSEWHERE = {
+    ("correlation_order", CORE): "tests/core/correlation/test_any_order.py",
+    ("offset_beyond_end", PROCESS): "tests/integration/processor/test_recovery.py",
+}
+# What is not tested yet; the README says so.
+NOT_YET = frozenset(
+    (name, PROCESS)
+    for name in (
+        "retry_elsewhere",
+        "api_killed",
+        "broker_down",
+        "broker_of_three_killed",
+        "rebalance_storm",
+        "slow_subscriber",
+        "memory_pressure",
+        "upgrade",
+    )
+)

@@ -8,8 +8,9 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results.sort(key=lambda result: (NAMES.index(result.fault), result.ring))
     console.print(table_of(results))
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"rows": [asdict(result) for result in results]}, indent=1))
+    options.json.write_text(json.dumps({"rows": [as_json(result) for result in results]}, indent=1))
     for result in results:
         for failure in result.failures:
             console.print(f"[red]{result.fault} ({result.ring}):[/red] {failure}", markup=True)
@@ -97,6 +98,13 @@ def run_once(row: Row, trial: Trial) -> Outcome:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
+
+
+def as_json(result: Result) -> dict[str, object]:
+    """A result as JSON has it."""
+    # A Counter does not survive asdict: its keys become pairs.
+    plain = replace(result, outcome=replace(result.outcome, faults=Counter()))
+    return {**asdict(plain), "outcome": {**asdict(plain.outcome), "faults": dict(result.outcome.faults)}}
 
 
 def table_of(results: Sequence[Result]) -> Table:

@@ -44,7 +44,7 @@ proto: $(VENV)/.run ## make the Python code of the contracts anew, if they chang
 bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-faults: $(VENV)/.dev build/proto/.made ## run the whole fault matrix with more seeds and faults: about half an hour
+faults: $(VENV)/.dev build/proto/.made ## run the whole fault matrix with more seeds and faults
 	$(BIN)/python -m tests.faults $(ARGS)
 
 reset: $(VENV)/.run ## wipe the data of this machine's city, keep what was downloaded

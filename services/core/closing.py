@@ -63,7 +63,7 @@ class FixedSeries:
         self._with_previous = any(d.window == window.name for d in kind.detectors)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
-        self._teller = Teller(kind, panes, self._rings, folds)
+        self._teller = Teller(kind, window, panes, self._rings, folds)
 
     def due(self, before_ms: int | None, watermark_ms: int, touched: Touched, slots: Slots) -> list[WindowBatch]:
         """What leaves where the watermark goes from `before_ms` to `watermark_ms`: final windows in one batch, and
@@ -97,13 +97,11 @@ class FixedSeries:
 
     def _mark_present(self, start_ms: int) -> NDArray[np.bool_]:
         """By slot: whether the window of that start has an observation of it. Shape: (a multiple of 64,)."""
-        present = np.zeros(0, np.bool_)
-        for ring in self._rings:
-            for pane in range(start_ms, start_ms + self.window.size_ms, ring.pane_ms):
-                if (ring.number, pane) in self._panes:
-                    other = self._panes.mark_present((ring.number, pane))
-                    present = present | other if len(present) else other
-        return present
+        return self._panes.mark_any(
+            (ring.number, pane)
+            for ring in self._rings
+            for pane in range(start_ms, start_ms + self.window.size_ms, ring.pane_ms)
+        )
 
     def _rows_of(self, starts: Int64Array) -> FixedRows:
         """The windows of these starts that have observations."""
@@ -148,17 +146,7 @@ class FixedSeries:
             told = self._teller.tell(before, previous_cells, len(slots))
             previous = {name: np.where(none, np.nan, values) for name, values in told.items()}
             previous[REVISION] = revision
-        cities, entity_ids = slots.show()
-        return WindowBatch(
-            window=self.window,
-            cities=cities,
-            entity_ids=entity_ids,
-            slot=rows.slots,
-            start_ms=rows.starts[rows.which],
-            revision=cells[REVISION].astype(np.uint32, copy=False),
-            measures=self._teller.tell(rows, cells, len(slots)),
-            previous=previous,
-        )
+        return self._teller.batch(rows, rows.starts[rows.which], cells[REVISION], cells, slots, previous=previous)
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:
         starts = self._starts_with_data(watermark_ms, None)
@@ -166,17 +154,7 @@ class FixedSeries:
         if not len(rows.slots):
             return None
         cells = self._teller.gather(rows)
-        cities, entity_ids = slots.show()
-        return WindowBatch(
-            window=self.window,
-            cities=cities,
-            entity_ids=entity_ids,
-            slot=rows.slots,
-            start_ms=rows.starts[rows.which],
-            revision=cells[REVISION].astype(np.uint32, copy=False),
-            measures=self._teller.tell(rows, cells, len(slots)),
-            early=True,
-        )
+        return self._teller.batch(rows, rows.starts[rows.which], cells[REVISION], cells, slots, early=True)
 
     def _no_rows(self) -> FixedRows:
         none = np.empty(0, np.int64)

@@ -80,8 +80,9 @@ class Folding:
         time_ms = portion.time_ms[rows]
         late = _NONE
         # Every end lies after its start, so that most steps need not look closer.
-        judged = watermark_ms is not None and len(rows) > 0 and int(time_ms.min()) < watermark_ms
-        if judged and watermark_ms is not None:
+        if watermark_ms is not None and (not len(rows) or int(time_ms.min()) >= watermark_ms):
+            watermark_ms = None
+        if watermark_ms is not None:
             ends_ms = self._first_ends(portion, frames, rows, time_ms)
             is_late = ends_ms + self._kind.lateness_ms <= watermark_ms
             if is_late.any():
@@ -93,12 +94,13 @@ class Folding:
         self._counters.folded += len(rows)
         for ring, some in self._by_ring(portion, frames, rows):
             self._fold_columns(portion, ring, rows[some], slot[some], time_ms[some])
-            if judged and watermark_ms is not None:
+            if watermark_ms is not None:
                 self._touch(ring, ring.first_end_ms(time_ms[some]) <= watermark_ms, slot[some], time_ms[some])
+        period_ms = _period_ms(portion, frames, rows) if self._sessions else _NONE
         for series in self._sessions:
             cells = self._fold_columns(portion, series.ring, rows, slot, time_ms)
-            series.fold(cells, time_ms, _period_ms(portion, frames, rows))
-            if judged and watermark_ms is not None:
+            series.fold(cells, time_ms, period_ms)
+            if watermark_ms is not None:
                 # Only what begins before its end can change a session that has left.
                 left_ms = watermark_ms // self._border_ms * self._border_ms
                 self._touch(series.ring, time_ms < left_ms, slot, time_ms)
@@ -111,8 +113,8 @@ class Folding:
         ends_ms = np.empty(len(rows), np.int64)
         for ring, some in self._by_ring(portion, frames, rows):
             ends_ms[some] = ring.first_end_ms(time_ms[some])
+        period_ms = _period_ms(portion, frames, rows) if self._sessions else _NONE
         for place, series in enumerate(self._sessions):
-            period_ms = _period_ms(portion, frames, rows)
             of_session = first_end_ms(series.window, time_ms, period_ms, self._border_ms)
             ends_ms = np.minimum(ends_ms, of_session) if self._rings or place else of_session
         return ends_ms

@@ -8,7 +8,7 @@ was never touched reads as neutral without a question.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,13 +198,23 @@ class Panes:
         pages = self._table[self._rows[pane]]
         return np.asarray(self.pool[REVISION].reshape(-1, PAGE)[pages] > 0).ravel()
 
+    def mark_any(self, panes: Iterable[tuple[int, int]]) -> NDArray[np.bool_]:
+        """By slot: whether one of these panes, as far as they are there, has an observation of it.
+
+        Shape: (a multiple of 64,).
+        """
+        present = np.zeros(self._table.shape[1] * PAGE, np.bool_)
+        for pane in panes:
+            if pane in self._rows:
+                present |= self.mark_present(pane)
+        return present
+
     def mark_used(self, slots: int) -> NDArray[np.bool_]:
         """By slot: whether any pane has an observation of it. Shape: (slots,)."""
-        used = np.zeros(max(slots, self._table.shape[1] * PAGE), np.bool_)
-        for pane in self._rows:
-            present = self.mark_present(pane)
-            used[: len(present)] |= present
-        return used[:slots]
+        used = np.zeros(slots, np.bool_)
+        present = self.mark_any(self._rows)[:slots]
+        used[: len(present)] = present
+        return used
 
     def to_arrays(self) -> Arrays:
         """All cells with observations, by ring, pane and slot. Pages and rows are not told: they depend on the past."""

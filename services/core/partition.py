@@ -22,7 +22,7 @@ from services.core.aggregates import folds_of, parts_of
 from services.core.closing import FixedSeries, Touched, join_touched
 from services.core.detection import Detection
 from services.core.folding import Folding
-from services.core.frame import Frame, Malformed, Refused
+from services.core.frame import Frame, Malformed
 from services.core.intake import Intake
 from services.core.kind import Kind
 from services.core.panes import Panes, border_of, rings_of
@@ -108,10 +108,9 @@ class Partition:
             end = len(portion.taken.frames) if last is None else last + 1
             end_record = portion.end if last is None else portion.taken.records[last] + 1
             late, beyond = self._into_panes.fold(portion, first, end, self.watermark_ms)
-            told = beyond
             while refused and refused[-1][0] < end_record:
-                told.append(refused.pop())
-            leaving = [what for _, what in sorted(told, key=_by_record)]
+                beyond.append(refused.pop())
+            leaving = [what for _, what in sorted(beyond, key=lambda told: told[0])]
             watermark_ms = int(watermarks_ms[end])
             batches = () if last is None else self._close(watermark_ms)
             self.watermark_ms = None if watermark_ms == LONG_AGO_MS else watermark_ms
@@ -214,7 +213,3 @@ class Partition:
             series.put(arrays[f"{series.window.name}.left"])
         restored._detection.put(arrays["raised"])
         return restored
-
-
-def _by_record(refused: tuple[int, Refused]) -> int:
-    return refused[0]

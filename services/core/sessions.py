@@ -95,7 +95,7 @@ class SessionSeries:
         self.window = window
         (self.ring,) = (r for r in panes.rings if r.session and window in r.windows)
         self._panes = panes
-        self._teller = Teller(kind, panes, (self.ring,), folds)
+        self._teller = Teller(kind, window, panes, (self.ring,), folds)
         self._lateness_ms = kind.lateness_ms
         self._step_ms = step_ms
         self._left: Int64Array = np.empty((0, 4), np.int64)  # slot, start, end, revision; by slot and start
@@ -203,25 +203,13 @@ class SessionSeries:
 
     def _batch(self, sessions: Sessions, slots: Slots) -> WindowBatch:
         cells = self._teller.gather(sessions)
-        cities, entity_ids = slots.show()
-        return WindowBatch(
-            window=self.window,
-            cities=cities,
-            entity_ids=entity_ids,
-            slot=sessions.slots,
-            start_ms=sessions.start_ms,
-            ends_ms=sessions.end_ms,
-            revision=sessions.revision.astype(np.uint32),
-            measures=self._teller.tell(sessions, cells, len(slots)),
-        )
+        # One that is no more has no cells, but the revision of the one that took it in.
+        told = (sessions.start_ms, sessions.revision)
+        return self._teller.batch(sessions, *told, cells, slots, ends_ms=sessions.end_ms)
 
     def count_open(self) -> int:
         """Entities with sessions that can still change."""
-        present = np.zeros(0, np.bool_)
-        for pane in self._starts():
-            other = self._panes.mark_present((self.ring.number, pane))
-            present = present | other if len(present) else other
-        return int(np.count_nonzero(present))
+        return int(np.count_nonzero(self._panes.mark_any((self.ring.number, pane) for pane in self._starts())))
 
     def to_array(self) -> Int64Array:
         """What has left and is not final: rows of slot, start, end, revision, in that order. Shape: (n, 4)."""

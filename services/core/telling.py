@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION, Arrays, ColumnFold
-from services.core.kind import Kind
+from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
 from services.core.sketch import Sketch, quantiles
+from services.core.slots import Slots
+from services.core.windows import WindowBatch
 
 Int64Array = NDArray[np.int64]
 Measures = dict[str, NDArray[np.float64]]
@@ -40,17 +42,39 @@ class Rows(Protocol):
 
 
 class Teller:
-    """Puts together what the panes of one kind hold."""
+    """Puts together what the panes hold of the windows of one name."""
 
     def __init__(
-        self, kind: Kind, panes: Panes, rings: Sequence[Ring], folds: Sequence[tuple[ColumnFold, Sketch | None]]
+        self,
+        kind: Kind,
+        window: Window,
+        panes: Panes,
+        rings: Sequence[Ring],
+        folds: Sequence[tuple[ColumnFold, Sketch | None]],
     ) -> None:
         """`rings`: those whose panes the windows are made of."""
+        self._window = window
         self._rings = tuple(rings)
         self._panes = panes
         self._folds = folds
         self._names = kind.measure_names()
         self._percents = {fold.column.name: _percents_of(kind, fold.column.name) for fold, _ in folds}
+
+    def batch(
+        self, rows: Rows, start_ms: Int64Array, revision: NDArray[Any], cells: Arrays, slots: Slots, **more: Any
+    ) -> WindowBatch:
+        """What rows tell whose cells were gathered. `more`: other fields of the batch."""
+        cities, entity_ids = slots.show()
+        return WindowBatch(
+            window=self._window,
+            cities=cities,
+            entity_ids=entity_ids,
+            slot=rows.slots,
+            start_ms=start_ms,
+            revision=revision.astype(np.uint32, copy=False),
+            measures=self.tell(rows, cells, len(slots)),
+            **more,
+        )
 
     def gather(self, rows: Rows) -> Arrays:
         """The cells of each row's panes, merged. Shapes: (rows,)."""

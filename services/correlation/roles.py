@@ -41,9 +41,7 @@ class CorrelatorRole:
 
     async def _start(self, parts: AsyncExitStack) -> None:
         """What starts first stops last; where one fails, those before it are stopped."""
-        clickhouse = await ClickHouse.connect(
-            self._settings.clickhouse, answer_timeout_s=self._settings.clickhouse_timeout_seconds
-        )
+        clickhouse = await ClickHouse.of(self._settings)
         parts.push_async_callback(clickhouse.close)
         writer = KafkaWriter(self._settings.kafka)
         parts.push_async_callback(writer.stop)

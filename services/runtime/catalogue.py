@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.core.kind import DAY_MS, Domain
+from services.core.kind import DAY_MS, HOUR_MS, Domain
 
 # Part of the contract: the partition of an entity is murmur2(entity id) modulo this, as Kafka's own default.
 OBSERVATION_PARTITIONS = 4
@@ -13,7 +13,7 @@ OBSERVATION_PARTITIONS = 4
 SIGNAL_PARTITIONS = 1
 
 # What an open window was like is of no interest when it has closed; who comes back within it misses nothing.
-EARLY_RETENTION_MS = 60 * 60 * 1000
+EARLY_RETENTION_MS = HOUR_MS
 
 # A checkpoint is one record: a million open windows of an entity are about 16 MB (lz4).
 CHECKPOINT_BYTES = 64 << 20

@@ -10,9 +10,8 @@ import pyarrow as pa
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from services.runtime import metrics
-from services.runtime.patience import LONGEST_ANSWER_S, keep_trying, passes
-
-__all__ = ["ClickHouse", "RowsLostError", "passes"]
+from services.runtime.patience import LONGEST_ANSWER_S, keep_trying
+from services.runtime.settings import Settings
 
 CONNECT_TIMEOUT_S = 60.0
 # An insert of 64 MiB takes a second; who has not answered by then hangs, or is so slow that it gets more time.
@@ -48,6 +47,11 @@ class ClickHouse:
             )
 
         return cls(await keep_trying("connect", connect, answer_timeout_s, give_up_s=timeout_s), answer_timeout_s)
+
+    @classmethod
+    async def of(cls, settings: Settings) -> ClickHouse:
+        """That of a service."""
+        return await cls.connect(settings.clickhouse, answer_timeout_s=settings.clickhouse_timeout_seconds)
 
     async def close(self) -> None:
         await self._client.close()

@@ -13,8 +13,8 @@ from aiokafka.structs import ConsumerRecord
 from numpy.typing import NDArray
 
 from services.core.frame import Problem
-from services.runtime.catalogue import DEAD_LETTER_BYTES
-from services.runtime.log import Headers
+from services.runtime.catalogue import RECORD_BYTES
+from services.runtime.log import Headers, record_size
 from services.runtime.records import TIME
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ MAXIMUM_IN_A_ROW = 250
 # Entities beyond the limit of a partition are refused for good reasons, and in any number: no flood of bad records.
 LIMIT = "limit"
 # Of a record that is put aside whole. Larger ones come about by compression alone: some kB on the topic, some GB here.
-LARGEST_LETTER_BYTES = DEAD_LETTER_BYTES - (1 << 20)
+LARGEST_LETTER_BYTES = RECORD_BYTES
 LONGEST_ERROR = 1_000
 
 
@@ -65,7 +65,7 @@ class DeadLetter:
     def size_bytes(self) -> int:
         """Key, value and headers of the record, uncompressed."""
         r = self.record
-        return len(r.key or b"") + len(r.value or b"") + sum(len(name) + len(text or b"") for name, text in r.headers)
+        return record_size(r.key, r.value, r.headers)
 
     @property
     def left_out(self) -> bool:

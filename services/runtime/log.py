@@ -35,6 +35,11 @@ class Acknowledged(Protocol):
     def offset(self) -> int: ...
 
 
+def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Bytes of a record's key, value and headers, uncompressed."""
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+
+
 class LogError(ConnectionError):
     """The log cannot be reached or did not answer in time: whoever asked may try again."""
 

@@ -19,7 +19,7 @@ import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
 
-from services.runtime.clickhouse import passes
+from services.runtime.patience import passes
 from services.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 )
 
 from services.runtime.catalogue import CHECKPOINT_BYTES
-from services.runtime.log import Acknowledged, Headers, LogError, RecordTooLargeError
+from services.runtime.log import Acknowledged, Headers, LogError, RecordTooLargeError, record_size
 from services.runtime.rows import time_text
 
 log = structlog.get_logger(__name__)
@@ -111,7 +111,7 @@ class KafkaWriter:
         if self._spoiled is not None:
             await self._renew()
         producer = self._running()
-        size = len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+        size = record_size(key, value, headers)
         try:
             future = await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
         except MessageSizeTooLargeError as error:

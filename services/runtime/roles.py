@@ -75,9 +75,7 @@ class ProcessorRole:
 
     async def _start(self, parts: AsyncExitStack) -> None:
         """What starts first stops last; where one fails, those before it are stopped."""
-        self._clickhouse = await ClickHouse.connect(
-            self._settings.clickhouse, answer_timeout_s=self._settings.clickhouse_timeout_seconds
-        )
+        self._clickhouse = await ClickHouse.of(self._settings)
         parts.push_async_callback(self._clickhouse.close)
         parts.push_async_callback(self._writer.stop)
         await self._writer.start()
@@ -193,9 +191,7 @@ class ArchiverRole:
         self._domain, self._settings = domain, settings
 
     async def start(self) -> None:
-        self._clickhouse = await ClickHouse.connect(
-            self._settings.clickhouse, answer_timeout_s=self._settings.clickhouse_timeout_seconds
-        )
+        self._clickhouse = await ClickHouse.of(self._settings)
         self._archiver = Archiver(self._domain, self._settings.kafka, self._clickhouse, self._settings.instance)
         self._entities = EntityArchive(self._domain.name, self._settings.kafka, self._clickhouse)
         self._tasks = [

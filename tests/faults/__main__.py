@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -21,7 +20,7 @@ from rich.table import Table
 from tests.faults.matrix import MATRIX, NAMES, PROCESS
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.rows.all import read_rows
-from tests.faults.world import World, open_world
+from tests.faults.world import World, download_cache, open_world
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_RUN_S = 900.0
@@ -49,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     rows = [row for row in read_rows() if not options.only or row.fault in options.only]
-    cache = Path(os.environ.get("URBAN_CACHE") or REPOSITORY / ".urban" / "cache").absolute()
     console = Console()
     results: list[Result] = []
     with TemporaryDirectory(prefix="urban-faults-") as folder:
@@ -58,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 results.append(run_row(row, seeds, None, console))
         if any(row.ring == PROCESS for row in rows):
             console.print("starting Kafka and ClickHouse")
-            with open_world(Path(folder), cache) as world:
+            with open_world(Path(folder), download_cache()) as world:
                 results += [run_row(row, seeds, world, console) for row in rows if row.ring == PROCESS]
     results.sort(key=lambda result: (NAMES.index(result.fault), result.ring))
     console.print(table_of(results))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.faults.world import World, open_world
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.faults.world import World, download_cache, open_world
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    cache = Path(os.environ.get("URBAN_CACHE") or REPOSITORY / ".urban" / "cache").absolute()
-    with open_world(tmp_path_factory.mktemp("faults"), cache) as servers:
+    with open_world(tmp_path_factory.mktemp("faults"), download_cache()) as servers:
         yield servers
 
 

@@ -60,9 +60,7 @@ class ApiRole:
         """What starts first stops last; where one fails, those before it are stopped."""
         clickhouse = self._clickhouse
         if clickhouse is None:
-            clickhouse = connected = await ClickHouse.connect(
-                self._settings.clickhouse, answer_timeout_s=self._settings.clickhouse_timeout_seconds
-            )
+            clickhouse = connected = await ClickHouse.of(self._settings)
             parts.push_async_callback(connected.close)
         parts.push_async_callback(self._writer.stop)
         await self._writer.start()

@@ -10,9 +10,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from services.core.kind import Domain, Kind
 from services.runtime.api.names import page_token, read_page_size, read_page_token, read_parent
-from services.runtime.clickhouse import passes
 from services.runtime.errors import invalid_field, unavailable
 from services.runtime.grpc_server import Context
+from services.runtime.patience import passes
 from services.runtime.rows import clip
 from urban.common.v1.service_pb2 import (
     ListSignalsRequest,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from tests.faults.reporting import calling, report
 from tests.faults.results import end_and_compare, watching
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.world import World
-from tests.integration.processor.city import City, Flow, flows
+from tests.integration.processor.city import City, Flow, by_minute, flows
 
 SEGMENTS = 30
 MINUTES_A_FAULT = 4
@@ -48,10 +47,7 @@ IN_SHORT = 5
 
 async def run(trial: Trial) -> Outcome:
     rows = flows(MINUTES_A_FAULT * (trial.faults + 1), SEGMENTS, trial.seed)
-    by_minute: dict[int, list[Flow]] = defaultdict(list)
-    for row in rows:
-        by_minute[row.time_ms].append(row)
-    minutes = [by_minute[time_ms] for time_ms in sorted(by_minute)]
+    minutes = by_minute(rows)
     outcome = Outcome()
     async with AsyncExitStack() as parts:
         city = await parts.enter_async_context(trial.world.city())

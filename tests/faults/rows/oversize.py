@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 import grpc
@@ -20,7 +19,7 @@ from tests.faults.matrix import PROCESS
 from tests.faults.reporting import calling, report, send
 from tests.faults.results import end_and_compare
 from tests.faults.row import Outcome, Row, Trial
-from tests.integration.processor.city import CONTRACT, MINUTE_MS, START_MS, City, Flow, flows, frame_of
+from tests.integration.processor.city import CONTRACT, MINUTE_MS, START_MS, City, Flow, by_minute, flows, frame_of
 
 SEGMENTS = 20
 MINUTES_A_FAULT = 4
@@ -34,10 +33,7 @@ TOPIC = observations("traffic", "road_flow")
 
 async def run(trial: Trial) -> Outcome:
     rows = flows(MINUTES_A_FAULT * (trial.faults + 1), SEGMENTS, trial.seed)
-    by_minute: dict[int, list[Flow]] = defaultdict(list)
-    for row in rows:
-        by_minute[row.time_ms].append(row)
-    minutes = [by_minute[time_ms] for time_ms in sorted(by_minute)]
+    minutes = by_minute(rows)
     outcome = Outcome()
     async with trial.world.city() as city:
         await city.prepare()

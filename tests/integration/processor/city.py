@@ -8,14 +8,17 @@ import os
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.process import Child
+from deploy.local.servers import Endpoints
 from services.core.frame import Frame
 from services.core.kind import Domain
 from services.runtime.catalogue import domain_topics, observations, shared_topics
@@ -37,6 +40,8 @@ NAME = "testville"
 PARTITIONS = 4
 WAIT_S = 60.0
 POLL_S = 0.1
+DELETE_TIMEOUT_S = 30.0
+DATABASES = ("traffic", "community", "security", "environment", "correlation", "urban")
 CONTRACT = FrameContract.of("traffic", ROAD_FLOW)
 
 
@@ -81,6 +86,14 @@ def frame_of(rows: Sequence[Flow], sequence: int = 0, clock_ms: int = 0) -> Fram
         sequence=sequence,
         clock_ms=clock_ms or int(times.max()) + MINUTE_MS,
     )
+
+
+def by_minute(rows: Sequence[Flow]) -> list[list[Flow]]:
+    """The rows of each minute, in the order of time."""
+    parts: dict[int, list[Flow]] = defaultdict(list)
+    for row in rows:
+        parts[row.time_ms].append(row)
+    return [parts[time_ms] for time_ms in sorted(parts)]
 
 
 def frames_by_minute(rows: Sequence[Flow]) -> list[tuple[int, Frame]]:
@@ -228,6 +241,33 @@ class City:
             return await reader.end_offsets()
         finally:
             await reader.stop()
+
+
+@asynccontextmanager
+async def empty_city(endpoints: Endpoints, folder: Path) -> AsyncIterator[City]:
+    """An empty city: no topics, no tables, no processes; those that a test started are ended after it."""
+    await _delete_topics(endpoints.kafka)
+    clickhouse = await ClickHouse.connect(endpoints.clickhouse)
+    for name in DATABASES:
+        await clickhouse.command(f"DROP DATABASE IF EXISTS {name} SYNC")
+    city = City(endpoints.kafka, endpoints.clickhouse, clickhouse, folder)
+    try:
+        yield city
+    finally:
+        await city.stop()
+        await clickhouse.close()
+
+
+async def _delete_topics(kafka: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        async with asyncio.timeout(DELETE_TIMEOUT_S):
+            while ours := [name for name in await admin.list_topics() if name.startswith("urban.")]:
+                await admin.delete_topics(ours)
+                await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
 
 
 def same(found: Mapping[Any, tuple[float, ...]], expected: Mapping[Any, tuple[float, ...]]) -> None:

@@ -1,0 +1,1 @@
+"""Engines side by side on the same job: the same bytes, broker and run."""

@@ -15,6 +15,7 @@ from services.core.validation import mark_valid_ids
 # Gateways send the same dictionary again and again. Shorter ones are looked up as fast as they are recognised.
 _SHORTEST_REMEMBERED = 8
 _MOST_REMEMBERED_IDS = 262_144
+_MOST_HELD = 1_024
 _NOBODY: dict[str, int] = {}
 
 
@@ -43,6 +44,8 @@ class Slots:
         self._generation = 0  # changes when a slot is set free: then no older mapping holds
         self._remembered: dict[tuple[str, int, str], Dictionary] = {}
         self._remembered_ids = 0
+        # The same by the object that the ids are; it is held, so that no other takes its place.
+        self._held: dict[int, tuple[tuple[str, ...], str, Dictionary]] = {}
         self._shown: tuple[tuple[str, ...], tuple[str, ...]] | None = ((), ())
 
     def __len__(self) -> int:
@@ -61,6 +64,10 @@ class Slots:
         if len(ids) < _SHORTEST_REMEMBERED:
             index = self._by_city.get(city, _NOBODY)
             return None if all(map(index.__contains__, ids)) else self._look_up(city, ids)
+        # Who read the frames may have known the dictionary, too: then it is the same object as before.
+        held = self._held.get(id(ids))
+        if held is not None and held[0] is ids and held[1] == city:
+            return held[2]
         # Ids that are valid hold no NUL, so that equal texts are equal dictionaries.
         key = (city, len(ids), "\0".join(ids))
         known = self._remembered.get(key)
@@ -68,14 +75,22 @@ class Slots:
             known = self._look_up(city, ids)
             if known.valid is None:
                 self._remember(key, known)
+        elif isinstance(ids, tuple):
+            self._hold(city, ids, known)
         return known
 
     def _remember(self, key: tuple[str, int, str], dictionary: Dictionary) -> None:
         if self._remembered_ids + len(dictionary.slots) > _MOST_REMEMBERED_IDS:
             self._remembered.clear()
+            self._held.clear()
             self._remembered_ids = 0
         self._remembered[key] = dictionary
         self._remembered_ids += len(dictionary.slots)
+
+    def _hold(self, city: str, ids: tuple[str, ...], dictionary: Dictionary) -> None:
+        if len(self._held) >= _MOST_HELD:
+            self._held.clear()
+        self._held[id(ids)] = (ids, city, dictionary)
 
     def _look_up(self, city: str, ids: Sequence[str]) -> Dictionary:
         slots = self._find(city, ids)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from services.core.frame import Frame, Malformed, NumberArray
 from services.core.kind import Column, ColumnType
 from services.runtime.contracts import FrameContract
+from services.runtime.dictionaries import RawDictionaries
 from services.runtime.json_rows import read_json_record
 from services.runtime.log import Headers
 from services.runtime.rows import Row, RowFault, clip, frame_from_rows, frames_from_rows
@@ -53,19 +54,25 @@ class FrameTooLargeError(RowFault):
 
 
 def decode_record(
-    contract: FrameContract, value: bytes | None, headers: Headers, timestamp_ms: int, offset: int
+    contract: FrameContract,
+    value: bytes | None,
+    headers: Headers,
+    timestamp_ms: int,
+    offset: int,
+    dictionaries: RawDictionaries | None = None,
 ) -> Sequence[Frame | Malformed]:
     """What one record of an observation topic holds: one frame, or the frames of its JSON rows, in their order.
 
     A JSON array gives one Malformed for each row that cannot be read, beside the frames of the others; the header
     `urban_city` or a field `city` in each row tells the city. `timestamp_ms`, the record's own time, is the city's
-    clock where the writer told none. Values are checked elsewhere (services/core/validation.py). Never raises.
+    clock where the writer told none. `dictionaries`: those of the topic, to read faster. Values are checked elsewhere
+    (services/core/validation.py). Never raises.
     """
     if not value:
         return (Malformed(offset, "the record is empty"),)
     content_type = _content_type(headers)
     if content_type in _PROTOBUF_TYPES:
-        frame = decode_frame(contract, value, offset)
+        frame = decode_frame(contract, value, offset, dictionaries)
         if isinstance(frame, Frame) and not frame.clock_ms:
             frame = replace(frame, clock_ms=timestamp_ms)
         return (frame,)
@@ -106,21 +113,29 @@ def _frames_of_json(
     return found
 
 
-def decode_frame(contract: FrameContract, value: bytes, offset: int = -1) -> Frame | Malformed:
+def decode_frame(
+    contract: FrameContract, value: bytes, offset: int = -1, dictionaries: RawDictionaries | None = None
+) -> Frame | Malformed:
     """The frame that these bytes hold, with columns as they came, or why they hold none. Never raises."""
     try:
-        return read_frame(contract, value, offset)
+        return read_frame(contract, value, offset, dictionaries)
     except RowFault as fault:
         return Malformed(offset, fault.text, fault.field)
 
 
-def read_frame(contract: FrameContract, value: bytes, offset: int = -1) -> Frame:
+def read_frame(
+    contract: FrameContract, value: bytes, offset: int = -1, dictionaries: RawDictionaries | None = None
+) -> Frame:
     """The frame that these bytes hold. RowFault: they hold none; FrameTooLargeError: more than a frame may hold.
 
     Columns may differ in length and hold any value; an absent column of optional numbers is all NaN.
     """
+    rest, ids = dictionaries.split(value) if dictionaries is not None else (value, ())
     try:
-        message = contract.view.FromString(value)
+        message = contract.view.FromString(rest)
+        if ids and len(message.entity_ids):
+            # More ids stand elsewhere in the record.
+            ids, message = (), contract.view.FromString(value)
         unknown = UnknownFieldSet(message)
         if len(unknown) and any(field.field_number in contract.view_numbers for field in _fields(unknown)):
             # Unpacked elements are legal too; they come as another wire type, which only the public message reads.
@@ -130,7 +145,11 @@ def read_frame(contract: FrameContract, value: bytes, offset: int = -1) -> Frame
             columns = {name: b"".join(getattr(message, name)) for name in _array_names(contract)}
     except DecodeError as error:
         raise RowFault("value", f"{len(value)} bytes", f"no {contract.frame_name}: {error}") from None
-    return _frame_of(contract, message, columns, offset)
+    if not ids:
+        ids = tuple(message.entity_ids)
+        if dictionaries is not None:
+            dictionaries.learn(value, ids)
+    return _frame_of(contract, message, ids, columns, offset)
 
 
 def _fields(unknown: Any) -> Iterator[Any]:
@@ -147,18 +166,20 @@ def _of_elements(message: Any, name: str) -> bytes:
     return np.asarray(getattr(message, name), width).tobytes()
 
 
-def _frame_of(contract: FrameContract, message: Any, columns: dict[str, bytes], offset: int) -> Frame:
+def _frame_of(
+    contract: FrameContract, message: Any, entity_ids: tuple[str, ...], columns: dict[str, bytes], offset: int
+) -> Frame:
     if not message.HasField("header"):
         raise RowFault("header", "", "is missing")
     header = message.header
     entity = _array(columns["entity"], "<u4", "entity")
-    _check_sizes(header, message, len(entity))
+    _check_sizes(header, message, len(entity_ids), len(entity))
     if header.heartbeat and header.clock_ms <= 0:
         raise RowFault("header.clock_ms", str(header.clock_ms), "a heartbeat tells a clock")
     offsets = _array(columns["time_offset_ms"], "<u4", "time_offset_ms")
     return Frame(
         city=header.city,
-        entity_ids=tuple(message.entity_ids),
+        entity_ids=entity_ids,
         entity=entity,
         time_ms=message.base_time_ms + offsets.astype(np.int64),
         period_s=message.period_s,
@@ -171,14 +192,14 @@ def _frame_of(contract: FrameContract, message: Any, columns: dict[str, bytes], 
     )
 
 
-def _check_sizes(header: Any, message: Any, observations: int) -> None:
+def _check_sizes(header: Any, message: Any, ids: int, observations: int) -> None:
     if bool(header.heartbeat) == bool(observations):
         reason = "a heartbeat has no observations" if header.heartbeat else "a frame has observations"
         raise RowFault("entity", f"{observations} observations", reason)
     if observations > MAX_OBSERVATIONS:
         raise FrameTooLargeError("entity", f"{observations} observations", f"must be at most {MAX_OBSERVATIONS}")
-    if len(message.entity_ids) > MAX_DICTIONARY:
-        raise FrameTooLargeError("entity_ids", f"{len(message.entity_ids)} ids", f"must be at most {MAX_DICTIONARY}")
+    if ids > MAX_DICTIONARY:
+        raise FrameTooLargeError("entity_ids", f"{ids} ids", f"must be at most {MAX_DICTIONARY}")
     if len(header.source_id) > MAX_SOURCE_ID:
         raise RowFault("header.source_id", header.source_id, f"must have at most {MAX_SOURCE_ID} characters")
     for field, time_ms in (("base_time_ms", message.base_time_ms), ("header.clock_ms", header.clock_ms)):

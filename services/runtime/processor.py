@@ -24,9 +24,11 @@ from services.runtime.checkpoints import CheckpointStore, checkpoint_of, state_o
 from services.runtime.codec import decode_record, encode_frame, select_rows
 from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
+from services.runtime.dictionaries import RawDictionaries
 from services.runtime.entities import EntityRegistry
 from services.runtime.outbox import Outbox, Outgoing
 from services.runtime.partitioner import partition_of
+from services.runtime.slot_names import SlotNames
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,8 @@ class KindProcessor:
         self._counted = Counters()
         self._guard = FloodGuard(f"{shop.topic}[{partition}]", stop=shop.stop_at_flood)
         self._count_again_s = 0.0
+        self._names: SlotNames | None = None
+        self._dictionaries = RawDictionaries()
         self._looked_up: set[tuple[str, str]] = set()  # entities, known to the registry or not
         self._shown: Sequence[str] = ()  # the engine's dictionary, and which of its slots were looked up
         self._met: NDArray[np.bool_] = np.zeros(0, np.bool_)
@@ -88,7 +92,9 @@ class KindProcessor:
         sizes: dict[int, int] = {}  # observations by offset
         frames: list[Frame | Malformed] = []
         for r in records_of_fetch:
-            decoded = decode_record(self._shop.contract, r.value, r.headers, r.timestamp, r.offset)
+            decoded = decode_record(
+                self._shop.contract, r.value, r.headers, r.timestamp, r.offset, self._dictionaries
+            )
             frames.extend(decoded)
             sizes[r.offset] = sum(len(f) if isinstance(f, Frame) else 1 for f in decoded)
         for closing in self._partition.fold(frames):
@@ -187,10 +193,11 @@ class KindProcessor:
 
     def _put_windows(self, batch: WindowBatch, watermark_ms: int) -> None:
         shop = self._shop
-        frames = records.window_frames(shop.domain, shop.kind.name, self._number, watermark_ms, batch)
+        names = self._names = SlotNames.of(batch, self._names)
+        frames = records.window_frames(shop.domain, shop.kind.name, self._number, watermark_ms, batch, names)
         topic, key = catalogue.windows(shop.domain), f"{shop.kind.name}/{self._number}".encode()
         shop.outbox.put(
-            {f"{shop.domain}.{shop.kind.name}_windows": records.windows_table(batch, self._number)},
+            {f"{shop.domain}.{shop.kind.name}_windows": records.windows_table(batch, self._number, names)},
             [Outgoing(topic, self._number, key, frame, records.PROTOBUF) for frame in frames],
         )
         metrics.WINDOWS.labels(shop.domain, shop.kind.name, batch.window.name).inc(len(batch))

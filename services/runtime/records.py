@@ -14,6 +14,8 @@ from services.core.state import Counters
 from services.core.windows import WindowBatch
 from services.runtime.log import Headers
 from services.runtime.producer import cloud_event_headers
+from services.runtime.slot_names import SlotNames
+from services.runtime.wire import field, packed_field
 from urban.common.v1.signal_pb2 import Evidence, PartitionWatermark, SignalRecord, SignalState, WatermarkReport
 from urban.common.v1.signal_pb2 import Signal as SignalMessage
 from urban.common.v1.window_pb2 import MeasureColumn, WindowBounds, WindowFrame
@@ -31,14 +33,15 @@ _EVIDENCE = pa.list_(
 )
 
 
-def windows_table(batch: WindowBatch, kafka_partition: int) -> pa.Table:
-    """Rows of `<domain>.<kind>_windows`, one per row of the batch."""
-    rows = len(batch)
+def windows_table(batch: WindowBatch, kafka_partition: int, names: SlotNames | None = None) -> pa.Table:
+    """Rows of `<domain>.<kind>_windows`, one per row of the batch. `names`: those of the batch, if they are at hand."""
+    rows, names = len(batch), SlotNames.of(batch, names)
+    slots = pa.array(batch.slot)
     return pa.table(
         {
-            "city": pa.array(batch.cities, pa.string()).take(pa.array(batch.slot)),
+            "city": names.arrow_cities.take(slots),
             "window": pa.repeat(batch.window.name, rows),
-            "entity_id": pa.array(batch.entity_ids, pa.string()).take(pa.array(batch.slot)),
+            "entity_id": names.arrow_ids.take(slots),
             "start_time": pa.array(batch.start_ms, TIME),
             "end_time": pa.array(batch.end_ms, TIME),
             "kafka_partition": pa.array(np.full(rows, kafka_partition, np.uint32)),
@@ -49,56 +52,57 @@ def windows_table(batch: WindowBatch, kafka_partition: int) -> pa.Table:
 
 
 def window_frames(
-    domain: str, kind: str, kafka_partition: int, watermark_ms: int, batch: WindowBatch
+    domain: str, kind: str, kafka_partition: int, watermark_ms: int, batch: WindowBatch, names: SlotNames | None = None
 ) -> Iterator[bytes]:
     """The batch as WindowFrames: of one city each, and of so many rows at most that a broker takes them."""
-    cities = np.asarray(batch.cities, object)[batch.slot]
-    for city in sorted(set(cities.tolist())):
-        of_city = np.flatnonzero(cities == city)
+    names = SlotNames.of(batch, names)
+    city_of_row = names.city_of_slot[batch.slot]
+    for place in np.unique(city_of_row).tolist():
+        of_city = np.flatnonzero(city_of_row == place)
         for begin in range(0, len(of_city), MAXIMUM_FRAME_ROWS):
             rows = of_city[begin : begin + MAXIMUM_FRAME_ROWS]
             head = WindowFrame(
-                city=city, domain=domain, kind=kind, partition=kafka_partition, watermark_ms=watermark_ms
+                city=names.cities[place],
+                domain=domain,
+                kind=kind,
+                partition=kafka_partition,
+                watermark_ms=watermark_ms,
             )
-            yield _window_frame(head, batch, rows)
+            yield _window_frame(head, batch, rows, names)
 
 
-def _window_frame(head: WindowFrame, batch: WindowBatch, rows: NDArray[np.int64]) -> bytes:
-    bounds, window = np.unique(np.stack((batch.start_ms[rows], batch.end_ms[rows])), axis=1, return_inverse=True)
-    slots, entity = np.unique(batch.slot[rows], return_inverse=True)
-    for start_ms, end_ms in bounds.T.tolist():
-        head.bounds.append(WindowBounds(window=batch.window.name, start_ms=start_ms, end_ms=end_ms))
-    head.entity_ids.extend(batch.entity_ids[slot] for slot in slots.tolist())
+def _window_frame(head: WindowFrame, batch: WindowBatch, rows: NDArray[np.int64], names: SlotNames) -> bytes:
+    start_ms, end_ms = batch.start_ms[rows], batch.end_ms[rows]
+    # Rows come by start, so that those of one window follow each other; ends of sessions need not.
+    new = np.concatenate(([True], (start_ms[1:] != start_ms[:-1]) | (end_ms[1:] != end_ms[:-1])))
+    window = np.cumsum(new) - 1
+    for begin, end in zip(start_ms[new].tolist(), end_ms[new].tolist(), strict=True):
+        head.bounds.append(WindowBounds(window=batch.window.name, start_ms=begin, end_ms=end))
+    slots, entity = _distinct(batch.slot[rows])
     # Packed fields are their little-endian bytes: written as such, without a Python number for each value.
     parts = [
         head.SerializeToString(),
-        _packed(WindowFrame.WINDOW_FIELD_NUMBER, window.astype("<u4")),
-        _packed(WindowFrame.ENTITY_FIELD_NUMBER, entity.astype("<u4")),
-        _packed(WindowFrame.REVISION_FIELD_NUMBER, batch.revision[rows].astype("<u4")),
+        *(names.id_fields[slot] for slot in slots.tolist()),
+        packed_field(WindowFrame.WINDOW_FIELD_NUMBER, window.astype("<u4")),
+        packed_field(WindowFrame.ENTITY_FIELD_NUMBER, entity.astype("<u4")),
+        packed_field(WindowFrame.REVISION_FIELD_NUMBER, batch.revision[rows].astype("<u4")),
     ]
     for name, values in batch.measures.items():
         column = MeasureColumn(name=name).SerializeToString()
-        column += _packed(MeasureColumn.VALUES_FIELD_NUMBER, values[rows].astype("<f8"))
-        parts.append(_field(WindowFrame.MEASURES_FIELD_NUMBER, column))
+        column += packed_field(MeasureColumn.VALUES_FIELD_NUMBER, values[rows].astype("<f8"))
+        parts.append(field(WindowFrame.MEASURES_FIELD_NUMBER, column))
     return b"".join(parts)
 
 
-def _packed(number: int, values: NDArray[np.generic]) -> bytes:
-    return _field(number, values.tobytes())
-
-
-def _field(number: int, data: bytes) -> bytes:
-    """One length-delimited field on the wire."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
+def _distinct(slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each slot once, ascending, and the place of each row's slot among them; without sorting."""
+    if len(slots) and bool((slots[1:] > slots[:-1]).all()):
+        return slots, np.arange(len(slots))
+    first = int(slots.min()) if len(slots) else 0
+    met = np.zeros(int(slots.max()) - first + 1 if len(slots) else 0, np.bool_)
+    met[slots - first] = True
+    place = np.cumsum(met) - 1
+    return np.flatnonzero(met) + first, place[slots - first]
 
 
 def signals_table(signals: Sequence[Signal]) -> pa.Table:

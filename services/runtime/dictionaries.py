@@ -1,0 +1,74 @@
+"""Dictionaries of entity ids that gateways send again and again, recognised by their bytes before a frame is read.
+
+A dictionary of 256 ids costs more to read than all numbers of its frame. On the wire it is a run of whole fields, so
+a record without that run is the same frame without its dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# Fields 1 (header) and 2 (entity_ids), length-delimited: every frame has them at these numbers.
+_HEADER_TAG = 0x0A
+_IDS_TAG = 0x12
+# Shorter ones are read as fast as they are recognised.
+_SHORTEST = 8
+# Tells the dictionaries of a city's gateways apart: some three ids.
+_KEY_BYTES = 64
+_MOST_IDS = 262_144
+_MOST_KEYS = 65_536
+
+
+class RawDictionaries:
+    """Remembers dictionaries of one topic; who sends one twice is recognised from the third time on."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[bytes, tuple[str, ...]]] = {}
+        self._ids = 0
+        self._met: set[bytes] = set()  # keys met once: a dictionary that never comes again is not kept
+
+    def split(self, value: bytes) -> tuple[bytes, tuple[str, ...]]:
+        """A record without its dictionary, and the dictionary; the record itself and () where it is not known."""
+        begin = _end_of_header(value)
+        raw, ids = self._known.get(value[begin : begin + _KEY_BYTES], (b"", ()))
+        if not raw or not value.startswith(raw, begin):
+            return value, ()
+        return value[:begin] + value[begin + len(raw) :], ids
+
+    def learn(self, value: bytes, ids: Sequence[str]) -> None:
+        """What was read of a record whose dictionary was not known."""
+        begin = _end_of_header(value)
+        if not begin or len(ids) < _SHORTEST:
+            return
+        key = value[begin : begin + _KEY_BYTES]
+        if key not in self._met:
+            if len(self._met) >= _MOST_KEYS:
+                self._met.clear()
+            self._met.add(key)
+            return
+        raw = b"".join(_field_of(entity_id) for entity_id in ids)
+        if not value.startswith(raw, begin):
+            return  # its ids do not stand together, or not right behind the header
+        if self._ids + len(ids) > _MOST_IDS:
+            self._known.clear()
+            self._ids = 0
+        self._ids += len(ids) - len(self._known.get(key, (b"", ()))[1])
+        self._known[key] = (raw, tuple(ids))
+
+
+def _end_of_header(value: bytes) -> int:
+    """Where the header ends, if the record begins with one of less than 16 KiB and ids follow; else 0."""
+    if len(value) < 3 or value[0] != _HEADER_TAG:
+        return 0
+    end = 2 + value[1] if value[1] < 0x80 else 3 + (value[1] & 0x7F | value[2] << 7)
+    if value[1] >= 0x80 and value[2] >= 0x80:
+        return 0
+    return end if end < len(value) and value[end] == _IDS_TAG else 0
+
+
+def _field_of(entity_id: str) -> bytes:
+    text = entity_id.encode()
+    length = len(text)
+    if length < 0x80:
+        return bytes((_IDS_TAG, length)) + text
+    return bytes((_IDS_TAG, length & 0x7F | 0x80, length >> 7)) + text if length < 0x4000 else b""

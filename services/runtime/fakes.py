@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from services.runtime.log import (
@@ -14,6 +14,7 @@ from services.runtime.log import (
     LogError,
     LogRecord,
     OffsetGoneError,
+    Unsent,
 )
 
 
@@ -60,6 +61,11 @@ class MemoryLog:
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
         return future
+
+    async def send_all(
+        self, topic: str, records: Sequence[Unsent], *, partition: int
+    ) -> Sequence[asyncio.Future[Acknowledged]]:
+        return [await self.send(topic, r.value, partition=partition, key=r.key, headers=r.headers) for r in records]
 
     def topics(self) -> dict[str, int]:
         """Partitions by name."""

@@ -24,6 +24,19 @@ class LogRecord(NamedTuple):
     headers: Headers = ()
 
 
+class Unsent(NamedTuple):
+    """A record to be written to a partition that is known."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes, uncompressed."""
+        return record_size(self.key, self.value, self.headers)
+
+
 class Acknowledged(Protocol):
     """Where an acknowledged record lies."""
 
@@ -83,6 +96,12 @@ class LogWriter(Protocol):
 
         LogError where there is no room for too long.
         """
+        ...
+
+    async def send_all(
+        self, topic: str, records: Sequence[Unsent], *, partition: int
+    ) -> Sequence[asyncio.Future[Acknowledged]]:
+        """As if each was sent by itself, in this order; neighbours may share a future."""
         ...
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import structlog
 
 from services.runtime import metrics
-from services.runtime.log import Headers, LogWriter
+from services.runtime.log import Headers, LogWriter, Unsent
 from services.runtime.producer import acknowledged
 
 log = structlog.get_logger(__name__)
@@ -146,9 +146,13 @@ class Outbox:
             self._moved.notify_all()
 
     async def _produce(self, records: Sequence[Outgoing]) -> None:
+        places: dict[tuple[str, int], list[Unsent]] = defaultdict(list)
+        for r in records:
+            places[r.topic, r.partition].append(Unsent(r.key, r.value, r.headers))
         sent = [
-            await self._writer.send(r.topic, r.value, partition=r.partition, key=r.key, headers=r.headers)
-            for r in records
+            future
+            for (topic, partition), of_place in places.items()
+            for future in await self._writer.send_all(topic, of_place, partition=partition)
         ]
         for future in sent:
             await acknowledged(future, ACKNOWLEDGE_TIMEOUT_S)

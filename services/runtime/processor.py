@@ -92,9 +92,7 @@ class KindProcessor:
         sizes: dict[int, int] = {}  # observations by offset
         frames: list[Frame | Malformed] = []
         for r in records_of_fetch:
-            decoded = decode_record(
-                self._shop.contract, r.value, r.headers, r.timestamp, r.offset, self._dictionaries
-            )
+            decoded = decode_record(self._shop.contract, r.value, r.headers, r.timestamp, r.offset, self._dictionaries)
             frames.extend(decoded)
             sizes[r.offset] = sum(len(f) if isinstance(f, Frame) else 1 for f in decoded)
         for closing in self._partition.fold(frames):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -18,7 +19,7 @@ from aiokafka.errors import (
 )
 
 from services.runtime.catalogue import CHECKPOINT_BYTES
-from services.runtime.log import Acknowledged, Headers, LogError, RecordTooLargeError, record_size
+from services.runtime.log import Acknowledged, Headers, LogError, RecordTooLargeError, Unsent, record_size
 from services.runtime.rows import time_text
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ LINGER_MS = 5
 MAX_REQUEST_BYTES = CHECKPOINT_BYTES
 # aiokafka's default of 16 kB holds one or two frames.
 MAX_BATCH_BYTES = 1 << 20
+# What is sent as one batch of our making; others may join it. aiokafka takes 25 µs for a record, and 3 in a batch.
+MAX_TOGETHER_BYTES = 256 << 10
 # aiokafka compresses lz4 at its slowest level (9) and zstd at 3: measured on frames, a quarter of the time and smaller.
 COMPRESSION = "zstd"
 # Less than half of what an acknowledgement is waited for: where a connection is half open, a request that found no
@@ -108,9 +111,7 @@ class KafkaWriter:
 
         RecordTooLargeError, here or of the future: Kafka will never take it. LogError: it may do so later.
         """
-        if self._spoiled is not None:
-            await self._renew()
-        producer = self._running()
+        producer = await self._sound()
         size = record_size(key, value, headers)
         try:
             future = await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
@@ -118,8 +119,57 @@ class KafkaWriter:
             raise RecordTooLargeError(topic, partition, size, MAX_REQUEST_BYTES) from error
         except KafkaError as error:
             raise LogError(f"Kafka, topic {topic}: {error!r}") from error
+        return self._promise(future, producer, (topic, partition, size))
+
+    async def send_all(
+        self, topic: str, records: Sequence[Unsent], *, partition: int
+    ) -> Sequence[asyncio.Future[Acknowledged]]:
+        """`send` of each, in this order, at a fraction of the cost where they are small: neighbours share a future."""
+        futures: list[asyncio.Future[Acknowledged]] = []
+        together: list[Unsent] = []
+        size = 0
+        for record in records:
+            if size + record.size > MAX_TOGETHER_BYTES and together:
+                futures.append(await self._send_together(topic, together, partition))
+                together, size = [], 0
+            if record.size > MAX_TOGETHER_BYTES:
+                headers = record.headers
+                futures.append(
+                    await self.send(topic, record.value, partition=partition, key=record.key, headers=headers)
+                )
+            else:
+                together.append(record)
+                size += record.size + BATCH_OVERHEAD_BYTES
+        if together:
+            futures.append(await self._send_together(topic, together, partition))
+        return futures
+
+    async def _send_together(
+        self, topic: str, records: Sequence[Unsent], partition: int
+    ) -> asyncio.Future[Acknowledged]:
+        """One batch; its future is that of all of them."""
+        producer = await self._sound()
+        batch = producer.create_batch()
+        for record in records:
+            taken = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
+            assert taken is not None, "a batch takes more than is put together"
+        try:
+            future = await producer.send_batch(batch, topic, partition=partition)
+        except KafkaError as error:
+            raise LogError(f"Kafka, topic {topic}: {error!r}") from error
+        return self._promise(future, producer, (topic, partition, max(r.size for r in records)))
+
+    async def _sound(self) -> AIOKafkaProducer:
+        """The producer, a new one where it has lost count."""
+        if self._spoiled is not None:
+            await self._renew()
+        return self._running()
+
+    def _promise(
+        self, future: asyncio.Future[Acknowledged], producer: AIOKafkaProducer, record: tuple[str, int, int]
+    ) -> asyncio.Future[Acknowledged]:
         told: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda done: self._tell(done, told, producer, (topic, partition, size)))
+        future.add_done_callback(lambda done: self._tell(done, told, producer, record))
         return told
 
     def _tell(
@@ -195,9 +245,10 @@ class KafkaWriter:
 
 async def acknowledged(future: asyncio.Future[Acknowledged], wait_seconds: float) -> Acknowledged:
     """Waits for an acknowledgement. LogError where it fails or does not come in time; the record may be there yet."""
-    done, _ = await asyncio.wait([future], timeout=wait_seconds)
-    if not done:
-        raise LogError(f"Kafka has not acknowledged a record within {wait_seconds:g} s")
+    if not future.done():
+        done, _ = await asyncio.wait([future], timeout=wait_seconds)
+        if not done:
+            raise LogError(f"Kafka has not acknowledged a record within {wait_seconds:g} s")
     try:
         return future.result()
     except KafkaError as error:

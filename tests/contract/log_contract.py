@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogReader, LogRecord, LogWriter, OffsetGoneError
+from services.runtime.log import (
+    FROM_BEGINNING,
+    FROM_END,
+    LogError,
+    LogReader,
+    LogRecord,
+    LogWriter,
+    OffsetGoneError,
+    Unsent,
+)
 
 PARTITIONS = 3
 # A bound for what never happens; a busy machine gets there in time.
@@ -54,6 +63,22 @@ class LogContract:
         assert await log.write(1, *(b"%d" % i for i in range(50))) == list(range(50))
         async with log.reading(FROM_BEGINNING) as reader:
             assert [(r.offset, r.value) for r in await read(reader, 50)] == [(i, b"%d" % i) for i in range(50)]
+
+    async def test_many_records_at_once_lie_in_their_order_between_those_sent_before_and_after(self, log: Log):
+        large = b"l" * (600 << 10)
+        values = [large if i % 40 == 7 else b"%d" % i * (1 + i * 37) for i in range(200)]
+        many = [Unsent(b"k%d" % i, value, [("n", b"%d" % i)]) for i, value in enumerate(values)]
+        first = await log.writer.send(log.topic, b"first", partition=1, key=b"k")
+        futures = await log.writer.send_all(log.topic, many, partition=1)
+        last = await log.writer.send(log.topic, b"last", partition=1, key=b"k")
+        for future in [first, *futures, last]:
+            await future
+        async with log.reading(FROM_BEGINNING) as reader:
+            found = await read(reader, 202)
+        assert [(r.key, r.value, tuple(r.headers)) for r in found[1:-1]] == [
+            (r.key, r.value, tuple(r.headers)) for r in many
+        ]
+        assert (found[0].value, found[-1].value) == (b"first", b"last")
 
     async def test_a_record_comes_back_whole(self, log: Log):
         headers = [("content-type", b"application/protobuf"), ("ce_id", b"\xff")]

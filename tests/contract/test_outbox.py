@@ -44,6 +44,9 @@ class Writer:
         future.set_result(None)
         return future
 
+    async def send_all(self, topic, records, *, partition):
+        return [await self.send(topic, r.value, partition=partition) for r in records]  # type: ignore[no-untyped-call]
+
 
 def rows(*numbers: int) -> pa.Table:
     return pa.table({"n": numbers})

@@ -38,6 +38,56 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Singles:
+    """Frames of one observation each, of one city and one period, in columns and in the order of the log.
+
+    All sequences and arrays have one element per frame.
+    """
+
+    city: str
+    period_s: int
+    entity_ids: Sequence[str]
+    time_ms: Int64Array
+    columns: Mapping[str, NumberArray]
+    clock_ms: Int64Array
+    offsets: Int64Array
+    sources: Sequence[tuple[str, int]] = ()  # source and number of each frame; empty: none is numbered
+
+    def __len__(self) -> int:
+        return len(self.entity_ids)
+
+    def frame(self, place: int) -> Frame:
+        """One of them by itself."""
+        source_id, sequence = self.sources[place] if self.sources else ("", 0)
+        return Frame(
+            city=self.city,
+            entity_ids=(self.entity_ids[place],),
+            entity=np.zeros(1, np.uint32),
+            time_ms=self.time_ms[place : place + 1],
+            period_s=self.period_s,
+            columns={name: values[place : place + 1] for name, values in self.columns.items()},
+            source_id=source_id,
+            sequence=sequence,
+            clock_ms=int(self.clock_ms[place]),
+            offset=int(self.offsets[place]),
+        )
+
+    def take(self, first: int, end: int) -> Singles:
+        """Those from `first` to before `end`."""
+        part = slice(first, end)
+        return Singles(
+            self.city,
+            self.period_s,
+            self.entity_ids[part],
+            self.time_ms[part],
+            {name: values[part] for name, values in self.columns.items()},
+            self.clock_ms[part],
+            self.offsets[part],
+            self.sources[part],
+        )
+
+
+@dataclass(frozen=True)
 class Malformed:
     """A record of the log that is no frame. It counts as one observation read and dead-lettered."""
 

@@ -40,8 +40,8 @@ MAX_TIME_MS = 253_402_300_799_999
 # Offsets are unsigned and of 32 bits: 49.7 days.
 MAX_SPAN_MS = 2**32 - 1
 
-_PROTOBUF_TYPES = frozenset(("", "application/protobuf", "application/x-protobuf", "application/octet-stream"))
-_JSON_TYPE = "application/json"
+PROTOBUF_TYPES = frozenset(("", "application/protobuf", "application/x-protobuf", "application/octet-stream"))
+JSON_TYPE = "application/json"
 
 # What an absent column of optional numbers reads as; frames slice it, so it costs nothing.
 _MISSING = {t: np.full(MAX_OBSERVATIONS, np.nan, t.value) for t in (ColumnType.FLOAT, ColumnType.DOUBLE)}
@@ -70,20 +70,25 @@ def decode_record(
     """
     if not value:
         return (Malformed(offset, "the record is empty"),)
-    content_type = _content_type(headers)
-    if content_type in _PROTOBUF_TYPES:
+    told = content_type(headers)
+    if told in PROTOBUF_TYPES:
         frame = decode_frame(contract, value, offset, dictionaries)
         if isinstance(frame, Frame) and not frame.clock_ms:
             frame = replace(frame, clock_ms=timestamp_ms)
         return (frame,)
-    if content_type != _JSON_TYPE:
-        reason = f"{clip(content_type)} is neither application/protobuf nor {_JSON_TYPE}"
+    if told != JSON_TYPE:
+        reason = f"{clip(told)} is neither application/protobuf nor {JSON_TYPE}"
         return (Malformed(offset, reason, "content-type"),)
-    city = next((_text(value).decode("utf-8", "replace") for name, value in headers if name == "urban_city"), "")
-    return _frames_of_json(contract, read_json_record(contract, value, city), timestamp_ms, offset)
+    return _frames_of_json(contract, read_json_record(contract, value, city_of(headers)), timestamp_ms, offset)
 
 
-def _content_type(headers: Headers) -> str:
+def city_of(headers: Headers) -> str:
+    """The city that a record's rows are of where they name none; "" where its headers do not tell it."""
+    return next((_text(value).decode("utf-8", "replace") for name, value in headers if name == "urban_city"), "")
+
+
+def content_type(headers: Headers) -> str:
+    """The media type that a record's headers tell, in lower case and without parameters; "": none."""
     told = next((value for name, value in headers if name.lower() == "content-type"), b"")
     return _text(told).decode("latin-1").partition(";")[0].strip().lower()
 

@@ -1,0 +1,157 @@
+"""Reading many records at once gives what reading them one by one gives, whatever they hold."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from aiokafka.structs import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.core.frame import Frame, Malformed, Singles
+from services.runtime.codec import decode_record, encode_frame, encode_heartbeat
+from services.runtime.contracts import FrameContract
+from services.runtime.decoder import FEWEST, Decoder
+from tests.contract.domains import CONTRACTS, MONDAY_MS, assert_same, make_frame
+
+ROAD_FLOW = next(c for c in CONTRACTS if c.kind.name == "road_flow")
+JSON = (("content-type", b"application/json"), ("urban_city", b"auckland"))
+
+
+def record(offset: int, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> ConsumerRecord[Any, Any]:
+    size = len(value or b"")
+    return ConsumerRecord("topic", 0, offset, MONDAY_MS + offset, 0, None, value, None, 0, size, tuple(headers))
+
+
+def single(contract: FrameContract, seed: int, **changed: Any) -> Frame:
+    chance = random.Random(seed)
+    ids = ["a", "bb", "sensor-17", "x" * chance.randint(1, 40)]
+    frame = make_frame(contract.kind, [chance.choice(ids)], [MONDAY_MS + chance.randrange(10**6)], seed=seed)
+    return replace(frame, **{"clock_ms": chance.choice((0, MONDAY_MS, MONDAY_MS + seed)), **changed})
+
+
+def flat(frames: Sequence[Frame | Malformed | Singles]) -> list[Frame | Malformed]:
+    found: list[Frame | Malformed] = []
+    for frame in frames:
+        found.extend([frame.frame(i) for i in range(len(frame))] if isinstance(frame, Singles) else [frame])
+    return found
+
+
+def same_as_one_by_one(contract: FrameContract, records: Sequence[ConsumerRecord[Any, Any]]) -> int:
+    """How many observations were read as columns."""
+    decoded = Decoder(contract).decode(records)
+    found, sizes = flat(decoded.frames), decoded.sizes.tolist()
+    expected = [decode_record(contract, r.value, r.headers, r.timestamp, r.offset) for r in records]
+    assert sizes == [sum(len(f) if isinstance(f, Frame) else 1 for f in frames) for frames in expected]
+    wanted = [f for frames in expected for f in frames]
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        if isinstance(one, Frame) and isinstance(other, Frame):
+            assert one.offset == other.offset
+            assert_same(one, other)
+        else:
+            assert one == other
+    return sum(len(f) for f in decoded.frames if isinstance(f, Singles))
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.kind.name)
+def test_frames_of_one_observation(contract: FrameContract):
+    frames = [single(contract, i, period_s=60 if i % 50 else 0) for i in range(500)]
+    sources = [replace(f, source_id=f"device-{i % 7}", sequence=i) if i % 3 else f for i, f in enumerate(frames)]
+    for some in (frames, sources):
+        records = [record(i, encode_frame(contract, f)) for i, f in enumerate(some)]
+        # Where many columns may be missing there are more shapes than are told apart.
+        assert same_as_one_by_one(contract, records) >= 400
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.kind.name)
+def test_among_frames_of_many_heartbeats_and_what_is_no_frame(contract: FrameContract):
+    chance = random.Random(5)
+    many = make_frame(contract.kind, ["a", "b"], [MONDAY_MS, MONDAY_MS + 1])
+    others = [
+        None,
+        b"",
+        b"\x0a",
+        b"no frame at all",
+        encode_frame(contract, many),
+        encode_heartbeat(contract, "auckland", MONDAY_MS),
+        encode_frame(contract, single(contract, 3, city="")),
+        encode_frame(contract, single(contract, 3, entity_ids=("",))),
+        encode_frame(contract, single(contract, 3, entity_ids=("é",))),
+        encode_frame(contract, single(contract, 3, entity=np.array([4], np.uint32))),
+        encode_frame(contract, single(contract, 3, source_id="s" * 200, sequence=1)),
+        encode_frame(contract, single(contract, 3, time_ms=np.array([-(2**52)]))),
+        encode_frame(contract, single(contract, 3, clock_ms=2**60)),
+    ]
+    values = [
+        chance.choice(others) if chance.random() < 0.1 else encode_frame(contract, single(contract, i))
+        for i in range(2_000)
+    ]
+    assert same_as_one_by_one(contract, [record(i, value) for i, value in enumerate(values)]) > 1_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 500), st.integers(0, 255)), max_size=12))
+def test_any_byte_changed(changes: list[tuple[int, int, int]]):
+    values = [bytearray(encode_frame(ROAD_FLOW, single(ROAD_FLOW, i % 4))) for i in range(2 * FEWEST)]
+    for place, at, byte in changes:
+        values[place][at % len(values[place])] = byte
+    same_as_one_by_one(ROAD_FLOW, [record(i, bytes(value)) for i, value in enumerate(values)])
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 500), st.booleans()), max_size=6))
+def test_bytes_lost_or_told_twice(changes: list[tuple[int, int, bool]]):
+    values = [bytearray(encode_frame(ROAD_FLOW, single(ROAD_FLOW, 1))) for _ in range(2 * FEWEST)]
+    for place, at, twice in changes:
+        at %= len(values[place])
+        values[place][at : at + 1] = values[place][at : at + 1] * 2 if twice else b""
+    same_as_one_by_one(ROAD_FLOW, [record(i, bytes(value)) for i, value in enumerate(values)])
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=26),
+    st.sampled_from(
+        "2024-06-03T10:00:00Z 2024-06-03T10:00:00.5Z 2024-02-30T10:00:00Z 2024-06-03T24:00:00.000Z "
+        "2024-06-03T10:00:00+02:00 0000-06-03T10:00:00Z 9999-12-31T23:59:59.999Z 2024-13-01T00:00:00Z "
+        "２０24-06-03T10:00:00Z 1700-02-29T00:00:00Z 2000-02-29T23:59:59.123Z 12 NaN".split()
+    ),
+    st.lists(st.integers(), max_size=1),
+)
+NAMES = st.sampled_from("entity_id entityId time period_s speed_kmh speedKmh flow_veh_h city unknown".split())
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), NAMES, ODD), max_size=20), st.integers(0, 40))
+def test_rows_of_json_plain_and_odd(changes: list[tuple[int, str, Any]], dropped: int):
+    rows: list[dict[str, Any]] = [
+        {
+            "entity_id": f"s{i}",
+            "time": f"2024-06-{1 + i % 30:02d}T10:00:{i:02d}.{i:03d}Z",
+            "speed_kmh": i / 4,
+            "period_s": 60,
+        }
+        for i in range(2 * FEWEST)
+    ]
+    for place, name, value in changes:
+        rows[place][name] = value
+    if dropped < len(rows):
+        del rows[dropped]["time"]
+    values = [orjson.dumps(row, option=orjson.OPT_NON_STR_KEYS) if _fits(row) else b"{" for row in rows]
+    same_as_one_by_one(ROAD_FLOW, [record(i, value, JSON) for i, value in enumerate(values)])
+
+
+def _fits(row: dict[str, Any]) -> bool:
+    return all(not isinstance(v, int) or -(2**63) <= v < 2**64 for v in row.values())
+
+
+def test_plain_rows_of_json_are_read_as_columns():
+    rows = [{"entity_id": f"s{i}", "time": "2024-06-03T10:00:00Z", "speed_kmh": i} for i in range(100)]
+    assert same_as_one_by_one(ROAD_FLOW, [record(i, orjson.dumps(row), JSON) for i, row in enumerate(rows)]) == 100

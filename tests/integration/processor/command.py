@@ -51,9 +51,12 @@ async def urban(city: City, *arguments: str, services: dict[str, str] | None = N
 async def until_ready(city: City, file: Path) -> dict[str, int]:
     """The ports of a service that was started with URBAN_READY_FILE."""
 
+    def told() -> str:
+        return file.read_text() if file.is_file() else ""
+
     async def is_ready() -> bool:
-        return file.is_file()
+        return bool(await asyncio.to_thread(told))
 
     await city.until(is_ready, f"{file.name} of a service")
-    told: dict[str, int] = json.loads(file.read_text())
-    return told
+    ports: dict[str, int] = json.loads(await asyncio.to_thread(told))
+    return ports

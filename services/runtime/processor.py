@@ -93,8 +93,9 @@ class KindProcessor:
             sizes[r.offset] = sum(len(f) if isinstance(f, Frame) else 1 for f in decoded)
         for closing in self._partition.fold(frames):
             for refused in closing.refused:
-                letter = letters.setdefault(refused.offset, DeadLetter(by_offset[refused.offset]))
-                letter.add(refused.error_class, refused.problems, refused.count)
+                offset = refused.offset
+                letter = letters.setdefault(offset, DeadLetter(by_offset[offset], sizes[offset]))
+                letter.add(refused.error_class, refused.problems, refused.rows)
             await self._emit(closing)
         if letters:
             self._put_aside([letters[offset] for offset in sorted(letters)])

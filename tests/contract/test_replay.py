@@ -71,7 +71,7 @@ def frame_with(contract: FrameContract, ahead: Sequence[bool], seed: int) -> byt
     return encode_frame(contract, make_frame(contract.kind, [f"e{i}" for i in range(len(ahead))], times, seed=seed))
 
 
-@examples(20)
+@examples(8)
 @given(st.sampled_from(CONTRACTS), st.integers(1, 200), st.randoms(use_true_random=False))
 @example(ROAD, 200, random.Random(1))
 def test_whatever_the_order_everything_is_folded_once(contract, count, chance):

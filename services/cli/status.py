@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,36 @@ HEALTH_TIMEOUT_S = 3.0
 # Records behind which a processor is not just busy but in trouble.
 LAG_BOUND = 10_000
 
+_BOOKS = (
+    "SELECT domain, topic, kafka_partition, next_offset, difference, compared_offset, archive_difference "
+    "FROM urban.v_ledger ORDER BY topic, kafka_partition"
+)
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the ledger says of one partition."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    difference: int
+    compared_offset: int | None
+    archive_difference: int | None  # None: not yet known
+
+    @property
+    def troubles(self) -> list[str]:
+        place = f"{self.topic}[{self.partition}] up to offset"
+        found = []
+        if self.difference:
+            found.append(f"{place} {self.next_offset}: {self.difference:,} observations are not accounted for")
+        if self.archive_difference:
+            what = "lacks" if self.archive_difference > 0 else "has too many by"
+            found.append(
+                f"{place} {self.compared_offset}: the archive {what} {abs(self.archive_difference):,} observations"
+            )
+        return found
+
 
 @dataclass(frozen=True)
 class ServiceStatus:
@@ -29,13 +59,14 @@ class ServiceStatus:
     watermark: str  # event time that its slowest partition has passed, RFC 3339; empty: none yet
     watermark_age_s: float | None  # against the wall clock; a replay of old days is old
     lag: int | None  # records
-    ledger_difference: int
+    ledger_difference: int  # observations unaccounted for, of all partitions
+    archive_difference: int | None  # observations by which the archive differs; None: not known of any partition
+    differing: tuple[str, ...] = ()  # the partitions and what is wrong there
 
     @property
     def troubles(self) -> list[str]:
         found = [] if self.health == "serving" else [f"{self.name}: {self.health}"]
-        if self.ledger_difference:
-            found.append(f"{self.name}: {self.ledger_difference:,} observations are not accounted for")
+        found += [f"{self.name}: {trouble}" for trouble in self.differing]
         if self.lag is not None and self.lag > LAG_BOUND:
             found.append(f"{self.name}: {self.lag:,} records behind")
         return found
@@ -45,8 +76,8 @@ def status(as_json: JsonOption = False, root: RootOption = None) -> None:
     """Say how every service is: health, event time, lag, ledger; exit status 1 if something is wrong."""
     try:
         addresses = find_addresses(root)
-        differences, clickhouse_trouble = _ledger(addresses.clickhouse)
-        found = [_ask(addresses, name, differences.get(name, 0)) for name in addresses.services]
+        books, clickhouse_trouble = _ledger(addresses.clickhouse)
+        found = [_ask(addresses, name, books.get(name, [])) for name in addresses.services]
     except NothingRunsError as error:
         fail(str(error))
     troubles = [*clickhouse_trouble, *(trouble for service in found for trouble in service.troubles)]
@@ -55,17 +86,23 @@ def status(as_json: JsonOption = False, root: RootOption = None) -> None:
     if as_json:
         print(json.dumps({"services": [asdict(service) for service in found], "troubles": troubles}, indent=1))
     else:
+        heads = ("service", "health", "event time passed", "lag", "ledger difference", "archive difference")
         rows = [
-            (s.name, s.health, s.watermark or "-", "-" if s.lag is None else s.lag, s.ledger_difference) for s in found
+            (s.name, s.health, s.watermark or "-", _known(s.lag), s.ledger_difference, _known(s.archive_difference))
+            for s in found
         ]
-        print(table(("service", "health", "event time passed", "lag", "ledger difference"), rows))
+        print(table(heads, rows))
         for trouble in troubles:
             print(f"! {trouble}")
     if troubles:
         raise typer.Exit(1)
 
 
-def _ask(addresses: Addresses, name: str, ledger_difference: int) -> ServiceStatus:
+def _known(count: int | None) -> int | str:
+    return "-" if count is None else count
+
+
+def _ask(addresses: Addresses, name: str, books: Sequence[Book]) -> ServiceStatus:
     from datetime import UTC, datetime
 
     from services.cli.figures import age_s, scrape_all
@@ -79,8 +116,14 @@ def _ask(addresses: Addresses, name: str, ledger_difference: int) -> ServiceStat
         watermark=datetime.fromtimestamp(passed_s, UTC).isoformat() if passed_s else "",
         watermark_age_s=round(age_s(passed_s), 1) if passed_s else None,
         lag=figures.lag if figures else None,
-        ledger_difference=ledger_difference,
+        ledger_difference=sum(abs(book.difference) for book in books),
+        archive_difference=sum(known) if (known := _archive_differences(books)) else None,
+        differing=tuple(trouble for book in books for trouble in book.troubles),
     )
+
+
+def _archive_differences(books: Iterable[Book]) -> list[int]:
+    return [abs(book.archive_difference) for book in books if book.archive_difference is not None]
 
 
 def _health(address: str) -> str:
@@ -97,14 +140,17 @@ def _health(address: str) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status).lower())
 
 
-def _ledger(clickhouse: str) -> tuple[Mapping[str, int], list[str]]:
-    """Observations unaccounted for by domain, and what is wrong with ClickHouse itself."""
+def _ledger(clickhouse: str) -> tuple[Mapping[str, list[Book]], list[str]]:
+    """The books by domain, and what is wrong with ClickHouse itself."""
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     try:
         with clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False) as client:
-            rows = client.query("SELECT domain, sum(abs(difference)) FROM urban.v_ledger GROUP BY domain").result_rows
+            rows = client.query(_BOOKS).result_rows
     except ClickHouseError as error:
         return {}, [f"ClickHouse at {clickhouse}: {str(error).splitlines()[0]}"]
-    return {domain: int(difference) for domain, difference in rows}, []
+    books: dict[str, list[Book]] = {}
+    for domain, *told in rows:
+        books.setdefault(domain, []).append(Book(*told))
+    return books, []

@@ -28,6 +28,7 @@ class Frame:
     clock_ms: int = 0  # the city's clock when the frame was taken (or the record's own time)
     heartbeat: bool = False
     offset: int = -1  # position in the log; -1: not from a log
+    index: int = 0  # of its first observation in its record
 
     def __len__(self) -> int:
         return len(self.entity)
@@ -94,13 +95,14 @@ class Malformed:
     offset: int
     reason: str
     field: str = "value"
+    index: int = 0  # of the row in its record
 
 
 @dataclass(frozen=True)
 class Problem:
     """Why one observation is refused: names the field, the value and the reason."""
 
-    index: int  # of the observation in its frame or stream
+    index: int  # of the observation in its frame, stream or record
     field: str
     value: str
     reason: str
@@ -115,8 +117,13 @@ class Refused:
 
     offset: int
     problems: tuple[Problem, ...]  # the first 100
-    count: int  # observations refused in this record
+    rows: Int64Array = field(repr=False, compare=False)  # all of them: indices in the record
     error_class: str  # "malformed", "invalid", "future", "limit"
+
+    @property
+    def count(self) -> int:
+        """Observations refused."""
+        return len(self.rows)
 
 
 @dataclass(frozen=True)

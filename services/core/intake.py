@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from services.core.frame import Frame, Malformed, Problem, Refused
 from services.core.kind import Kind
 from services.core.portion import Portion, Taken, join
@@ -39,8 +41,8 @@ class Intake:
             record = records[end]
             if isinstance(record, Malformed):
                 rows += 1
-                problem = Problem(0, record.field, "", record.reason)
-                refused.append((end, Refused(record.offset, (problem,), 1, "malformed")))
+                problem = Problem(record.index, record.field, "", record.reason)
+                refused.append((end, Refused(record.offset, (problem,), np.array([record.index]), "malformed")))
             else:
                 rows += len(record.entity)
                 self._take_frame(record, end, taken, refused)
@@ -62,8 +64,9 @@ class Intake:
                     self._good_headers.add(header)
             check_shape(self._kind, frame)
         except InvalidFrame as fault:
-            problem = Problem(0, fault.field, fault.value, fault.reason)
-            refused.append((record, Refused(frame.offset, (problem,), len(frame), "invalid")))
+            problem = Problem(frame.index, fault.field, fault.value, fault.reason)
+            rows = np.arange(frame.index, frame.index + len(frame))
+            refused.append((record, Refused(frame.offset, (problem,), rows, "invalid")))
             return
         taken.frames.append(frame)
         taken.records.append(record)

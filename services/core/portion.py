@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -151,13 +151,17 @@ def _refuse(
     for i in np.unique(np.searchsorted(begin, np.flatnonzero(unfit | future), side="right") - 1).tolist():
         frame, record, rows = taken.frames[i], taken.records[i], slice(int(begin[i]), int(begin[i + 1]))
         if unfit[rows].any():
-            _, problems = validate(kind, frame)
-            yield record, Refused(frame.offset, tuple(problems[:MAX_PROBLEMS]), len(problems), "invalid")
+            good, problems = validate(kind, frame)
+            told = (replace(problem, index=frame.index + problem.index) for problem in problems[:MAX_PROBLEMS])
+            yield record, Refused(frame.offset, tuple(told), frame.index + np.flatnonzero(~good), "invalid")
         if future[rows].any():
             ahead = np.flatnonzero(future[rows])
             reason = f"ends more than {kind.skew_ms // 1000} s ahead of the city's clock, {frame.clock_ms}"
-            listed = (Problem(int(row), "time", str(frame.time_ms[row]), reason) for row in ahead[:MAX_PROBLEMS])
-            yield record, Refused(frame.offset, tuple(listed), len(ahead), "future")
+            listed = (
+                Problem(frame.index + row, "time", str(frame.time_ms[row]), reason)
+                for row in ahead[:MAX_PROBLEMS].tolist()
+            )
+            yield record, Refused(frame.offset, tuple(listed), frame.index + ahead, "future")
 
 
 def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Iterator[tuple[int, Refused]]:
@@ -166,10 +170,10 @@ def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Itera
     for i in np.unique(frame_of_row).tolist():
         frame, of_frame = portion.taken.frames[i], rows[frame_of_row == i] - portion.begin[i]
         problems = tuple(
-            Problem(row, "entity_id", frame.entity_ids[int(frame.entity[row])], _beyond(limit))
+            Problem(frame.index + row, "entity_id", frame.entity_ids[int(frame.entity[row])], _beyond(limit))
             for row in of_frame[:MAX_PROBLEMS].tolist()
         )
-        yield portion.taken.records[i], Refused(frame.offset, problems, len(of_frame), "limit")
+        yield portion.taken.records[i], Refused(frame.offset, problems, frame.index + of_frame, "limit")
 
 
 def _beyond(limit: int) -> str:

@@ -23,6 +23,11 @@ class Counters:
     late: int = 0
     dead_lettered: int = 0
 
+    @property
+    def difference(self) -> int:
+        """Observations unaccounted for; anything but 0 is a fault."""
+        return self.read - self.folded - self.duplicate - self.late - self.dead_lettered
+
 
 @dataclass(frozen=True)
 class Closing:

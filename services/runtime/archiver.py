@@ -7,13 +7,13 @@ committed when a process died come again, and the tables' engine drops the repet
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaTimeoutError
 from aiokafka.structs import ConsumerRecord
 from numpy.typing import NDArray
 
@@ -21,9 +21,9 @@ from services.core.frame import Frame
 from services.core.kind import ColumnType, Domain
 from services.core.validation import InvalidFrame, validate
 from services.runtime import catalogue, metrics
+from services.runtime.archive_ledger import ArchiveLedger, Store, Tally
 from services.runtime.codec import decode_record
 from services.runtime.contracts import FrameContract
-from services.runtime.outbox import Tables
 from services.runtime.records import TIME
 
 log = structlog.get_logger(__name__)
@@ -65,9 +65,9 @@ class RawRows:
     def __len__(self) -> int:
         return sum(len(rows) for rows in self._rows)
 
-    def add(self, record: ConsumerRecord) -> None:
-        """The sound observations of a record; the processor tells of the others."""
-        index = 0
+    def add(self, record: ConsumerRecord) -> Tally:
+        """The sound observations of a record, and how many there are; the processor tells of the others."""
+        index = sound = 0
         for frame in decode_record(self._contract, record.value, record.headers, record.timestamp, record.offset):
             if not isinstance(frame, Frame):
                 index += 1
@@ -79,6 +79,8 @@ class RawRows:
                 self._first_index.append(index)
                 self._partitions.append(record.partition)
             index += len(frame)
+            sound += len(rows)
+        return Tally(record.offset, index, sound)
 
     def table(self) -> pa.Table:
         """Rows of `<domain>.<kind>`."""
@@ -118,8 +120,8 @@ class RawRows:
 class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """One member of the group that archives the observations of a domain."""
 
-    def __init__(self, domain: Domain, kafka: str, tables: Tables, instance: str) -> None:
-        self._domain, self._tables = domain, tables
+    def __init__(self, domain: Domain, kafka: str, store: Store, instance: str) -> None:
+        self._domain, self._store_rows = domain, store
         self._kinds = {
             catalogue.observations(domain.name, kind.name): FrameContract.of(domain.name, kind) for kind in domain.kinds
         }
@@ -135,6 +137,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             fetch_max_wait_ms=POLL_MS,
             max_poll_interval_ms=LONGEST_PAUSE_MS,
         )
+        self._ledger = self._open_ledger()
         self._storing = asyncio.Lock()
         self._stopping = False
         self._stored: dict[TopicPartition, int] = {}  # up to here, exclusive
@@ -151,6 +154,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                     self._take(fetched)
                     if self._due():
                         await self._store()
+                    await self._ledger.compare()
                 self._tell_lag()
             async with self._storing:
                 await self._store()
@@ -168,18 +172,32 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         # What was fetched before and not stored comes again: reading goes on at the committed offsets.
         self._forget()
+        self._ledger.close()
+        self._ledger = self._open_ledger()
+
+    def _open_ledger(self) -> ArchiveLedger:
+        names = {topic: contract.kind.name for topic, contract in self._kinds.items()}
+        return ArchiveLedger(self._domain.name, names, self._store_rows, self._begins)
+
+    async def _begins(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        while True:
+            try:
+                found: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(partitions)
+                return found
+            except KafkaTimeoutError as error:
+                log.warning("log_begins_unknown", domain=self._domain.name, error=str(error))
 
     def _forget(self) -> None:
         self._rows = {topic: RawRows(contract) for topic, contract in self._kinds.items()}
         self._offsets: dict[TopicPartition, int] = {}
+        self._tallies: dict[TopicPartition, list[Tally]] = {}
         self._began: float | None = None
 
     def _take(self, fetched: dict[TopicPartition, list[ConsumerRecord]]) -> None:
         for tp, records in fetched.items():
             if tp not in self._consumer.assignment():
                 continue
-            for record in records:
-                self._rows[tp.topic].add(record)
+            self._tallies.setdefault(tp, []).extend(self._rows[tp.topic].add(record) for record in records)
             self._offsets[tp] = records[-1].offset + 1
         if self._offsets and self._began is None:
             self._began = asyncio.get_running_loop().time()
@@ -191,14 +209,15 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         return waited_s >= LONGEST_WAIT_S or sum(len(rows) for rows in self._rows.values()) >= MAXIMUM_ROWS
 
     async def _store(self) -> None:
-        rows, offsets = self._rows, self._offsets
+        rows, offsets, tallies = self._rows, self._offsets, self._tallies
         self._forget()
         for topic, of_kind in rows.items():
             if len(of_kind):
                 kind = self._kinds[topic].kind.name
-                await self._tables.insert(f"{self._domain.name}.{kind}", of_kind.table())
+                await self._store_rows.insert(f"{self._domain.name}.{kind}", of_kind.table())
                 metrics.ARCHIVED.labels(self._domain.name, kind).inc(len(of_kind))
         if offsets:
+            await self._ledger.enter(tallies)
             self._stored |= offsets
             try:
                 await self._consumer.commit(offsets)

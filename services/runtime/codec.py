@@ -104,17 +104,20 @@ def _frames_of_json(
     found: list[Frame | Malformed] = []
     good: list[Row] = []
 
-    def take_good() -> None:
-        found.extend(replace(f, clock_ms=clock_ms, offset=offset) for f in frames_from_rows(contract, good))
+    def take_good(end: int) -> None:
+        index = end - len(good)
+        for frame in frames_from_rows(contract, good):
+            found.append(replace(frame, clock_ms=clock_ms, offset=offset, index=index))
+            index += len(frame)
         good.clear()
 
-    for row in rows:
+    for index, row in enumerate(rows):
         if isinstance(row, Row):
             good.append(row)
         else:
-            take_good()
-            found.append(Malformed(offset, row.text, row.field))
-    take_good()
+            take_good(index)
+            found.append(Malformed(offset, row.text, row.field, index))
+    take_good(len(rows))
     return found
 
 

@@ -30,6 +30,18 @@ DEAD_LETTER_SHARE = Gauge(
     "Records of which nothing could be taken, among the last 1,000 of a partition, 0 to 1; beyond 0.5 the worker stops",
     ("domain", "kind", "partition"),
 )
+LEDGER_DIFFERENCE = Gauge(
+    "urban_ledger_difference",
+    "Observations that a processor read and that are neither folded, duplicate, late nor dead-lettered, as of the last "
+    "checkpoint; anything but 0 is a fault",
+    ("domain", "kind", "partition"),
+)
+ARCHIVE_DIFFERENCE = Gauge(
+    "urban_archive_difference",
+    "Observations by which the archive differs from the ledger, as of the last offset at which both were known; "
+    "anything but 0 is a fault",
+    ("domain", "kind", "partition"),
+)
 OPEN_WINDOWS = Gauge("urban_open_windows", "Windows with data that may still change", ("domain", "kind", "partition"))
 WINDOWS = Counter("urban_windows", "Window rows emitted, revisions included", ("domain", "kind", "window"))
 SIGNALS = Counter("urban_signals", "Signals emitted, revisions and retractions included", ("domain", "type"))
@@ -98,11 +110,25 @@ def serve(host: str, port: int) -> tuple[WSGIServer, int]:
 
 def forget_partition(domain: str, kind: str, partition: int) -> None:
     """A partition that was taken away must not show its last figures for ever."""
-    for gauge in (WATERMARK, OPEN_WINDOWS, DEAD_LETTER_SHARE, CHECKPOINT_BYTES):
+    _forget((WATERMARK, OPEN_WINDOWS, DEAD_LETTER_SHARE, CHECKPOINT_BYTES, LEDGER_DIFFERENCE), domain, kind, partition)
+
+
+def forget_archive_partition(domain: str, kind: str, partition: int) -> None:
+    """The same of an archiver."""
+    _forget((ARCHIVE_DIFFERENCE,), domain, kind, partition)
+
+
+def _forget(gauges: Iterable[Gauge], domain: str, kind: str, partition: int) -> None:
+    for gauge in gauges:
         try:
             gauge.remove(domain, kind, str(partition))
         except KeyError:
             continue  # it had none yet
 
 
-__all__ = [name for name in dir() if name.isupper()] + ["REGISTRY", "forget_partition", "serve"]
+__all__ = [name for name in dir() if name.isupper()] + [
+    "REGISTRY",
+    "forget_archive_partition",
+    "forget_partition",
+    "serve",
+]

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 SERVICES = Path(__file__).resolve().parents[1]
 ANALYSTS = "urban"
 # Tables that every domain has; one view each covers all of them (schema/*.up.sql here beside).
-SHARED_TABLES = frozenset({"signals", "entities", "ledger", "dead_letters"})
+SHARED_TABLES = frozenset({"signals", "entities", "ledger", "archive_ledger", "dead_letters", "dead_letter_replays"})
 INTERNAL_TABLES = frozenset({"schema_versions", "baselines"})
 WAIT_S = 60.0
 

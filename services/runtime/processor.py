@@ -97,8 +97,9 @@ class KindProcessor:
             sizes[r.offset] = sum(len(f) if isinstance(f, Frame) else 1 for f in decoded)
         for closing in self._partition.fold(frames):
             for refused in closing.refused:
-                letter = letters.setdefault(refused.offset, DeadLetter(by_offset[refused.offset]))
-                letter.add(refused.error_class, refused.problems, refused.count)
+                offset = refused.offset
+                letter = letters.setdefault(offset, DeadLetter(by_offset[offset], sizes[offset]))
+                letter.add(refused.error_class, refused.problems, refused.rows)
             await self._emit(closing)
         if letters:
             self._put_aside([letters[offset] for offset in sorted(letters)])
@@ -114,13 +115,14 @@ class KindProcessor:
         state.arrays[FLOOD_GUARD] = self._guard.to_array()
         row = records.ledger_table(shop.kind.name, shop.topic, self._number, state.next_offset, state.counters)
         message = checkpoint_of(shop.domain, shop.kind.name, state)
-        next_offset = state.next_offset
+        next_offset, difference = state.next_offset, state.counters.difference
         del state  # the flush may wait for hours, and an hour's windows are not held twice meanwhile
         # The ledger tells, and a checkpoint covers, only what is stored and produced.
         await shop.outbox.flush()
         shop.outbox.put({f"{shop.domain}.ledger": row})
         await shop.outbox.flush()
         size = await shop.checkpoints.save(message)
+        metrics.LEDGER_DIFFERENCE.labels(shop.domain, shop.kind.name, str(self._number)).set(difference)
         metrics.CHECKPOINT_BYTES.labels(shop.domain, shop.kind.name, str(self._number)).set(size)
         metrics.CHECKPOINT_SECONDS.labels(shop.domain, shop.kind.name).observe(time.perf_counter() - began)
         return next_offset

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from aiokafka.structs import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from services.core.frame import Problem
 from services.runtime import dead_letters
-from services.runtime.dead_letters import DeadLetter, FloodGuard, TooManyBadRecordsError, dead_letters_table
+from services.runtime.dead_letters import (
+    DeadLetter,
+    FloodGuard,
+    TooManyBadRecordsError,
+    dead_letters_table,
+    read_rows,
+    write_rows,
+)
 
 
-def letter(count: int = 2) -> DeadLetter:
+def letter(observations: int = 20) -> DeadLetter:
     record = ConsumerRecord("t", 3, 17, 1000, 0, b"k", b"raw", None, 1, 3, (("content-type", b"application/json"),))
-    made = DeadLetter(record)
-    made.add("invalid", [Problem(4, "speed_kmh", "-1", "must be 0 to 300")], count - 1)
-    made.add("future", [Problem(9, "time", "99", "is ahead")], 1)
+    made = DeadLetter(record, observations)
+    made.add("invalid", [Problem(4, "speed_kmh", "-1", "must be 0 to 300")], np.array([4]))
+    made.add("future", [Problem(9, "time", "99", "is ahead")], np.array([9]))
     return made
 
 
@@ -31,8 +41,23 @@ def test_its_headers_tell_the_place_the_first_reason_and_all_indices_beside_its_
         "urban_error": "speed_kmh = -1: must be 0 to 300",
         "urban_observations": "2",
         "urban_indices": "[4, 9]",
+        "urban_rows": "4,9",
         "ce_id": "t/3/17",
     }
+
+
+def test_a_record_that_was_refused_whole_says_so_whatever_it_will_be_read_as():
+    assert dict(letter(observations=2).headers())["urban_rows"] == b"all"
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_rows_are_read_as_they_were_written(rows: set[int]):
+    ascending = np.array(sorted(rows), np.int64)
+    assert read_rows(write_rows(ascending)).tolist() == ascending.tolist()
+
+
+def test_rows_are_written_as_ranges():
+    assert write_rows(np.array([0, 1, 2, 7, 9, 10])) == "0-2,7,9-10"
 
 
 def test_its_row_tells_the_same():
@@ -49,8 +74,8 @@ def test_its_row_tells_the_same():
 def test_a_record_too_large_to_be_put_aside_says_where_it_lies():
     big = bytes(dead_letters.LARGEST_LETTER_BYTES)
     record = ConsumerRecord("t", 3, 17, 1000, 0, b"k", big, None, 1, 3, (("urban_city", b"x"),))
-    made = DeadLetter(record)
-    made.add("malformed", [Problem(0, "value", "", "no frame")], 1)
+    made = DeadLetter(record, 1)
+    made.add("malformed", [Problem(0, "value", "", "no frame")], np.array([0]))
     told = dict(made.headers())
     assert (made.key, made.value) == (b"t/3/17", None)
     assert "urban_city" not in told
@@ -59,17 +84,17 @@ def test_a_record_too_large_to_be_put_aside_says_where_it_lies():
 
 def test_headers_without_a_value_are_kept():
     record = ConsumerRecord("t", 3, 17, 1000, 0, None, None, None, 1, 3, (("content-type", None),))
-    assert list(map(str, DeadLetter(record).headers()[0])) == ["content-type", "None"]
+    assert list(map(str, DeadLetter(record, 1).headers()[0])) == ["content-type", "None"]
 
 
 @pytest.mark.parametrize(("key", "value"), [(b"k", b"v"), (b"k", None), (None, b"v")])
 def test_key_and_value_are_untouched(key: bytes | None, value: bytes | None):
-    made = DeadLetter(ConsumerRecord("t", 3, 17, 1000, 0, key, value, None, 1, 3, ()))
+    made = DeadLetter(ConsumerRecord("t", 3, 17, 1000, 0, key, value, None, 1, 3, ()), 1)
     assert (made.key, made.value) == (key, value)
 
 
 def test_a_tombstone_without_a_key_can_be_written():
-    assert DeadLetter(ConsumerRecord("t", 3, 17, 1000, 0, None, None, None, 1, 3, ())).key == b"t/3/17"
+    assert DeadLetter(ConsumerRecord("t", 3, 17, 1000, 0, None, None, None, 1, 3, ()), 1).key == b"t/3/17"
 
 
 def look(guard: FloodGuard, records: str, first: int = 0) -> None:

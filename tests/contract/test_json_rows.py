@@ -152,9 +152,10 @@ def test_an_array_keeps_its_order_and_a_bad_row_its_place():
     assert isinstance(one, Frame)
     assert isinstance(two, Frame)
     assert (one.entity_ids, one.period_s, len(one)) == (("seg-1", "seg-2"), 60, 2)
-    assert bad == Malformed(7, "1: unknown field 'sped_kmh'", "sped_kmh")
+    assert bad == Malformed(7, "1: unknown field 'sped_kmh'", "sped_kmh", 2)
     assert (two.period_s, len(two)) == (300, 1)
-    assert other == Malformed(7, "5: must be a JSON object", "value")
+    assert other == Malformed(7, "5: must be a JSON object", "value", 4)
+    assert (one.index, two.index) == (0, 3)
 
 
 def test_rows_too_far_apart_in_time_come_in_frames_that_can_be_written():

@@ -23,7 +23,7 @@ from tests.core.oracle import Emission
 T0 = 1_700_438_400_000
 HIGH = 20.0
 
-Refusal = tuple[int, str, int, tuple[Problem, ...]]  # offset, class, count, problems
+Refusal = tuple[int, str, int, tuple[Problem, ...], tuple[int, ...]]  # offset, class, count, problems, rows
 Row = tuple[str, float] | tuple[str, float, float]  # entity, seconds after T0, speed
 
 EVERY = tuple(a for a in Aggregate if a is not Aggregate.QUANTILE)
@@ -250,5 +250,5 @@ def left_over(closings: Iterable[Closing]) -> tuple[list[tuple[int, int]], list[
     for closing in closings:
         for part in closing.late:
             late += [(part.frame.offset, row) for row in part.rows.tolist()]
-        refused += [(r.offset, r.error_class, r.count, r.problems) for r in closing.refused]
+        refused += [(r.offset, r.error_class, r.count, r.problems, tuple(r.rows)) for r in closing.refused]
     return late, refused

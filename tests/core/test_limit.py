@@ -22,8 +22,8 @@ def test_an_entity_too_many_is_refused_with_the_reason_and_the_others_go_on():
     partition = Partition("probe", FULL, 0)
     closings, _ = fold_all(partition, [frame([(name, 0, 1.0) for name in "abcde"], offset=7)])
     assert partition.entities == 3
-    _, [(offset, error_class, count, problems)] = left_over(closings)
-    assert (offset, error_class, count) == (7, "limit", 2)
+    _, [(offset, error_class, count, problems, rows)] = left_over(closings)
+    assert (offset, error_class, count, rows) == (7, "limit", 2, (3, 4))
     assert [(p.index, p.field, p.value) for p in problems] == [(3, "entity_id", "d"), (4, "entity_id", "e")]
     assert "3 entities" in problems[0].reason
     closings, _ = fold_all(partition, [heartbeat(60)])

@@ -227,7 +227,7 @@ def test_an_observation_ahead_of_the_clock_is_quarantined_and_closes_nothing():
     log = [frame([("a", 3), ("b", 8.001), ("c", 8)], clock_ms=T0 + 3_000, offset=4)]
     closings, _ = fold_all(partition, log)
     (refused,) = closings[0].refused
-    assert (refused.offset, refused.error_class, refused.count) == (4, "future", 1)
+    assert (refused.offset, refused.error_class, refused.rows.tolist()) == (4, "future", [1])
     assert [(p.index, p.field, p.value) for p in refused.problems] == [(1, "time", str(T0 + 8_001))]
     assert partition.watermark_ms == T0 + 8_000
 

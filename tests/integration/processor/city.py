@@ -26,7 +26,7 @@ from services.runtime.clickhouse import ClickHouse
 from services.runtime.codec import encode_frame, encode_heartbeat
 from services.runtime.contracts import FrameContract
 from services.runtime.log import FROM_BEGINNING, LogRecord
-from services.runtime.migrations import ensure_schema
+from services.runtime.migrations import ensure_schema, migrate
 from services.runtime.partitioner import partition_of
 from services.runtime.reader import KafkaReader
 from services.runtime.settings import Settings
@@ -136,6 +136,10 @@ class City:
         await ensure_topics(self.kafka, (*domain_topics(domain), *shared_topics((domain,))))
         await ensure_schema(self.clickhouse_url, domain.name)
 
+    async def migrate(self) -> None:
+        """Make the tables of all domains and the analysts' views."""
+        await asyncio.to_thread(migrate, self.clickhouse_url)
+
     def settings(self, **changed: Any) -> Settings:
         """Settings of a service of this city."""
         base = {"kafka": self.kafka, "clickhouse": self.clickhouse_url, "checkpoint_seconds": 0.3}
@@ -225,7 +229,7 @@ class City:
 
     async def until_handled(self) -> None:
         """Wait until the checkpoints cover all that the log of observations holds now."""
-        ends = await self._ends(observations("traffic", "road_flow"))
+        ends = await self.ends(observations("traffic", "road_flow"))
 
         async def handled() -> bool:
             rows = await self.query("SELECT kafka_partition, next_offset FROM traffic.ledger FINAL")
@@ -234,7 +238,8 @@ class City:
 
         await self.until(handled, f"checkpoints up to the offsets {ends}")
 
-    async def _ends(self, topic: str) -> dict[int, int]:
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The next offset of each partition of a topic."""
         reader = KafkaReader(self.kafka, topic)
         await reader.start(FROM_BEGINNING)
         try:

@@ -66,6 +66,9 @@ class DiesAfterInsert:
         await self._clickhouse.insert(table, rows)
         raise ConnectionResetError(table)
 
+    async def query(self, sql: str, parameters=None, *, give_up_s=None):
+        return await self._clickhouse.query(sql, parameters, give_up_s=give_up_s)
+
 
 async def test_rows_that_were_stored_but_not_committed_come_again_and_count_once(city: City):
     await city.prepare()

@@ -168,7 +168,10 @@ def _random_frame(chance: random.Random, of: Kind, offset: int, clock_ms: int) -
     ids = tuple(chance.sample(["a", "b", "c", "d:1", "e"] + [f"x{i}" for i in range(10)], chance.choice([1, 3, 5, 9])))
     ages = [0, 100, 1_000, 5_000, 12_000, 35_000, 70_000, -4_000]
     period_s = chance.choice([0, 0, 1, 10, 12, 20, 60, 61])
-    times = [max(0, clock_ms - period_s * 1000 - chance.choice(ages) - chance.randrange(1000)) for _ in range(n)]
+    times = [
+        max(0, clock_ms - period_s * 1000 - chance.choice(ages) - chance.choice([0, chance.randrange(1000)]))
+        for _ in range(n)
+    ]
     counts = [float(chance.choice([0, 1, 7, 1000, 1001] if chance.random() < 0.1 else [0, 1, 7])) for _ in range(n)]
     speeds = [chance.choice([math.nan, -0.0, 0.0, chance.randrange(-200, 1200) / 4]) for _ in range(n)]
     exact = [chance.choice([math.nan, chance.randrange(-8 * 2**20, 8 * 2**20) / 2**20]) for _ in range(n)]

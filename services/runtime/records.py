@@ -58,7 +58,12 @@ def window_frames(
         for begin in range(0, len(of_city), MAXIMUM_FRAME_ROWS):
             rows = of_city[begin : begin + MAXIMUM_FRAME_ROWS]
             head = WindowFrame(
-                city=city, domain=domain, kind=kind, partition=kafka_partition, watermark_ms=watermark_ms
+                city=city,
+                domain=domain,
+                kind=kind,
+                partition=kafka_partition,
+                watermark_ms=watermark_ms,
+                early=batch.early,
             )
             yield _window_frame(head, batch, rows)
 

@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.frame import NumberArray
-from services.core.kind import Aggregate, Column, ColumnType, Kind
+from services.core.kind import SKETCHED, Aggregate, Column, ColumnType, Kind
+from services.core.wide import multiply, sample_variance
 
 Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
-
-BUCKETS = "in 64 buckets for each power of two"  # what a sketch counts in
 
 # By the grid a cell's sums hold for fewer observations than that. Beyond it they are NaN; counts and extremes go on.
 MOST_SUMMED = 2**28
 _SUM_BITS = 63 - 28
 
 REVISION = "revision"
+NEVER_MS = 2**62  # after every time that can be
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,24 @@ def _grid_exponent(column: Column, power: int) -> int:
 
 
 class ColumnFold:
-    """The aggregates of one column but its quantiles (see sketch)."""
+    """The aggregates of one column but those that a sketch holds (see sketched)."""
 
     def __init__(self, column: Column, aggregates: frozenset[Aggregate]) -> None:
         self.column = column
-        self._aggregates = aggregates
+        self.aggregates = aggregates
         name, number = column.name, "<f8" if column.type is ColumnType.CODE else column.type.value
         # Of a required column every observation has a number, so that their count is the revision.
         self._numbers = REVISION if column.required else f"{name}.numbers"
-        self._sum = f"{name}.sum" if aggregates & {Aggregate.SUM, Aggregate.MEAN} else ""
+        summed = aggregates & {Aggregate.SUM, Aggregate.MEAN, Aggregate.VARIANCE}
+        self._sum = f"{name}.sum" if summed else ""
         self._squares = f"{name}.squares" if Aggregate.SUM_OF_SQUARES in aggregates else ""
+        # Sums of squares of grid numbers, exact and in two halves: those above are rounded to a grid of their own.
+        self._wide = tuple(f"{name}.{half}_squares" for half in ("high", "low") if Aggregate.VARIANCE in aggregates)
         # A quantile is held between the extremes, so that it never leaves what was seen.
-        self.has_quantiles = Aggregate.QUANTILE in aggregates
-        self._min = f"{name}.min" if self.has_quantiles or Aggregate.MIN in aggregates else ""
-        self._max = f"{name}.max" if self.has_quantiles or Aggregate.MAX in aggregates else ""
+        self._min = f"{name}.min" if aggregates & {Aggregate.QUANTILE, Aggregate.MIN} else ""
+        self._max = f"{name}.max" if aggregates & {Aggregate.QUANTILE, Aggregate.MAX} else ""
+        self._first = f"{name}.first" if Aggregate.FIRST in aggregates else ""
+        self._first_time = f"{name}.first_time" if self._first else ""
         self._last = f"{name}.last" if Aggregate.LAST in aggregates else ""
         self._last_time = f"{name}.last_time" if self._last else ""
         self._sum_exponent, self._squares_exponent = _grid_exponent(column, 1), _grid_exponent(column, 2)
@@ -80,8 +84,11 @@ class ColumnFold:
             Part("" if column.required else self._numbers, "<u4", 0),
             Part(self._sum, "<i8", 0),
             Part(self._squares, "<i8", 0),
+            *(Part(half, "<i8", 0) for half in self._wide),
             Part(self._min, number, math.inf),
             Part(self._max, number, -math.inf),
+            Part(self._first_time, "<i8", NEVER_MS),
+            Part(self._first, number, math.inf),
             Part(self._last_time, "<i8", -1),
             Part(self._last, number, -math.inf),
         )
@@ -90,28 +97,43 @@ class ColumnFold:
     def layout(self) -> list[str]:
         """What the elements of the arrays mean, for a state that is read elsewhere."""
         grid = f"grid 2**-{self._sum_exponent}, of squares 2**-{self._squares_exponent}"
-        lines = [f"{part.name} {part.dtype}, {grid}" for part in self.parts]
-        return [*lines, f"{self.column.name} {BUCKETS}"] if self.has_quantiles else lines
+        return [f"{part.name} {part.dtype}, {grid}" for part in self.parts]
 
     def fold(self, pool: Arrays, cells: Int64Array, values: NumberArray, time_ms: Int64Array) -> None:
         """Folds numbers into cells. Shapes: (n,). No NaN."""
         if not self.column.required:
             np.add.at(pool[self._numbers], cells, np.uint32(1))
         if self._sum:
-            np.add.at(pool[self._sum], cells, _on_grid(values, self._sum_exponent))
+            integers = _on_grid(values, self._sum_exponent)
+            np.add.at(pool[self._sum], cells, integers)
+            if self._wide:
+                for half, squares in zip(self._wide, multiply(integers, integers), strict=True):
+                    np.add.at(pool[half], cells, squares)
         if self._squares:
             square = np.multiply(values, values, dtype=np.float64)
             np.add.at(pool[self._squares], cells, _on_grid(square, self._squares_exponent))
-        if not (self._min or self._max or self._last):
+        some = self._min or self._max or self._first or self._last
+        if not some:
             return
         # -0.0 + 0 is 0.0: equal numbers are equal bytes.
-        numbers = np.add(values, 0, dtype=pool[self._min or self._max or self._last].dtype)
+        numbers = np.add(values, 0, dtype=pool[some].dtype)
         if self._min:
             np.minimum.at(pool[self._min], cells, numbers)
         if self._max:
             np.maximum.at(pool[self._max], cells, numbers)
+        if self._first:
+            self._fold_first(pool, cells, numbers, time_ms)
         if self._last:
             self._fold_last(pool, cells, numbers, time_ms)
+
+    def _fold_first(self, pool: Arrays, cells: Int64Array, numbers: NDArray[Any], time_ms: Int64Array) -> None:
+        first_time, first = pool[self._first_time], pool[self._first]
+        before = first_time[cells]
+        np.minimum.at(first_time, cells, time_ms)
+        now = first_time[cells]
+        first[cells[now < before]] = math.inf
+        oldest = time_ms == now
+        np.minimum.at(first, cells[oldest], numbers[oldest])
 
     def _fold_last(self, pool: Arrays, cells: Int64Array, numbers: NDArray[Any], time_ms: Int64Array) -> None:
         last_time, last = pool[self._last_time], pool[self._last]
@@ -124,13 +146,19 @@ class ColumnFold:
 
     def merge(self, into: Arrays, other: Mapping[str, NDArray[Any]]) -> None:
         """Adds other cells to these, one to one. Shapes: (n,)."""
-        for part in (self._sum, self._squares, "" if self.column.required else self._numbers):
+        for part in (self._sum, self._squares, *self._wide, "" if self.column.required else self._numbers):
             if part:
                 into[part] = into[part] + other[part]
         if self._min:
             into[self._min] = np.minimum(into[self._min], other[self._min])
         if self._max:
             into[self._max] = np.maximum(into[self._max], other[self._max])
+        if self._first:
+            time, other_time = into[self._first_time], other[self._first_time]
+            first, other_first = into[self._first], other[self._first]
+            older = (other_time < time) | ((other_time == time) & (other_first < first))
+            into[self._first_time] = np.where(older, other_time, time)
+            into[self._first] = np.where(older, other_first, first)
         if self._last:
             time, other_time = into[self._last_time], other[self._last_time]
             last, other_last = into[self._last], other[self._last]
@@ -144,7 +172,7 @@ class ColumnFold:
         none = numbers == 0
         summed = np.where(none | (numbers >= MOST_SUMMED), np.nan, 1.0)
         for aggregate in Aggregate:
-            if aggregate not in self._aggregates or aggregate is Aggregate.QUANTILE:
+            if aggregate not in self.aggregates or aggregate in SKETCHED:
                 continue
             if aggregate is Aggregate.COUNT:
                 told = numbers
@@ -154,10 +182,27 @@ class ColumnFold:
                 told = _off_grid(cells[self._sum], self._sum_exponent) * summed / np.maximum(numbers, 1.0)
             elif aggregate is Aggregate.SUM_OF_SQUARES:
                 told = _off_grid(cells[self._squares], self._squares_exponent) * summed
+            elif aggregate is Aggregate.VARIANCE:
+                told = self._variance(cells) * summed
             else:
-                part = {Aggregate.MIN: self._min, Aggregate.MAX: self._max, Aggregate.LAST: self._last}[aggregate]
+                part = {
+                    Aggregate.MIN: self._min,
+                    Aggregate.MAX: self._max,
+                    Aggregate.FIRST: self._first,
+                    Aggregate.LAST: self._last,
+                }[aggregate]
                 told = np.where(none, np.nan, cells[part].astype(np.float64))
             yield f"{self.column.name}_{aggregate.value}", told
+
+    def _variance(self, cells: Mapping[str, NDArray[Any]]) -> Float64Array:
+        numbers = np.minimum(cells[self._numbers].astype(np.int64), MOST_SUMMED - 1)
+        high, low = (cells[half] for half in self._wide)
+        # A power of two, so that nothing is rounded here.
+        return sample_variance(numbers, cells[self._sum], high, low) * 2.0 ** (-2 * self._sum_exponent)
+
+    def mark_met(self, cells: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """Which of these cells have a number. Shapes: (n,)."""
+        return np.asarray(cells[self._numbers] > 0, np.bool_)
 
     def bounds(self, cells: Mapping[str, NDArray[Any]]) -> tuple[Float64Array, Float64Array]:
         """Least and greatest number of each cell, where the column has quantiles. Shapes: (n,)."""

@@ -57,7 +57,7 @@ class FixedSeries:
     """All tumbling or hopping windows of one name: which of them are due, and what they tell."""
 
     def __init__(
-        self, kind: Kind, window: Window, panes: Panes, folds: Sequence[tuple[ColumnFold, Sketch | None]]
+        self, kind: Kind, window: Window, panes: Panes, folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]]
     ) -> None:
         self.window = window
         self._with_previous = any(d.window == window.name for d in kind.detectors)

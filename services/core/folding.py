@@ -32,7 +32,7 @@ class Folding:
         self,
         kind: Kind,
         panes: Panes,
-        folds: Sequence[tuple[ColumnFold, Sketch | None]],
+        folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]],
         sessions: Sequence[SessionSeries],
         slots: Slots,
         counters: Counters,
@@ -148,7 +148,7 @@ class Folding:
         cells = self._panes.take(ring.number, start_ms, slot)
         np.add.at(self._panes.pool[REVISION], cells, np.uint32(1))
         whole = len(rows) == len(portion.time_ms)
-        for fold, sketch in self._folds:
+        for fold, sketches in self._folds:
             name = fold.column.name
             values, missing = portion.columns[name], portion.missing[name]
             if not whole:
@@ -156,8 +156,9 @@ class Folding:
             there: _Some = _ALL if missing is None else np.flatnonzero(~missing)
             values = values[there]
             fold.fold(self._panes.pool, cells[there], values, time_ms[there])
-            if sketch and len(values):
-                sketch.add(ring.number, start_ms[there], slot[there], values)
+            if sketches and len(values):
+                for sketch in sketches:
+                    sketch.add(ring.number, start_ms[there], slot[there], values)
         return cells
 
 

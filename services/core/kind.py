@@ -15,6 +15,8 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
+GREATEST_CODE = 2**16 - 1  # of an enum; 0 is that of no value
+
 
 class Aggregate(StrEnum):
     """What a window tells of one column. A missing number (NaN) takes part in none of them."""
@@ -25,8 +27,16 @@ class Aggregate(StrEnum):
     MAX = "max"
     MEAN = "mean"
     SUM_OF_SQUARES = "sum_of_squares"
-    LAST = "last"  # of the greatest time; on a tie the greatest value, so that order does not matter
+    VARIANCE = "variance"  # of a sample (n - 1), as VARIANCE is in PostgreSQL and Flink; of one number there is none
+    FIRST = "first"  # of the least time; on a tie the least value, so that order does not matter
+    LAST = "last"  # of the greatest time; on a tie the greatest value
     QUANTILE = "quantile"  # by a DDSketch; named <column>_p<percent>
+    DISTINCT = "distinct"  # how many different values: of codes exactly, of other numbers by a HyperLogLog
+    TOP = "top"  # the most frequent codes, and how often each; named <column>_top<place>, <column>_top<place>_count
+
+
+# What needs more than a few numbers for each cell, and is held apart from them.
+SKETCHED = frozenset({Aggregate.QUANTILE, Aggregate.DISTINCT, Aggregate.TOP})
 
 
 class ColumnType(StrEnum):
@@ -56,6 +66,8 @@ class Column:
             raise ValueError(f"column {self.name}: minimum {self.minimum} is above maximum {self.maximum}")
         if (self.type is ColumnType.CODE) != bool(self.codes):
             raise ValueError(f"column {self.name}: a code column names its codes, and no other does")
+        if any(not 0 < code <= GREATEST_CODE for code, _ in self.codes):
+            raise ValueError(f"column {self.name}: codes must lie between 1 and {GREATEST_CODE}: {self.codes}")
 
 
 @dataclass(frozen=True)
@@ -105,17 +117,22 @@ class Measure:
     column: str
     aggregates: tuple[Aggregate, ...]
     percents: tuple[int, ...] = ()  # of QUANTILE: 50 for the median
+    tops: int = 0  # of TOP: how many codes are told
 
     def __post_init__(self) -> None:
         if (Aggregate.QUANTILE in self.aggregates) != bool(self.percents):
             raise ValueError(f"measure {self.column}: quantiles need percents, and percents need quantiles")
         if any(not 0 < p < 100 for p in self.percents):
             raise ValueError(f"measure {self.column}: percents must lie between 0 and 100")
+        if (Aggregate.TOP in self.aggregates) != (self.tops > 0) or self.tops < 0:
+            raise ValueError(f"measure {self.column}: top needs a number of tops, and tops need top: {self.tops}")
 
     def names(self) -> tuple[str, ...]:
-        """Names of the result columns, in the order of the tables: speed_kmh_mean, speed_kmh_p50."""
-        plain = tuple(f"{self.column}_{a.value}" for a in self.aggregates if a is not Aggregate.QUANTILE)
-        return plain + tuple(f"{self.column}_p{p}" for p in self.percents)
+        """Names of the result columns, in the order of the tables: speed_kmh_mean, speed_kmh_p50, topic_top1."""
+        several = (Aggregate.QUANTILE, Aggregate.TOP)
+        plain = tuple(f"{self.column}_{a.value}" for a in self.aggregates if a not in several)
+        tops = (f"{self.column}_top{place}" for place in range(1, self.tops + 1))
+        return (*plain, *(f"{self.column}_p{p}" for p in self.percents), *(n for t in tops for n in (t, f"{t}_count")))
 
 
 @dataclass(frozen=True)
@@ -167,6 +184,14 @@ class Kind:
         for measure in self.measures:
             if measure.column not in names:
                 raise ValueError(f"kind {self.name}: measure of an unknown column {measure.column!r}")
+            codes = self.column(measure.column).codes
+            if measure.tops and not codes:
+                # Of numbers without a bound no sketch tells the most frequent ones whatever their order.
+                raise ValueError(f"kind {self.name}: top of {measure.column!r}: only a column of codes has it")
+            if measure.tops > len(codes) > 0:
+                raise ValueError(
+                    f"kind {self.name}: the top {measure.tops} of {measure.column!r}, which has {len(codes)} codes"
+                )
         windows = {w.name for w in self.windows}
         if len(windows) != len(self.windows) or not windows:
             raise ValueError(f"kind {self.name}: needs windows of different names")

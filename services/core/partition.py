@@ -29,11 +29,13 @@ from services.core.panes import Panes, border_of, rings_of
 from services.core.portion import LONG_AGO_MS, Portion
 from services.core.sessions import SESSION_PARTS, SessionSeries
 from services.core.signals import Signal
-from services.core.sketch import Sketch
+from services.core.sketched import sketches_of
 from services.core.slots import Slots
 from services.core.sources import Sources
 from services.core.state import NO_WATERMARK, Closing, Counters, PartitionState
 from services.core.windows import WindowBatch
+
+_SKETCH_ARRAYS = ("codes", "counts", "lengths")
 
 __all__ = ["NO_WATERMARK", "Closing", "Counters", "Partition", "PartitionState"]
 
@@ -49,7 +51,8 @@ class Partition:
         self._kind = kind
         rings = rings_of(kind)
         self._border_ms = border_of(kind)
-        self._folds = [(f, Sketch(f.column) if f.has_quantiles else None) for f in folds_of(kind)]
+        self._folds = [(fold, sketches_of(fold)) for fold in folds_of(kind)]
+        self._sketches = [sketch for _, sketches in self._folds for sketch in sketches]
         self._slots = Slots(kind.max_entities)
         self._sources = Sources()
         sessions = sorted((w for w in kind.windows if w.gap_ms), key=lambda w: w.name)
@@ -130,9 +133,8 @@ class Partition:
         batches = [b for s in all_series for b in s.due(before_ms, watermark_ms, touched, self._slots)]
         for pane in self._panes.find_expired(watermark_ms, self._kind.lateness_ms):
             self._panes.drop(pane)
-            for _, sketch in self._folds:
-                if sketch:
-                    sketch.drop(pane)
+            for sketch in self._sketches:
+                sketch.drop(pane)
         if before_ms is not None and before_ms // self._sweep_ms != watermark_ms // self._sweep_ms:
             self._slots.release(self._panes.mark_used(len(self._slots)))
         return tuple(batches)
@@ -174,11 +176,9 @@ class Partition:
             **{f"{series.window.name}.left": series.to_array() for series in self._sessions},
             **self._panes.to_arrays(),
         }
-        for fold, sketch in self._folds:
-            if sketch:
-                names = ("codes", "counts", "lengths")
-                told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names())
-                arrays |= {f"{fold.column.name}.sketch.{n}": array for n, array in zip(names, told, strict=True)}
+        for sketch in self._sketches:
+            told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names())
+            arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
         texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout()}
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         return PartitionState(self.partition, self.next_offset, watermark_ms, replace(self.counters), arrays, texts)
@@ -186,7 +186,12 @@ class Partition:
     def _layout(self) -> list[str]:
         """What the numbers of a snapshot mean, as far as the kind decides it."""
         rings = [f"ring {r.number}: {r.pane_ms} ms, period up to {r.longest_period_ms} ms" for r in self._panes.rings]
-        return [self._kind.name, *rings, *(line for fold, _ in self._folds for line in fold.layout())]
+        columns = [
+            line
+            for fold, sketches in self._folds
+            for line in (*fold.layout(), *(f"{fold.column.name} {sketch.form.layout}" for sketch in sketches))
+        ]
+        return [self._kind.name, *rings, *columns]
 
     @classmethod
     def restore(cls, domain: str, kind: Kind, state: PartitionState) -> Partition:
@@ -203,10 +208,8 @@ class Partition:
         restored._slots = Slots.of_texts(texts["cities"], texts["entity_ids"], kind.max_entities)
         restored._wire()
         restored._panes.put(arrays)
-        for fold, sketch in restored._folds:
-            if sketch:
-                told = (arrays[f"{fold.column.name}.sketch.{n}"] for n in ("codes", "counts", "lengths"))
-                sketch.put(restored._panes.names(), *told)
+        for sketch in restored._sketches:
+            sketch.put(restored._panes.names(), *(arrays[f"{sketch.name}.{n}"] for n in _SKETCH_ARRAYS))
         ring, start_ms, slot = arrays["touched"]
         restored._into_panes.touched = [Touched(ring, start_ms, slot)] if len(slot) else []
         for series in restored._sessions:

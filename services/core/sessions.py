@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.aggregates import REVISION, ColumnFold, Part
+from services.core.aggregates import NEVER_MS, REVISION, ColumnFold, Part
 from services.core.closing import Touched
 from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
@@ -29,7 +29,6 @@ Int64Array = NDArray[np.int64]
 
 FIRST_TIME = "session.first_time"
 LAST_END = "session.last_end"
-NEVER_MS = 2**62
 # What the cells of a kind with sessions remember besides.
 SESSION_PARTS = (Part(FIRST_TIME, "<i8", NEVER_MS), Part(LAST_END, "<i8", -NEVER_MS))
 
@@ -89,7 +88,7 @@ class SessionSeries:
         kind: Kind,
         window: Window,
         panes: Panes,
-        folds: Sequence[tuple[ColumnFold, Sketch | None]],
+        folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]],
         step_ms: int,
     ) -> None:
         self.window = window

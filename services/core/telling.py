@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from services.core.aggregates import REVISION, Arrays, ColumnFold
 from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
-from services.core.sketch import Sketch, quantiles
+from services.core.sketch import Sketch, Weighted
+from services.core.sketched import SketchTeller
 from services.core.slots import Slots
 from services.core.windows import WindowBatch
 
@@ -50,15 +51,14 @@ class Teller:
         window: Window,
         panes: Panes,
         rings: Sequence[Ring],
-        folds: Sequence[tuple[ColumnFold, Sketch | None]],
+        folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]],
     ) -> None:
         """`rings`: those whose panes the windows are made of."""
         self._window = window
         self._rings = tuple(rings)
         self._panes = panes
-        self._folds = folds
+        self._folds = [(fold, SketchTeller(kind, fold, sketches)) for fold, sketches in folds]
         self._names = kind.measure_names()
-        self._percents = {fold.column.name: _percents_of(kind, fold.column.name) for fold, _ in folds}
 
     def batch(
         self, rows: Rows, start_ms: Int64Array, revision: NDArray[Any], cells: Arrays, slots: Slots, **more: Any
@@ -107,31 +107,17 @@ class Teller:
 
     def tell(self, rows: Rows, cells: Arrays, slots: int) -> Measures:
         """Result columns of rows whose cells were gathered, in the order of the tables. `slots`: of the partition."""
+
+        def collect(sketch: Sketch, wanted: NDArray[np.bool_]) -> list[Weighted]:
+            return self._collect(sketch, rows, wanted, slots)
+
         told: Measures = {}
-        for fold, sketch in self._folds:
+        for fold, sketched in self._folds:
             told.update(fold.tell(cells))
-            if sketch:
-                told.update(self._tell_quantiles(fold, sketch, rows, cells, slots))
+            told.update(sketched.tell(cells, collect))
         return {name: told[name] for name in self._names}
 
-    def _tell_quantiles(
-        self, fold: ColumnFold, sketch: Sketch, rows: Rows, cells: Arrays, slots: int
-    ) -> Iterator[tuple[str, NDArray[np.float64]]]:
-        least, greatest = fold.bounds(cells)
-        # Where all numbers are equal they are the quantiles, and where there is none the bounds are infinite.
-        some = (least < greatest) & np.isfinite(least)
-        percents = self._percents[fold.column.name]
-        parts = self._collect(sketch, rows, some, slots)
-        none = np.empty(len(rows.slots))
-        sketched = quantiles(parts, len(rows.slots), percents) if parts else [none for _ in percents]
-        for percent, values in zip(percents, sketched, strict=True):
-            told = np.where(np.isfinite(least), least, np.nan)
-            told[some] = np.clip(values[some], least[some], greatest[some])
-            yield f"{fold.column.name}_p{percent}", told
-
-    def _collect(
-        self, sketch: Sketch, rows: Rows, wanted: NDArray[np.bool_], slots: int
-    ) -> list[tuple[Int64Array, Int64Array]]:
+    def _collect(self, sketch: Sketch, rows: Rows, wanted: NDArray[np.bool_], slots: int) -> list[Weighted]:
         """What the sketch holds of each wanted row's panes, by row."""
         parts = []
         row_of_slot = np.full(slots, -1, np.int64)
@@ -146,7 +132,3 @@ class Teller:
                     parts.append(sketch.collect((layer.ring, start), row_of_slot))
                     row_of_slot[rows.slots[mine]] = -1
         return parts
-
-
-def _percents_of(kind: Kind, column: str) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(p for m in kind.measures if m.column == column for p in m.percents))

@@ -26,6 +26,7 @@ from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
 from services.runtime.dictionaries import RawDictionaries
 from services.runtime.entities import EntityRegistry
+from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
 from services.runtime.partitioner import partition_of
 from services.runtime.slot_names import SlotNames
@@ -67,9 +68,7 @@ class KindProcessor:
         self._count_again_s = 0.0
         self._names: SlotNames | None = None
         self._dictionaries = RawDictionaries()
-        self._looked_up: set[tuple[str, str]] = set()  # entities, known to the registry or not
-        self._shown: Sequence[str] = ()  # the engine's dictionary, and which of its slots were looked up
-        self._met: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._newcomers = Newcomers()
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
     async def restore(self) -> int | None:
@@ -138,6 +137,8 @@ class KindProcessor:
             signals = await self._find_signals(batch)
             if signals:
                 self._put_signals(signals)
+        for batch in closing.early:
+            self._put_early(batch, closing.watermark_ms)
         for late in closing.late:
             self._put_late(late)
 
@@ -172,17 +173,9 @@ class KindProcessor:
 
     async def _ask_for_unknown(self, batch: WindowBatch) -> None:
         """An entity that was told of a moment ago may still be on its way: wait for it once."""
-        if self._shown is not batch.entity_ids:
-            # The engine shows the same dictionary until an entity comes or goes.
-            self._shown, self._met = batch.entity_ids, np.zeros(len(batch.entity_ids), np.bool_)
-        unmet = np.unique(batch.slot[~self._met[batch.slot]])
-        self._met[unmet] = True
-        new = {(batch.cities[slot], batch.entity_ids[slot]) for slot in unmet.tolist()} - self._looked_up
-        if new:
-            domain, registry = self._shop.domain, self._shop.registry
-            if any(registry.get(city, domain, entity_id) is None for city, entity_id in new):
-                await registry.refresh()
-            self._looked_up |= new
+        registry = self._shop.registry
+        if any(registry.get(city, self._shop.domain, entity) is None for city, entity in self._newcomers.take(batch)):
+            await registry.refresh()
 
     def _placed(self, signal: Signal) -> Signal:
         entity = self._shop.registry.get(signal.city, signal.domain, signal.entity_id)
@@ -193,14 +186,28 @@ class KindProcessor:
 
     def _put_windows(self, batch: WindowBatch, watermark_ms: int) -> None:
         shop = self._shop
-        names = self._names = SlotNames.of(batch, self._names)
-        frames = records.window_frames(shop.domain, shop.kind.name, self._number, watermark_ms, batch, names)
-        topic, key = catalogue.windows(shop.domain), f"{shop.kind.name}/{self._number}".encode()
+        rows = records.windows_table(batch, self._number, self._names_of(batch))
         shop.outbox.put(
-            {f"{shop.domain}.{shop.kind.name}_windows": records.windows_table(batch, self._number, names)},
-            [Outgoing(topic, self._number, key, frame, records.PROTOBUF) for frame in frames],
+            {f"{shop.domain}.{shop.kind.name}_windows": rows},
+            self._window_records(catalogue.windows(shop.domain), batch, watermark_ms),
         )
         metrics.WINDOWS.labels(shop.domain, shop.kind.name, batch.window.name).inc(len(batch))
+
+    def _put_early(self, batch: WindowBatch, watermark_ms: int) -> None:
+        """To those who asked for it, and to nobody else: it is not stored, and no detector sees it."""
+        topic = catalogue.early_windows(self._shop.domain)
+        self._shop.outbox.put({}, self._window_records(topic, batch, watermark_ms))
+
+    def _window_records(self, topic: str, batch: WindowBatch, watermark_ms: int) -> list[Outgoing]:
+        shop = self._shop
+        names = self._names_of(batch)
+        frames = records.window_frames(shop.domain, shop.kind.name, self._number, watermark_ms, batch, names)
+        key = f"{shop.kind.name}/{self._number}".encode()
+        return [Outgoing(topic, self._number, key, frame, records.PROTOBUF) for frame in frames]
+
+    def _names_of(self, batch: WindowBatch) -> SlotNames:
+        self._names = SlotNames.of(batch, self._names)
+        return self._names
 
     def _put_signals(self, signals: Sequence[Signal]) -> None:
         shop = self._shop

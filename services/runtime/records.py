@@ -67,6 +67,7 @@ def window_frames(
                 kind=kind,
                 partition=kafka_partition,
                 watermark_ms=watermark_ms,
+                early=batch.early,
             )
             yield _window_frame(head, batch, rows, names)
 

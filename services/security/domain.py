@@ -27,6 +27,7 @@ CAMERA_EVENT = Kind(
     ),
     windows=(Window("1m", MINUTE_MS),),
     measures=(
+        Measure("topic", (Aggregate.DISTINCT, Aggregate.TOP), tops=3),
         Measure("value", (Aggregate.COUNT, Aggregate.MAX, Aggregate.LAST)),
         Measure("confidence", (Aggregate.MIN, Aggregate.MEAN)),
     ),

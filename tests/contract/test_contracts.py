@@ -104,12 +104,15 @@ def test_the_bounds_of_a_column_stand_in_the_comment_of_its_fields(contract: Fra
 
 
 def _tables(contract: FrameContract) -> dict[str, dict[str, str]]:
-    """Type of each column, by table, as the numbered SQL of the domain creates them."""
-    found = {}
+    """Type of each column, by table, as the numbered SQL of the domain creates and alters them."""
+    found: dict[str, dict[str, str]] = {}
     for path in sorted((SERVICES / contract.domain / "schema").glob("*.up.sql")):
-        for table, body in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)\s*\n\(\n(.*?)\n\)\n", path.read_text(), re.S):
+        text = path.read_text()
+        for table, body in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)\s*\n\(\n(.*?)\n\)\n", text, re.S):
             columns = (line.split() for line in body.splitlines())
             found[table] = {words[0]: words[1] for words in columns}
+        for table, body in re.findall(r"ALTER TABLE (\w+)\n(.*?);\n", text, re.S):
+            found[table] |= dict(re.findall(r"ADD COLUMN IF NOT EXISTS (\w+) +(\w+)", body))
     return found
 
 

@@ -55,3 +55,14 @@ def test_many_rows_are_cut_into_frames_of_one_city_that_a_broker_takes():
     assert all(
         len(WindowFrame.FromString(v).entity) <= MAXIMUM_FRAME_ROWS for v in window_frames("d", "k", 0, T0, batch)
     )
+
+
+def test_what_open_windows_hold_is_marked_and_what_closed_is_not():
+    closings, _ = fold_all(Partition("probe", KINDS["mixed"], 0), [frame([("a", 12, 3.0)]), heartbeat(40)])
+    for batches, early in (
+        ([b for c in closings for b in c.early], True),
+        ([b for c in closings for b in c.batches], False),
+    ):
+        assert batches
+        told = [WindowFrame.FromString(v) for b in batches for v in window_frames("probe", "probe", 3, T0, b)]
+        assert {frame.early for frame in told} == {early}

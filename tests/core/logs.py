@@ -22,11 +22,12 @@ from tests.core.oracle import Emission
 # A Monday, and a multiple of every window here.
 T0 = 1_700_438_400_000
 HIGH = 20.0
+CODES = ((1, "ONE"), (2, "TWO"), (3, "THREE"), (9, "NINE"))
 
 Refusal = tuple[int, str, int, tuple[Problem, ...], tuple[int, ...]]  # offset, class, count, problems, rows
 Row = tuple[str, float] | tuple[str, float, float]  # entity, seconds after T0, speed
 
-EVERY = tuple(a for a in Aggregate if a is not Aggregate.QUANTILE)
+EVERY = tuple(a for a in Aggregate if a not in (Aggregate.QUANTILE, Aggregate.TOP))
 
 
 def find_high(batch: WindowBatch) -> Finding:
@@ -39,19 +40,21 @@ def find_high(batch: WindowBatch) -> Finding:
 
 
 def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judged: Sequence[str] = ()) -> Kind:
-    """A kind with one required and one optional column and every aggregate."""
+    """A kind with one required column, optional ones, and every aggregate."""
     return Kind(
         name="probe",
         columns=(
             Column("count", "1", 0, 1000, required=True),
             Column("speed", "km/h", -50, 300),
             Column("exact", "1", -8, 8, type=ColumnType.DOUBLE),
+            Column("code", "1", 1, 9, type=ColumnType.CODE, codes=CODES),
         ),
         windows=tuple(windows),
         measures=(
             Measure("count", (Aggregate.SUM, Aggregate.MAX)),
             Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95)),
-            Measure("exact", (Aggregate.LAST, Aggregate.MEAN)),
+            Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE)),
+            Measure("code", (Aggregate.FIRST, Aggregate.DISTINCT, Aggregate.TOP), tops=2),
         ),
         disorder_ms=disorder_ms,
         lateness_ms=lateness_ms,
@@ -119,6 +122,7 @@ def frame(
             "count": np.ones(len(full), np.float32),
             "speed": speeds.astype(np.float32),
             "exact": np.clip(speeds / 100, -8, 8),
+            "code": np.zeros(len(full), np.uint32),
         },
         source_id=source[0],
         sequence=source[1],
@@ -164,10 +168,14 @@ def _random_frame(chance: random.Random, of: Kind, offset: int, clock_ms: int) -
     ids = tuple(chance.sample(["a", "b", "c", "d:1", "e"] + [f"x{i}" for i in range(10)], chance.choice([1, 3, 5, 9])))
     ages = [0, 100, 1_000, 5_000, 12_000, 35_000, 70_000, -4_000]
     period_s = chance.choice([0, 0, 1, 10, 12, 20, 60, 61])
-    times = [max(0, clock_ms - period_s * 1000 - chance.choice(ages) - chance.randrange(1000)) for _ in range(n)]
+    times = [
+        max(0, clock_ms - period_s * 1000 - chance.choice(ages) - chance.choice([0, chance.randrange(1000)]))
+        for _ in range(n)
+    ]
     counts = [float(chance.choice([0, 1, 7, 1000, 1001] if chance.random() < 0.1 else [0, 1, 7])) for _ in range(n)]
     speeds = [chance.choice([math.nan, -0.0, 0.0, chance.randrange(-200, 1200) / 4]) for _ in range(n)]
     exact = [chance.choice([math.nan, chance.randrange(-8 * 2**20, 8 * 2**20) / 2**20]) for _ in range(n)]
+    codes = [chance.choice([0, 1, 2, 3, 9, 4 if chance.random() < 0.1 else 9]) for _ in range(n)]
     beyond = 1 if chance.random() < 0.1 else 0
     return Frame(
         city=chance.choice(["auckland", "auckland", "oslo"]),
@@ -179,6 +187,7 @@ def _random_frame(chance: random.Random, of: Kind, offset: int, clock_ms: int) -
             "count": np.array(counts, np.float32),
             "speed": np.array(speeds, np.float32),
             "exact": np.array(exact, np.float64),
+            "code": np.array(codes, np.uint32),
         },
         source_id=chance.choice(["", "g1", "g2"]),
         sequence=chance.choice([0, 1, 2, 3, offset + 1, offset + 1, 70, 140]),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections import Counter
 from dataclasses import dataclass, field
 
 from services.core.frame import Frame, Malformed
 from services.core.kind import Kind, Window
 from services.core.panes import border_of
 from services.core.state import Counters
+from tests.core.distinct_oracle import count_distinct
 from tests.core.session_oracle import SessionOracle, first_end
 
 NAN = float("nan")
@@ -89,6 +92,7 @@ class Oracle:
         time_ms, end_ms = int(frame.time_ms[row]), int(frame.time_ms[row]) + frame.period_s * 1000
         index = int(frame.entity[row])
         values = {c.name: float(frame.columns[c.name][row]) for c in self.kind.columns}
+        values |= {c.name: NAN for c in self.kind.columns if c.codes and not c.required and not values[c.name]}
         if index >= len(frame.entity_ids) or not all(self._fits(name, value) for name, value in values.items()):
             return self._refuse(frame, row, "invalid")
         if end_ms > frame.clock_ms + self.kind.skew_ms:
@@ -110,7 +114,9 @@ class Oracle:
 
     def _fits(self, name: str, value: float) -> bool:
         column = self.kind.column(name)
-        return not column.required if math.isnan(value) else column.minimum <= value <= column.maximum
+        if math.isnan(value):
+            return not column.required
+        return value in dict(column.codes) if column.codes else column.minimum <= value <= column.maximum
 
     def _refuse(self, frame: Frame, row: int, error_class: str) -> list[int]:
         self.counters.dead_lettered += 1
@@ -167,7 +173,7 @@ class Oracle:
             numbers = [(o.time_ms, o.values[measure.column]) for o in inside]
             numbers = [(t, v) for t, v in numbers if not math.isnan(v)]
             values = sorted(v for _, v in numbers)
-            count = len(values)
+            count, codes = len(values), self.kind.column(measure.column).codes
             every = {
                 "count": float(count) if inside else none,
                 "sum": math.fsum(values) if count else NAN,
@@ -175,12 +181,20 @@ class Oracle:
                 "max": values[-1] if count else NAN,
                 "mean": math.fsum(values) / count if count else NAN,
                 "sum_of_squares": math.fsum(v * v for v in values) if count else NAN,
+                "variance": statistics.variance(values) if count > 1 else NAN,
+                "first": min(numbers)[1] if count else NAN,
                 "last": max(numbers)[1] if count else NAN,
+                "distinct": float(len(set(values)) if codes else count_distinct(values)) if inside else none,
             }
             told |= {f"{measure.column}_{a}": every[a] for a in measure.aggregates if a in every}
             told |= {
                 f"{measure.column}_p{p}": values[p * (count - 1) // 100] if count else NAN for p in measure.percents
             }
+            # The most frequent first, of equally frequent ones the smaller code.
+            ranked = sorted(Counter(values).items(), key=lambda met: (-met[1], met[0]))
+            for place, (code, times) in enumerate([*ranked, *[(NAN, 0)] * measure.tops][: measure.tops], 1):
+                name = f"{measure.column}_top{place}"
+                told |= {name: code, f"{name}_count": float(times) if inside else none}
         return told
 
 

@@ -59,7 +59,12 @@ def _flood(first: int, n: int) -> Frame:
         entity=np.arange(n, dtype=np.uint32),
         time_ms=np.full(n, T0, np.int64),
         period_s=0,
-        columns={"count": np.ones(n, np.float32), "speed": np.ones(n, np.float32), "exact": np.ones(n)},
+        columns={
+            "count": np.ones(n, np.float32),
+            "speed": np.ones(n, np.float32),
+            "exact": np.ones(n),
+            "code": np.ones(n, np.uint32),
+        },
         clock_ms=T0,
     )
 

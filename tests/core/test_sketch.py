@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.kind import Column
-from services.core.sketch import RELATIVE_ERROR, Sketch, buckets_of, merge, middles_of, quantiles
+from services.core.sketch import QUANTILES, RELATIVE_ERROR, Sketch, buckets_of, middles_of, quantiles
 
 NUMBERS = st.floats(-1e6, 1e6, width=32).map(lambda x: x + 0.0)
 PERCENTS = (1, 15, 50, 85, 99)
@@ -42,7 +42,7 @@ def test_quantiles_are_those_of_the_sorted_numbers(rows, chance):
     slots = np.array([slot for slot, _ in rows])
     values = np.array([value for _, value in rows], np.float32)
     row_of_slot = np.arange(4)
-    sketch = Sketch(Column("x", "1", -1e6, 1e6))
+    sketch = Sketch(Column("x", "1", -1e6, 1e6), QUANTILES)
     # In two panes and several pieces.
     order = list(range(len(rows)))
     chance.shuffle(order)
@@ -61,7 +61,7 @@ def test_quantiles_are_those_of_the_sorted_numbers(rows, chance):
 
 
 def test_only_the_slots_that_are_asked_for_are_told():
-    sketch = Sketch(Column("x", "1", 0, 100))
+    sketch = Sketch(Column("x", "1", 0, 100), QUANTILES)
     sketch.add(0, np.zeros(3, np.int64), np.array([0, 1, 5]), np.array([1.0, 2.0, 4.0], np.float32))
     row_of_slot = np.array([-1, 0, -1, -1, -1, 1])
     (told,) = quantiles([sketch.collect((0, 0), row_of_slot)], 2, (50,))
@@ -69,7 +69,7 @@ def test_only_the_slots_that_are_asked_for_are_told():
 
 
 def test_many_equal_numbers_are_one_code_and_a_count():
-    sketch = Sketch(Column("x", "1", 0, 100))
+    sketch = Sketch(Column("x", "1", 0, 100), QUANTILES)
     for _ in range(3):
         sketch.add(0, np.zeros(50_000, np.int64), np.zeros(50_000, np.int64), np.full(50_000, 7, np.float32))
     codes, counts = sketch.look((0, 0))
@@ -78,13 +78,13 @@ def test_many_equal_numbers_are_one_code_and_a_count():
 
 
 def test_counts_of_equal_codes_are_added():
-    codes, counts = merge(np.array([5, 3, 5, 9]), np.array([1, 2, 3, 4]))
+    codes, counts = QUANTILES.merge([(np.array([5, 3, 5]), np.array([1, 2, 3])), (np.array([9]), np.array([4]))])
     assert codes.tolist() == [3, 5, 9]
     assert counts.tolist() == [2, 4, 4]
 
 
 def test_a_pane_that_is_dropped_is_empty():
-    sketch = Sketch(Column("x", "1", 0, 100))
+    sketch = Sketch(Column("x", "1", 0, 100), QUANTILES)
     sketch.add(0, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.float32))
     sketch.drop((0, 0))
     assert len(sketch.look((0, 0))[0]) == 0

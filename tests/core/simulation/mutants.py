@@ -33,6 +33,28 @@ def _forget_sources(state: PartitionState) -> PartitionState:
     return replace(_without("sources.greatest", "sources.below")(state), texts={**state.texts, "sources": []})
 
 
+def _without_sketch(name: str) -> Change:
+    """A checkpoint that lacks what a sketch holds."""
+
+    def change(state: PartitionState) -> PartitionState:
+        lengths = {f"{name}.lengths": np.zeros_like(state.arrays[f"{name}.lengths"])}
+        emptied = _without(f"{name}.codes", f"{name}.counts")(state)
+        return replace(emptied, arrays={**emptied.arrays, **lengths})
+
+    return change
+
+
+def _swapped(state: PartitionState, first: str, second: str) -> PartitionState:
+    one, other = f"cells.{first}", f"cells.{second}"
+    return replace(state, arrays={**state.arrays, one: state.arrays[other], other: state.arrays[one]})
+
+
+def _forget_times(state: PartitionState) -> PartitionState:
+    """First and last of what was folded before stay, but not when that was."""
+    times = {n: np.zeros_like(a) for n, a in state.arrays.items() if n.endswith(("first_time", "last_time"))}
+    return replace(state, arrays={**state.arrays, **times})
+
+
 # What is wrong with the checkpoint.
 CHECKPOINTS: dict[str, Change] = {
     "one frame too far": lambda state: replace(state, next_offset=state.next_offset + 1),
@@ -41,6 +63,10 @@ CHECKPOINTS: dict[str, Change] = {
     "the sequence map is missing": _forget_sources,
     "revisions that are due are missing": _without("touched"),
     "raised signals are missing": _without("raised"),
+    "registers of different values are missing": _without_sketch("speed.registers"),
+    "counts of codes are missing": _without_sketch("code.codes"),
+    "the times of the first and the last are missing": _forget_times,
+    "halves of squares are swapped": lambda state: _swapped(state, "speed.high_squares", "speed.low_squares"),
     "sessions that have left are missing": _without("s.left"),
 }
 

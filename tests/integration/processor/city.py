@@ -227,12 +227,12 @@ class City:
             logs = "\n".join(f"--- {child.name}\n{child.tail(15)}" for child in self.children)
             raise AssertionError(f"{what}: not within {WAIT_S:g} s\n{logs}") from None
 
-    async def until_handled(self) -> None:
+    async def until_handled(self, domain: str = "traffic", kind: str = "road_flow") -> None:
         """Wait until the checkpoints cover all that the log of observations holds now."""
-        ends = await self.ends(observations("traffic", "road_flow"))
+        ends = await self.ends(observations(domain, kind))
 
         async def handled() -> bool:
-            rows = await self.query("SELECT kafka_partition, next_offset FROM traffic.ledger FINAL")
+            rows = await self.query(f"SELECT kafka_partition, next_offset FROM {domain}.ledger FINAL")
             offsets = {row[0]: row[1] for row in rows}
             return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
 

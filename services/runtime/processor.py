@@ -26,6 +26,7 @@ from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
 from services.runtime.entities import EntityRegistry
 from services.runtime.outbox import Outbox, Outgoing
+from services.runtime.packing import Packer
 from services.runtime.partitioner import partition_of
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ class KindProcessor:
         self._partition = Partition(shop.domain, shop.kind, partition)
         self._counted = Counters()
         self._guard = FloodGuard(f"{shop.topic}[{partition}]", stop=shop.stop_at_flood)
+        self._packer = Packer()
         self._count_again_s = 0.0
         self._looked_up: set[tuple[str, str]] = set()  # entities, known to the registry or not
         self._shown: Sequence[str] = ()  # the engine's dictionary, and which of its slots were looked up
@@ -109,7 +111,7 @@ class KindProcessor:
         shop, state = self._shop, self._partition.snapshot()
         state.arrays[FLOOD_GUARD] = self._guard.to_array()
         row = records.ledger_table(shop.kind.name, shop.topic, self._number, state.next_offset, state.counters)
-        message = checkpoint_of(shop.domain, shop.kind.name, state)
+        message = checkpoint_of(shop.domain, shop.kind.name, state, self._packer)
         metrics.CHECKPOINT_CPU_SECONDS.labels(shop.domain, shop.kind.name).inc(time.thread_time() - cpu_began)
         next_offset = state.next_offset
         del state  # the flush may wait for hours, and an hour's windows are not held twice meanwhile

@@ -99,7 +99,7 @@ class _Writing:
         self._sequence = [0] * len(self._groups)
         self._frames: Counter[tuple[int, int]] = Counter()
         chance = np.random.default_rng(7)
-        self._columns = [_columns(chance) for _ in range(64)]
+        self._columns = [_columns(chance) for _ in range(1024)]
 
     async def run(self) -> Counter[tuple[int, int]]:
         await self._writer.start()
@@ -141,7 +141,7 @@ class _Writing:
             entity=np.arange(ROWS, dtype=np.uint32),
             time_ms=np.full(ROWS, time_ms, np.int64),
             period_s=0,
-            columns=self._columns[self._sequence[gateway] * 31 % len(self._columns)],
+            columns=self._columns[(self._sequence[gateway] * 31 + gateway * 97) % len(self._columns)],
             source_id=f"gateway-{gateway}",
             sequence=self._sequence[gateway],
             clock_ms=time_ms,

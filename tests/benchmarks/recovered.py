@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from services.core.kind import MINUTE_MS
 from services.runtime.catalogue import OBSERVATION_PARTITIONS
 from services.runtime.clickhouse import ClickHouse
 from tests.benchmarks.open_loop import ROWS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 # Counting the open windows looks at every pane: a millisecond for 30,000 entities.
 COUNT_INTERVAL_S = 1.0
+# Window rows that are put into the outbox at once.
+MAXIMUM_PUT_ROWS = 50_000
 FLOOD_GUARD = "flood_guard"  # its array in a checkpoint, beside those of the fold
 
 
@@ -131,7 +133,9 @@ class KindProcessor:
     async def _emit(self, closing: Closing) -> None:
         for batch in closing.batches:
             # First the windows: a baseline as of a moment within this batch is computed from rows before it, too.
-            self._put_windows(batch, closing.watermark_ms)
+            for part in _slices(batch):
+                self._put_windows(part, closing.watermark_ms)
+                await self._shop.outbox.wait_for_room()
             signals = await self._find_signals(batch)
             if signals:
                 self._put_signals(signals)
@@ -252,7 +256,16 @@ class KindProcessor:
             metrics.WATERMARK.labels(domain, kind, str(self._number)).set(watermark_ms / 1000)
 
 
-def _part(batch: WindowBatch, rows: NDArray[np.int64], baseline: BaselineColumns) -> WindowBatch:
+def _slices(batch: WindowBatch) -> Iterator[WindowBatch]:
+    """The batch in pieces: what a full partition tells at one moment takes some 200 MB as rows and records."""
+    if len(batch) <= MAXIMUM_PUT_ROWS:
+        yield batch
+        return
+    for begin in range(0, len(batch), MAXIMUM_PUT_ROWS):
+        yield _part(batch, np.arange(begin, min(begin + MAXIMUM_PUT_ROWS, len(batch))), None)
+
+
+def _part(batch: WindowBatch, rows: NDArray[np.int64], baseline: BaselineColumns | None) -> WindowBatch:
     return replace(
         batch,
         slot=batch.slot[rows],
@@ -262,4 +275,5 @@ def _part(batch: WindowBatch, rows: NDArray[np.int64], baseline: BaselineColumns
         previous={name: values[rows] for name, values in batch.previous.items()},
         attributes={name: values[rows] for name, values in batch.attributes.items()},
         baseline=baseline,
+        ends_ms=None if batch.ends_ms is None else batch.ends_ms[rows],
     )

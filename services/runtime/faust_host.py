@@ -18,6 +18,7 @@ __all__ = ["LogLostError", "PartitionHandler", "ProcessorHost"]
 log = structlog.get_logger(__name__)
 
 COMMIT_INTERVAL_S = 1.0
+HEARTBEAT_INTERVAL_S = 1.0
 CRASH_CHECK_INTERVAL_S = 0.2
 # For the last checkpoints. A store that does not answer must hold neither a rebalance nor the end of the process:
 # whoever takes the partition reads again from the checkpoint before.
@@ -139,7 +140,8 @@ class ProcessorHost:
             consumer_group_instance_id=self._instance,
             broker_commit_interval=COMMIT_INTERVAL_S,
             broker_session_timeout=session,
-            broker_heartbeat_interval=session / 5,
+            # A member hears of a rebalance by its heartbeat only.
+            broker_heartbeat_interval=min(session / 5, HEARTBEAT_INTERVAL_S),
             broker_request_timeout=max(session, REBALANCE_TIMEOUT_S),
             broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
             broker_max_poll_interval=LONGEST_PAUSE_S,

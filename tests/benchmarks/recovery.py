@@ -166,6 +166,9 @@ def hand_over(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
         leaving.child.wait()
         found.append(
             {
+                "until_released_s": last_s(leaving, "partition_released", began_s),
+                "until_stopped_s": last_s(leaving, "service_stopped", began_s),
+                "until_the_other_noticed_s": last_s(staying, "partition_released", began_s),
                 "until_restored_s": round(restored_s - began_s, 2),
                 "records_read_again": read_again(bench),
                 "longest_pause_s": pauses,
@@ -217,6 +220,12 @@ def restored_after(worker: Worker, since_s: float) -> float:
 
     until(lambda: len(moments()) >= PARTITIONS, f"{worker.name} with all partitions")
     return max(moments())
+
+
+def last_s(worker: Worker, event: str, since_s: float) -> float | None:
+    """Seconds from a moment to the last such line of a worker's log; None where it has none after that."""
+    moments = [float(str(told["at_s"])) - since_s for told in worker.told(event)]
+    return round(max(moments), 2) if moments and max(moments) > 0 else None
 
 
 def join_second(bench: Bench, given: argparse.Namespace, workers: int = 2) -> None:

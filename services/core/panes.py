@@ -97,6 +97,8 @@ class Panes:
         self._table: NDArray[np.int32] = np.zeros((8, 1), np.int32)
         self._rows: dict[tuple[int, int], int] = {}
         self._free_rows: list[int] = []
+        self._takes = 0
+        self._changes: dict[tuple[int, int], int] = {}
 
     def __contains__(self, pane: tuple[int, int]) -> bool:
         return pane in self._rows
@@ -104,6 +106,10 @@ class Panes:
     def names(self) -> list[tuple[int, int]]:
         """Ring and start of every pane, in that order."""
         return sorted(self._rows)
+
+    def changes(self) -> list[tuple[int, int, int]]:
+        """Every pane, as names() tells them, with a number that is another one when it may have changed."""
+        return [(*pane, self._changes[pane]) for pane in self.names()]
 
     def starts(self, ring: int) -> Int64Array:
         """Starts of the panes of a ring, ascending."""
@@ -147,6 +153,8 @@ class Panes:
             if row >= len(self._table):
                 self._table = np.concatenate((self._table, np.zeros_like(self._table)))
             self._rows[ring, start] = row
+        self._takes += 1
+        self._changes[ring, start] = self._takes
         return row
 
     def _widen(self, slot: int) -> None:
@@ -175,6 +183,7 @@ class Panes:
     def drop(self, pane: tuple[int, int]) -> None:
         """Forgets a pane; its pages are empty again and serve others."""
         row = self._rows.pop(pane)
+        del self._changes[pane]
         pages = self._table[row]
         pages = pages[pages > 0]
         for part in self._parts:

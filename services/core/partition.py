@@ -181,7 +181,8 @@ class Partition:
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
         texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout()}
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
-        return PartitionState(self.partition, self.next_offset, watermark_ms, replace(self.counters), arrays, texts)
+        place = (self.partition, self.next_offset, watermark_ms)
+        return PartitionState(*place, replace(self.counters), arrays, texts, tuple(self._panes.changes()))
 
     def _layout(self) -> list[str]:
         """What the numbers of a snapshot mean, as far as the kind decides it."""

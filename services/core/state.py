@@ -54,3 +54,17 @@ class PartitionState:
     counters: Counters
     arrays: dict[str, NDArray[Any]]  # little-endian
     texts: dict[str, list[str]]
+    # Of the partition that told it, no part of the state: ring, start and number of change of each pane. A pane of the
+    # same number is as it was in an earlier state.
+    panes: tuple[tuple[int, int, int], ...] = ()
+
+    def lengths(self, name: str) -> list[int] | None:
+        """How an array is made up of those of the panes, one after the other; None where it is of no pane."""
+        group, _, what = name.rpartition(".")
+        if name.startswith("cells."):
+            told = self.arrays["panes.cells"]
+        elif what in ("codes", "counts"):
+            told = self.arrays[f"{group}.lengths"]
+        else:
+            return None
+        return [int(length) for length in told.tolist()]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-import lz4.frame
-import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 
 from services.core.state import Counters, PartitionState
 from services.runtime.log import LogWriter
+from services.runtime.packing import Packer, pack, unpack
 from services.runtime.producer import acknowledged
-from urban.common.v1.checkpoint_pb2 import Checkpoint, LedgerCounters, StateBody
+from urban.common.v1.checkpoint_pb2 import Checkpoint, LedgerCounters
+
+__all__ = ["LAYOUT", "CheckpointStore", "UnknownLayoutError", "checkpoint_of", "pack", "state_of", "unpack"]
 
 log = structlog.get_logger(__name__)
 
@@ -32,28 +30,8 @@ class UnknownLayoutError(RuntimeError):
     """A checkpoint was written by a version of the software that this one does not know."""
 
 
-def pack(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> bytes:
-    """Body of a checkpoint: named arrays and lists of texts, as one lz4 frame. Equal states give equal bytes."""
-    body = StateBody()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        if array.dtype.byteorder == ">" or array.dtype.hasobject:
-            raise ValueError(f"array {name}: {array.dtype} is not little-endian numbers")
-        body.arrays.add(name=name, dtype=array.dtype.str, shape=array.shape, data=array.tobytes())
-    for name in sorted(texts):
-        body.texts.add(name=name, values=texts[name])
-    return bytes(lz4.frame.compress(body.SerializeToString(deterministic=True)))
-
-
-def unpack(body: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, list[str]]]:
-    """The arrays (writable) and texts of a body."""
-    state = StateBody.FromString(lz4.frame.decompress(body))
-    arrays = {a.name: np.frombuffer(a.data, np.dtype(a.dtype)).reshape(tuple(a.shape)).copy() for a in state.arrays}
-    return arrays, {t.name: list(t.values) for t in state.texts}
-
-
-def checkpoint_of(domain: str, kind: str, state: PartitionState) -> Checkpoint:
-    """The message of a partition's state."""
+def checkpoint_of(domain: str, kind: str, state: PartitionState, packer: Packer | None = None) -> Checkpoint:
+    """The message of a partition's state; with the partition's packer only what changed is packed anew."""
     c = state.counters
     counters = LedgerCounters(
         read=c.read, folded=c.folded, duplicate=c.duplicate, late=c.late, dead_lettered=c.dead_lettered
@@ -66,7 +44,7 @@ def checkpoint_of(domain: str, kind: str, state: PartitionState) -> Checkpoint:
         next_offset=state.next_offset,
         watermark_ms=state.watermark_ms,
         counters=counters,
-        body=pack(state.arrays, state.texts),
+        body=(packer or Packer()).pack(state),
     )
 
 

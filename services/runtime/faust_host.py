@@ -18,6 +18,7 @@ __all__ = ["LogLostError", "PartitionHandler", "ProcessorHost"]
 log = structlog.get_logger(__name__)
 
 COMMIT_INTERVAL_S = 1.0
+HEARTBEAT_INTERVAL_S = 1.0
 CRASH_CHECK_INTERVAL_S = 0.2
 # For the last checkpoints. A store that does not answer must hold neither a rebalance nor the end of the process:
 # whoever takes the partition reads again from the checkpoint before.
@@ -65,7 +66,8 @@ class ProcessorHost:
     """One member of a consumer group.
 
     `handlers` maps each topic to a factory of handlers by partition. A partition that comes back after a rebalance is
-    restored anew. Members are dynamic: a process that was killed is missed after `session_timeout_seconds`.
+    restored anew. A process that was killed is missed after `session_timeout_seconds`; one that comes back before that
+    under the same `instance` has its partitions again at once. Who ends in order leaves.
     """
 
     def __init__(
@@ -105,6 +107,8 @@ class ProcessorHost:
                 await self._release(list(self._lanes))
         finally:
             await self._cancel(list(self._lanes))
+            if self.started.is_set():
+                await app.consumer.leave_at_stop()
             await app.stop()
             await self._log.stop()
             self._stopped.set()
@@ -133,9 +137,11 @@ class ProcessorHost:
             self._kafka,
             self._intake,
             broker_client_id=self._instance,
+            consumer_group_instance_id=self._instance,
             broker_commit_interval=COMMIT_INTERVAL_S,
             broker_session_timeout=session,
-            broker_heartbeat_interval=session / 5,
+            # A member hears of a rebalance by its heartbeat only.
+            broker_heartbeat_interval=min(session / 5, HEARTBEAT_INTERVAL_S),
             broker_request_timeout=max(session, REBALANCE_TIMEOUT_S),
             broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
             broker_max_poll_interval=LONGEST_PAUSE_S,

@@ -113,6 +113,7 @@ class Lane:
                     await self._checkpoint()
             if self._timer is not None:
                 await self._checkpoint()
+            log.info("partition_released", topic=self.tp.topic, partition=self.tp.partition, offset=self.position)
         except IllegalStateError:
             # Not ours any more: the revocation is under way, and who has it now reads on from the checkpoint.
             log.info("partition_gone", topic=self.tp.topic, partition=self.tp.partition)

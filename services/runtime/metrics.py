@@ -65,6 +65,11 @@ CHECKPOINT_SECONDS = Histogram(
     ("domain", "kind"),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
+CHECKPOINT_CPU_SECONDS = Counter(
+    "urban_checkpoint_cpu_seconds",
+    "Processor time of checkpoints: the copy of the state and its packing",
+    ("domain", "kind"),
+)
 CHECKPOINT_BYTES = Gauge(
     "urban_checkpoint_bytes", "Size of a partition's last checkpoint", ("domain", "kind", "partition")
 )

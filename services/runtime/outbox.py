@@ -24,6 +24,8 @@ MAXIMUM_PENDING_BYTES = 64 << 20
 # What a column of an Arrow table and a record cost beside their data, measured: 1.0 and 0.9 kB.
 COLUMN_BYTES = 1024
 RECORD_BYTES = 1024
+# Rows of one insert: while it is under way they are held three more times, as they are sent.
+MAXIMUM_INSERT_ROWS = 65_536
 ACKNOWLEDGE_TIMEOUT_S = 60.0
 # At the end of the process. A store that is away must not hold it: no checkpoint covers what is left then.
 CLOSE_TIMEOUT_S = 5.0
@@ -137,13 +139,17 @@ class Outbox:
         self._hurry.clear()
         async with asyncio.TaskGroup() as inserts:
             for table, parts in rows.items():
-                inserts.create_task(self._tables.insert(table, pa.concat_tables(parts)))
+                inserts.create_task(self._insert(table, pa.concat_tables(parts)))
         rows.clear()
         await self._produce(records)
         self._done = goal
         self._pending_bytes -= sent_bytes
         async with self._moved:
             self._moved.notify_all()
+
+    async def _insert(self, table: str, rows: pa.Table) -> None:
+        for begin in range(0, len(rows), MAXIMUM_INSERT_ROWS):
+            await self._tables.insert(table, rows.slice(begin, MAXIMUM_INSERT_ROWS))
 
     async def _produce(self, records: Sequence[Outgoing]) -> None:
         places: dict[tuple[str, int], list[Unsent]] = defaultdict(list)

@@ -48,10 +48,10 @@ _MAX_MESSAGE_BYTES = "max.message.bytes"
 class KafkaWriter:
     """An idempotent producer: records of one partition lie in the order of their `send`s, each once."""
 
-    def __init__(self, kafka: str, *, linger_ms: int = LINGER_MS) -> None:
-        """`kafka`: bootstrap servers, host:port[,host:port]."""
+    def __init__(self, kafka: str, *, linger_ms: int = LINGER_MS, compression: str | None = COMPRESSION) -> None:
+        """`kafka`: bootstrap servers, host:port[,host:port]; `compression` None: of what is compressed already."""
         self._kafka = kafka
-        self._linger_ms = linger_ms
+        self._linger_ms, self._compression = linger_ms, compression
         self._producer: AIOKafkaProducer | None = None
         self._spoiled: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
@@ -66,7 +66,7 @@ class KafkaWriter:
             bootstrap_servers=self._kafka,
             acks="all",
             enable_idempotence=True,
-            compression_type=COMPRESSION,
+            compression_type=self._compression,
             linger_ms=self._linger_ms,
             max_request_size=MAX_REQUEST_BYTES,
             max_batch_size=MAX_BATCH_BYTES,

@@ -66,6 +66,8 @@ class ProcessorRole:
         self._domain, self._settings = domain, settings
         self._processors: dict[tuple[str, int], KindProcessor] = {}
         self._writer = KafkaWriter(settings.kafka)
+        # A checkpoint is packed already; to compress it again costs as much as all the rest of it.
+        self._checkpoint_writer = KafkaWriter(settings.kafka, compression=None)
         self._registry = EntityRegistry(settings.kafka)
 
     async def start(self) -> None:
@@ -79,6 +81,8 @@ class ProcessorRole:
         parts.push_async_callback(self._clickhouse.close)
         parts.push_async_callback(self._writer.stop)
         await self._writer.start()
+        parts.push_async_callback(self._checkpoint_writer.stop)
+        await self._checkpoint_writer.start()
         parts.push_async_callback(self._registry.stop)
         await self._registry.start()
         self._outbox = Outbox(self._domain.name, self._clickhouse, self._writer)
@@ -138,7 +142,7 @@ class ProcessorRole:
             contract=FrameContract.of(self._domain.name, kind),
             outbox=self._outbox,
             checkpoints=CheckpointStore(
-                self._settings.kafka, catalogue.checkpoints(self._domain.name, kind.name), self._writer
+                self._settings.kafka, catalogue.checkpoints(self._domain.name, kind.name), self._checkpoint_writer
             ),
             registry=self._registry,
             book=book,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.runtime.checkpoints import pack, unpack
+from services.core.frame import Frame
+from services.core.partition import Partition
+from services.runtime.packing import SMALLEST_CUT_BYTES, Packer, pack, unpack
+from services.traffic.domain import ROAD_FLOW
+from tests.core.logs import bytes_of_state
 
 
 def test_arrays_and_texts_come_back_as_they_were():
@@ -35,3 +39,42 @@ def test_an_array_of_objects_or_of_other_byte_order_is_refused():
         pack({"a": np.array([object()])}, {})
     with pytest.raises(ValueError, match="array a"):
         pack({"a": np.arange(3, dtype=">i4")}, {})
+
+
+def minute(number: int, entities: int, late_minutes: int = 0) -> Frame:
+    """One observation of each entity in that minute, or in an earlier one."""
+    values = np.random.default_rng(number).uniform(0, 1, entities).astype(np.float32)
+    now_ms = 1_700_438_400_000 + number * 60_000
+    return Frame(
+        city="auckland",
+        entity_ids=tuple(f"segment-{i}" for i in range(entities)),
+        entity=np.arange(entities, dtype=np.uint32),
+        time_ms=np.full(entities, now_ms - late_minutes * 60_000, np.int64),
+        period_s=0,
+        columns={c.name: values for c in ROAD_FLOW.columns},
+        clock_ms=now_ms,
+        offset=number,
+    )
+
+
+def test_what_is_packed_after_other_states_is_what_a_new_packer_packs_and_little_of_it_is_packed_anew():
+    body, partition, packer = b"", Partition("traffic", ROAD_FLOW, 0), Packer()
+    entities = SMALLEST_CUT_BYTES // 8
+    for number in range(30):
+        late = number % 7 if number % 3 == 0 else 0
+        list(partition.fold([minute(number, entities), *([minute(number, entities, late)] if late else [])]))
+        state = partition.snapshot()
+        known = dict(packer._known)
+        body = packer.pack(state)
+        assert body == Packer().pack(state)
+        arrays, texts = unpack(body)
+        assert texts == state.texts
+        assert {name: a.tobytes() for name, a in arrays.items()} == {n: a.tobytes() for n, a in state.arrays.items()}
+        panes = {pane for _, pane in packer._known}
+        assert len(panes - {pane for _, pane in known}) <= 2  # of the minute, and of the late one
+        assert len(panes) == len(state.panes)  # what is gone is not remembered
+        large = {n for n, a in state.arrays.items() if state.lengths(n) and a.nbytes >= SMALLEST_CUT_BYTES}
+        assert {name for name, _ in packer._known} == large
+    again = Partition.restore("traffic", ROAD_FLOW, partition.snapshot())
+    assert bytes_of_state(again.snapshot()) == bytes_of_state(partition.snapshot())
+    assert Packer().pack(again.snapshot()) == body

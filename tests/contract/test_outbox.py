@@ -142,3 +142,14 @@ async def test_a_store_that_is_away_does_not_hold_the_end(monkeypatch: pytest.Mo
         box.put({"d.a": rows(1)}, [Outgoing("t", 0, None, b"x")])
         await box.close()
         assert (tables.inserts, writer.sent) == ([], [])
+
+
+async def test_many_rows_are_stored_in_several_inserts_all_of_them_before_the_records(monkeypatch):
+    monkeypatch.setattr(outbox_module, "MAXIMUM_INSERT_ROWS", 2)
+    tables = Tables()
+    async with running(tables) as (box, writer, _):
+        box.put({"t": rows(1, 2, 3)})
+        box.put({"t": rows(4, 5)}, [Outgoing("topic", 0, None, b"v")])
+        await box.flush()
+        assert tables.inserts == [("t", [1, 2]), ("t", [3, 4]), ("t", [5])]
+        assert writer.sent == [("topic", b"v", 3)]

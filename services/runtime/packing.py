@@ -1,0 +1,128 @@
+"""The body of a checkpoint: named arrays and lists of texts as one lz4 frame, of which only what changed is packed.
+
+A frame is a row of blocks, each compressed by itself. What the panes of a partition hold has blocks of its own for each
+pane, and those of a pane that was not touched since are taken as they are: most of a state has not changed since the
+checkpoint before. Where blocks begin depends on the state alone, so that equal states give equal bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import lz4.block
+import lz4.frame
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.state import PartitionState
+from urban.common.v1.checkpoint_pb2 import StateArray, StateBody, StateTexts
+
+BLOCK_BYTES = 4 << 20  # the most that a block of this frame may hold
+# Arrays of panes that are smaller are not worth blocks of their own.
+SMALLEST_CUT_BYTES = 64 << 10
+_END = bytes(4)
+_AS_IT_IS = 1 << 31  # in the length of a block: it is not compressed
+
+Pane = tuple[int, int, int]
+_Piece = tuple[Any, tuple[str, Pane] | None]  # something with bytes, and what they are known by
+
+
+def _begin() -> bytes:
+    compressor = lz4.frame.LZ4FrameCompressor(block_size=lz4.frame.BLOCKSIZE_MAX4MB, block_linked=False)
+    return bytes(compressor.begin())
+
+
+_BEGIN = _begin()
+
+
+def pack(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> bytes:
+    """Body of a checkpoint. Equal states give equal bytes. ValueError: an array is not of little-endian numbers."""
+    pieces = [*_pieces_of_arrays(arrays, lambda _: None, ()), *_pieces_of_texts(texts)]
+    return _frame(pieces, {})[0]
+
+
+class Packer:
+    """Packs the states of one partition, one after the other."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Pane], bytes] = {}
+
+    def pack(self, state: PartitionState) -> bytes:
+        """The same bytes as any other packer's."""
+        pieces = [*_pieces_of_arrays(state.arrays, state.lengths, state.panes), *_pieces_of_texts(state.texts)]
+        body, self._known = _frame(pieces, self._known)
+        return body
+
+
+def unpack(body: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, list[str]]]:
+    """The arrays (writable) and texts of a body."""
+    state = StateBody.FromString(lz4.frame.decompress(body))
+    arrays = {a.name: np.frombuffer(a.data, np.dtype(a.dtype)).reshape(tuple(a.shape)).copy() for a in state.arrays}
+    return arrays, {t.name: list(t.values) for t in state.texts}
+
+
+def _pieces_of_arrays(arrays: Mapping[str, NDArray[Any]], lengths: Any, panes: Sequence[Pane]) -> Iterator[_Piece]:
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        if array.dtype.byteorder == ">" or array.dtype.hasobject:
+            raise ValueError(f"array {name}: {array.dtype} is not little-endian numbers")
+        head = StateArray(name=name, dtype=array.dtype.str, shape=array.shape).SerializeToString()
+        head += _head(StateArray.DATA_FIELD_NUMBER, array.nbytes) if array.nbytes else b""
+        yield _head(StateBody.ARRAYS_FIELD_NUMBER, len(head) + array.nbytes) + head, None
+        cut = lengths(name) if array.nbytes >= SMALLEST_CUT_BYTES else None
+        if cut is None or len(cut) != len(panes):
+            yield array.reshape(-1).view(np.uint8), None
+            continue
+        end = 0
+        for length, pane in zip(cut, panes, strict=True):
+            yield array[end : end + length].view(np.uint8), (name, pane)
+            end += length
+
+
+def _pieces_of_texts(texts: Mapping[str, Sequence[str]]) -> Iterator[_Piece]:
+    for name in sorted(texts):
+        told = StateTexts(name=name, values=texts[name]).SerializeToString()
+        yield _head(StateBody.TEXTS_FIELD_NUMBER, len(told)) + told, None
+
+
+def _frame(
+    pieces: Sequence[_Piece], known: Mapping[tuple[str, Pane], bytes]
+) -> tuple[bytes, dict[tuple[str, Pane], bytes]]:
+    """Pieces one after the other as one lz4 frame, and the blocks of those that may come again."""
+    parts, loose, kept = [_BEGIN], [], {}
+    for piece, key in pieces:
+        if key is None:
+            loose.append(piece)
+            continue
+        parts.append(_blocks(b"".join(loose)))
+        loose = []
+        parts.append(known[key] if key in known else _blocks(piece))
+        kept[key] = parts[-1]
+    return b"".join([*parts, _blocks(b"".join(loose)), _END]), kept
+
+
+def _blocks(data: Any) -> bytes:
+    parts = []
+    for begin in range(0, len(data), BLOCK_BYTES):
+        raw = data[begin : begin + BLOCK_BYTES]
+        packed = lz4.block.compress(raw, store_size=False)
+        smaller = len(packed) < len(raw)
+        parts.append(struct.pack("<I", len(packed) if smaller else len(raw) | _AS_IT_IS))
+        parts.append(packed if smaller else bytes(raw))
+    return b"".join(parts)
+
+
+def _head(number: int, length: int) -> bytes:
+    """What stands on the wire before a length-delimited field."""
+    return bytes((number << 3 | 2,)) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)

@@ -160,7 +160,6 @@ NOT_YET = frozenset(
         "broker_down",
         "broker_of_three_killed",
         "rebalance_storm",
-        "slow_subscriber",
         "memory_pressure",
         "upgrade",
     )

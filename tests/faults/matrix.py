@@ -161,6 +161,5 @@ NOT_YET = frozenset(
         "broker_of_three_killed",
         "rebalance_storm",
         "memory_pressure",
-        "upgrade",
     )
 )

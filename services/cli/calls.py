@@ -49,6 +49,13 @@ def violations_of(error: grpc.RpcError) -> list[tuple[str, str]]:
     return found
 
 
+def reason_of(error: grpc.RpcError) -> str:
+    """The reason, for programs, of a google.rpc.ErrorInfo in an error; empty where there is none."""
+    status = rpc_status.from_call(cast("grpc.Call", error))
+    info = error_details_pb2.ErrorInfo()
+    return next((info.reason for detail in (status.details if status else ()) if detail.Unpack(info)), "")
+
+
 def in_words(error: grpc.RpcError) -> str:
     """One line on what a service answered."""
     text = f"{error.code().name}: {error.details()}"

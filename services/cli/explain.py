@@ -33,9 +33,10 @@ def number(value: float) -> str:
 def window_line(window: Any) -> str:
     """One window: when, which, about whom, how many observations, its measures."""
     measures = " ".join(f"{name}={number(value)}" for name, value in sorted(window.measures.items()))
+    so_far = " so far" if window.early else ""
     return (
         f"{moment(window.start_time)} {window.kind}/{window.window} {window.entity_id}"
-        f" revision {window.revision} {measures}"
+        f" revision {window.revision}{so_far} {measures}"
     )
 
 

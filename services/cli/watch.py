@@ -16,6 +16,7 @@ from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption
 # A stream needs a deadline; at its end the next one goes on right behind its last answer.
 STREAM_S = 600.0
 RETRY_S = 1.0
+RESUME_TOKEN_KEY = "urban-resume-token"  # see urban.common.v1.WatchWindowsRequest
 
 
 class Stream(StrEnum):
@@ -30,6 +31,7 @@ def watch(
     what: Annotated[Stream, typer.Argument(help="What to watch.")],
     domain: Annotated[str, typer.Option("--domain", help="Only this domain (windows and signals).")] = "",
     kind: Annotated[str, typer.Option("--kind", help="Only this kind of observation (windows).")] = "",
+    early: Annotated[bool, typer.Option("--early", help="Also windows that are still open, as they stand.")] = False,
     type: Annotated[str, typer.Option("--type", help="Only signals of this type.")] = "",
     count: Annotated[int, typer.Option("--count", min=0, help="End after so many; 0: never.")] = 0,
     city: CityOption = DEFAULT_CITY,
@@ -50,8 +52,8 @@ def watch(
         else:
             if domain and domain not in domain_names():
                 fail(f"unknown domain {domain!r}; there are {', '.join(domain_names())}")
-            filters = {"kind": kind} if what is Stream.WINDOWS else {"type": type}
-            fields = {"parent": f"cities/{city}", **filters}
+            filters = {"kind": kind, "include_early": early} if what is Stream.WINDOWS else {"type": type}
+            fields: dict[str, Any] = {"parent": f"cities/{city}", **filters}
             names = [domain] if domain else list(domain_names())
             sources = [_Source(addresses, name, what.value.capitalize(), fields) for name in names]
         asyncio.run(_follow_all(sources, _Printer(what, as_json, count)))
@@ -92,7 +94,7 @@ class _Printer:
 class _Source:
     """One stream of one service, resumed where it ended."""
 
-    def __init__(self, addresses: Addresses, service: str, method: str, fields: dict[str, str]) -> None:
+    def __init__(self, addresses: Addresses, service: str, method: str, fields: dict[str, Any]) -> None:
         self.address = addresses.service(service).grpc
         self._service, self._method, self._fields = service, method, fields
         self._token = ""
@@ -103,24 +105,32 @@ class _Source:
 
         import grpc
 
-        from services.cli.calls import OPTIONS, messages_of, stub_of
+        from services.cli.calls import OPTIONS, messages_of, reason_of, stub_of
 
         request_type = self._request_type(messages_of(self._service))
         async with grpc.aio.insecure_channel(self.address, options=OPTIONS) as channel:
             method = getattr(stub_of(self._service, channel), f"Watch{self._method}")
             while True:
-                request = request_type(**self._fields, resume_token=self._token)
+                call = method(request_type(**self._fields, resume_token=self._token), timeout=STREAM_S)
                 try:
-                    async for response in method(request, timeout=STREAM_S):
+                    self._resume_from(await call.initial_metadata())
+                    async for response in call:
                         self._token = response.resume_token
                         if not printer.take(response):
                             return
+                    self._resume_from(await call.trailing_metadata())
                 except grpc.aio.AioRpcError as error:
                     if error.code() is grpc.StatusCode.UNAVAILABLE:
                         say(f"{self._service} does not answer, asking again")
                         await asyncio.sleep(RETRY_S)
+                    elif reason_of(error) == "SLOW_SUBSCRIBER":
+                        say(f"{self._service} was not listened to, going on where it stopped")
                     elif error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                         raise
+
+    def _resume_from(self, metadata: Any) -> None:
+        """A stream says where it begins and ends, so that nothing is missed where nothing came."""
+        self._token = dict(metadata or ()).get(RESUME_TOKEN_KEY, self._token)
 
     def _request_type(self, messages: Any) -> Any:
         from urban.common.v1 import service_pb2

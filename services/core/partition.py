@@ -25,6 +25,7 @@ from services.core.folding import Folding
 from services.core.frame import Frame, Malformed
 from services.core.intake import Intake
 from services.core.kind import Kind
+from services.core.layout import begin_columns, layout_of
 from services.core.panes import Panes, border_of, rings_of
 from services.core.portion import LONG_AGO_MS, Portion
 from services.core.sessions import SESSION_PARTS, SessionSeries
@@ -57,6 +58,7 @@ class Partition:
         self._sources = Sources()
         sessions = sorted((w for w in kind.windows if w.gap_ms), key=lambda w: w.name)
         self._panes = Panes(rings, (*parts_of(kind), *(SESSION_PARTS if sessions else ())))
+        self._layout = layout_of(kind.name, rings, self._folds)
         fixed = sorted((w for w in kind.windows if not w.gap_ms), key=lambda w: (w.slide_ms, w.size_ms, w.name))
         self._fixed = [FixedSeries(kind, w, self._panes, self._folds) for w in fixed]
         self._sessions = [SessionSeries(kind, w, self._panes, self._folds, self._border_ms) for w in sessions]
@@ -179,29 +181,24 @@ class Partition:
         for sketch in self._sketches:
             told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names())
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
-        texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout()}
+        texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout}
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
         return PartitionState(*place, replace(self.counters), arrays, texts, tuple(self._panes.changes()))
 
-    def _layout(self) -> list[str]:
-        """What the numbers of a snapshot mean, as far as the kind decides it."""
-        rings = [f"ring {r.number}: {r.pane_ms} ms, period up to {r.longest_period_ms} ms" for r in self._panes.rings]
-        columns = [
-            line
-            for fold, sketches in self._folds
-            for line in (*fold.layout(), *(f"{fold.column.name} {sketch.form.layout}" for sketch in sketches))
-        ]
-        return [self._kind.name, *rings, *columns]
-
     @classmethod
     def restore(cls, domain: str, kind: Kind, state: PartitionState) -> Partition:
-        """The partition that `snapshot` told. ValueError where it is of a kind with other columns or windows."""
+        """The partition that `snapshot` told, maybe in another version of the kind: see services/core/layout.py.
+
+        ValueError where what they have in common is not the same.
+        """
         restored = cls(domain, kind, state.partition)
-        arrays, texts = state.arrays, state.texts
-        if (given := texts["layout"]) != (expected := restored._layout()):
-            odd = next((a for a in given if a not in expected), "less than is needed")
-            raise ValueError(f"the state of partition {state.partition} does not fit {domain}.{kind.name}: {odd}")
+        texts = state.texts
+        try:
+            arrays = begin_columns(state, restored._layout, [fold for fold, _ in restored._folds])
+        except ValueError as error:
+            what = f"the state of partition {state.partition} does not fit {domain}.{kind.name}"
+            raise ValueError(f"{what}: {error}") from None
         restored.next_offset = state.next_offset
         restored.watermark_ms = None if state.watermark_ms == NO_WATERMARK else state.watermark_ms
         restored.counters = replace(state.counters)
@@ -210,7 +207,8 @@ class Partition:
         restored._wire()
         restored._panes.put(arrays)
         for sketch in restored._sketches:
-            sketch.put(restored._panes.names(), *(arrays[f"{sketch.name}.{n}"] for n in _SKETCH_ARRAYS))
+            if f"{sketch.name}.codes" in arrays:  # else it is of a column that begins now
+                sketch.put(restored._panes.names(), *(arrays[f"{sketch.name}.{n}"] for n in _SKETCH_ARRAYS))
         ring, start_ms, slot = arrays["touched"]
         restored._into_panes.touched = [Touched(ring, start_ms, slot)] if len(slot) else []
         for series in restored._sessions:

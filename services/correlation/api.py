@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 from services.correlation.view import IncidentView, read_incident
 from services.correlation.wire import incident_name
@@ -16,7 +16,7 @@ from services.runtime.api.names import (
     read_page_token,
     read_parent,
 )
-from services.runtime.api.watch import TopicWatches
+from services.runtime.api.watch import Followed, TopicWatches
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS
 from services.runtime.errors import (
     Violation,
@@ -86,19 +86,16 @@ class CorrelationApi:
     async def get_incident(self, request: GetIncidentRequest, context: Context) -> Incident:
         return self._find(*_read_name(request.name))
 
-    async def watch_incidents(
-        self, request: WatchIncidentsRequest, context: Context
-    ) -> AsyncIterator[WatchIncidentsResponse]:
+    async def watch_incidents(self, request: WatchIncidentsRequest, context: Context) -> None:
         """Every version from the token on, or from now on, until the caller's deadline."""
         city = read_parent(request.parent)
 
-        def pick(record: LogRecord) -> Iterator[WatchIncidentsResponse]:
+        def pick(record: LogRecord, _sent: int) -> Iterator[tuple[WatchIncidentsResponse, int]]:
             incident = read_incident(record)
             if incident is not None and incident.city == city:
-                yield WatchIncidentsResponse(incident=incident)
+                yield WatchIncidentsResponse(incident=incident), 0
 
-        async for response in self._watches.watch(INCIDENTS, request.resume_token, context, pick):
-            yield response
+        await self._watches.watch((Followed(INCIDENTS),), request.resume_token, context, pick)
 
     async def acknowledge_incident(self, request: AcknowledgeIncidentRequest, context: Context) -> Incident:
         """Writes the action and waits until the topic shows it; of an incident that was superseded, on its heir."""

@@ -11,7 +11,7 @@ from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.rules import load_rules
 from services.correlation.view import IncidentView
 from services.runtime import metrics
-from services.runtime.api.watch import TopicWatches
+from services.runtime.api.watch import FETCH_BYTES, TopicWatches
 from services.runtime.catalogue import SIGNALS, checkpoints
 from services.runtime.checkpoints import CheckpointStore
 from services.runtime.clickhouse import ClickHouse
@@ -110,7 +110,7 @@ class CorrelationApiRole:
         self._settings = settings
         self._view = IncidentView(self._open_reader)
         self._writer = KafkaWriter(settings.kafka)
-        self._watches = TopicWatches(self._open_reader)
+        self._watches = TopicWatches(self._open_watch, settings.subscriber_patience_seconds)
         api = CorrelationApi(self._view, self._watches, self._writer)
         self._server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
 
@@ -138,3 +138,6 @@ class CorrelationApiRole:
 
     def _open_reader(self, topic: str) -> LogReader:
         return KafkaReader(self._settings.kafka, topic)
+
+    def _open_watch(self, topic: str) -> LogReader:
+        return KafkaReader(self._settings.kafka, topic, FETCH_BYTES)

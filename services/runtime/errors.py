@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import grpc
@@ -29,15 +29,23 @@ class Violation(NamedTuple):
 
 
 class CallError(Exception):
-    """Ends a call with a status. `reason` is for programs: UPPER_SNAKE_CASE."""
+    """Ends a call with a status. `reason` and `metadata` are for programs: UPPER_SNAKE_CASE, and facts by name."""
 
-    def __init__(self, code: grpc.StatusCode, reason: str, message: str, details: Iterable[Any] = ()) -> None:
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        reason: str,
+        message: str,
+        details: Iterable[Any] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, tuple(details)
+        self.metadata = dict(metadata or {})
 
     def status(self) -> status_pb2.Status:
         """The google.rpc.Status: code, message, ErrorInfo and what else is known."""
-        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=ERROR_DOMAIN)
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=ERROR_DOMAIN, metadata=self.metadata)
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
         for detail in (info, *self.details):
             packed = AnyMessage()
@@ -76,6 +84,12 @@ def resource_exhausted(field: str, value: object, reason: str) -> CallError:
     return CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE", message, (failure,))
 
 
+def cut_off(seconds: float, metadata: Mapping[str, str]) -> CallError:
+    """RESOURCE_EXHAUSTED for a subscriber that did not take what it was sent; `metadata` says where to go on."""
+    message = f"subscriber: a response was not taken within {seconds:g} s: go on with the resume_token of this error"
+    return CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, "SLOW_SUBSCRIBER", message, metadata=metadata)
+
+
 def failed_precondition(subject: str, message: str) -> CallError:
     """FAILED_PRECONDITION: the call can never succeed in the present state."""
     failure = error_details_pb2.PreconditionFailure()
@@ -94,6 +108,6 @@ def out_of_range(field: str, message: str) -> CallError:
     return CallError(grpc.StatusCode.OUT_OF_RANGE, "OUT_OF_RANGE", f"{field}: {message}")
 
 
-def unavailable(message: str) -> CallError:
+def unavailable(message: str, metadata: Mapping[str, str] | None = None) -> CallError:
     """UNAVAILABLE: the one status after which a client may simply try again (AIP-194)."""
-    return CallError(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", message)
+    return CallError(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", message, metadata=metadata)

@@ -94,7 +94,7 @@ class MemoryReader:
         self._topic = topic
         self._positions: dict[int, int] | None = None
 
-    async def start(self, positions: Mapping[int, int] | int) -> None:
+    async def start(self, positions: Mapping[int, int] | int, *, pass_over_gone: bool = False) -> None:
         found: dict[int, int] = {}
         for partition, records in enumerate(self._log.records(self._topic)):
             wanted = positions if isinstance(positions, int) else positions.get(partition, FROM_END)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,8 @@ OPTIONS: Sequence[tuple[str, int]] = (
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
-# (request or iterator of requests, context) -> awaitable of a response, or asynchronous iterator of responses
+# (request or iterator of requests, context) -> awaitable of a response, or asynchronous iterator of responses, or
+# awaitable of nothing where the responses were written to the context
 Method = Callable[[Any, Context], Any]
 
 
@@ -49,9 +51,10 @@ class Service:
     """What a server serves: a service of the contracts, and a function for each of its methods.
 
     A function takes the request, or an asynchronous iterator of requests, and the context; it is a coroutine that
-    gives the response, or an asynchronous generator of responses, as the method says. Those named in `raw` take
-    requests as bytes. An exception of services/runtime/errors.py becomes the status that it says; LogError becomes
-    UNAVAILABLE, OffsetGoneError OUT_OF_RANGE, and an unknown one INTERNAL with a log line.
+    gives the response, or an asynchronous generator of responses, as the method says; one that minds how fast its
+    responses are taken may be a coroutine that writes them to the context. Those named in `raw` take requests as bytes.
+    An exception of services/runtime/errors.py becomes the status that it says; LogError becomes UNAVAILABLE,
+    OffsetGoneError OUT_OF_RANGE, and an unknown one INTERNAL with a log line.
     """
 
     descriptor: ServiceDescriptor
@@ -129,7 +132,11 @@ def _handler_of(descriptor: MethodDescriptor, method: Method, raw: bool) -> Any:
 
     async def many(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            async for response in begin(request, context):
+            answering = begin(request, context)
+            if inspect.isawaitable(answering):
+                await answering
+                return
+            async for response in answering:
                 yield response
         except Exception as error:  # noqa: BLE001 (the edge of the process: becomes a status, and a log line)
             await _abort(descriptor, error, context)

@@ -108,8 +108,11 @@ class LogWriter(Protocol):
 class LogReader(Protocol):
     """Reads all partitions of one topic, in order within each, without a group."""
 
-    async def start(self, positions: Mapping[int, int] | int) -> None:
-        """Starts at these offsets by partition (others: at the end), at FROM_BEGINNING or at FROM_END."""
+    async def start(self, positions: Mapping[int, int] | int, *, pass_over_gone: bool = False) -> None:
+        """Starts at these offsets by partition (others: at the end), at FROM_BEGINNING or at FROM_END.
+
+        OffsetGoneError where the log does not hold one; `pass_over_gone`: what is too old starts at the oldest held.
+        """
 
     async def stop(self) -> None: ...
 

@@ -15,6 +15,9 @@ REPORTED = Counter(
     "Observations that callers sent, by what the api did with them: accepted (written to the log) or rejected",
     ("domain", "kind", "result"),
 )
+SUBSCRIBERS_CUT_OFF = Counter(
+    "urban_subscribers_cut_off", "Streams ended because a response was not taken in time", ("topic",)
+)
 OBSERVATIONS = Counter(
     "urban_observations",
     "Observations by what became of them: folded, duplicate, late or dead_lettered",

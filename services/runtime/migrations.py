@@ -2,6 +2,9 @@
 
 `python -m services.runtime.migrations [status]` takes every database, in the order that the views need. A service
 that starts brings its own database up to date by itself (`ensure_schema`); the statements may be repeated.
+
+Two versions of a service run side by side while one takes over from the other, and one may be taken back. So a
+migration only adds, with defaults (expand), as long as a version that does not know it may still write.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from services.runtime.patience import passes
 from services.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+_UNKNOWN = "unknown"  # applied, but not among the files here
 
 SERVICES = Path(__file__).resolve().parents[1]
 ANALYSTS = "urban"
@@ -82,7 +87,12 @@ def _cluster(url: str) -> ClickhouseCluster:
 
 def _pending(cluster: ClickhouseCluster, database: str, folder: Path) -> list[Pending]:
     rows = cluster.status(database, folder)
-    changed = [row.version for row in rows if row.state not in ("applied", "pending")]
+    known = [row.version for row in rows if row.state != _UNKNOWN]
+    # What a later version of this software has applied only adds to what this one needs.
+    newer = [row.version for row in rows if row.state == _UNKNOWN and row.version > max(known, default=0)]
+    if newer:
+        log.warning("schema_newer", database=database, versions=newer)
+    changed = [row.version for row in rows if row.state not in ("applied", "pending") and row.version not in newer]
     if changed:
         raise ValueError(f"database {database}: migrations {changed} are not what was applied; write a new one instead")
     return [Pending(database, row.version) for row in rows if row.state == "pending"]

@@ -15,6 +15,7 @@ from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogRecord, 
 # A topic that was created a moment ago is not known to every broker at once.
 METADATA_SECONDS = 10.0
 _METADATA_POLL_SECONDS = 0.1
+FETCH_BYTES = 1 << 20
 
 
 def _in_order(partitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -24,27 +25,28 @@ def _in_order(partitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class KafkaReader:
     """All partitions of one topic, in order within each."""
 
-    def __init__(self, kafka: str, topic: str) -> None:
-        """`kafka`: bootstrap servers, host:port[,host:port]."""
+    def __init__(self, kafka: str, topic: str, fetch_bytes: int = FETCH_BYTES) -> None:
+        """`kafka`: bootstrap servers, host:port[,host:port]. `fetch_bytes`: of a partition at once, or one batch."""
         self._kafka = kafka
         self._topic = topic
+        self._fetch_bytes = fetch_bytes
         self._consumer: AIOKafkaConsumer | None = None
         self._partitions: list[TopicPartition] = []
 
-    async def start(self, positions: Mapping[int, int] | int) -> None:
-        """Starts at these offsets by partition (others: at the end), at FROM_BEGINNING or at FROM_END."""
+    async def start(self, positions: Mapping[int, int] | int, *, pass_over_gone: bool = False) -> None:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka,
             enable_auto_commit=False,
             auto_offset_reset="none",
             # Half a second of aiokafka's default would delay whoever reads to the end of a quiet topic.
             fetch_max_wait_ms=200,
+            max_partition_fetch_bytes=self._fetch_bytes,
         )
         self._consumer = consumer
         try:
             await consumer.start()
             self._partitions = await self._find_partitions()
-            await self._assign(consumer, positions)
+            await self._assign(consumer, positions, pass_over_gone)
         except KafkaError as error:
             await self.stop()
             raise LogError(f"Kafka at {self._kafka}, topic {self._topic}: {error!r}") from error
@@ -68,13 +70,17 @@ class KafkaReader:
         finally:
             await admin.close()
 
-    async def _assign(self, consumer: AIOKafkaConsumer, positions: Mapping[int, int] | int) -> None:
+    async def _assign(
+        self, consumer: AIOKafkaConsumer, positions: Mapping[int, int] | int, pass_over_gone: bool
+    ) -> None:
         begins = await consumer.beginning_offsets(self._partitions)
         ends = await consumer.end_offsets(self._partitions)
         consumer.assign(self._partitions)
         for tp in self._partitions:
             wanted = positions if isinstance(positions, int) else positions.get(tp.partition, FROM_END)
             offset = {FROM_BEGINNING: begins[tp], FROM_END: ends[tp]}.get(wanted, wanted)
+            if pass_over_gone:
+                offset = max(offset, begins[tp])
             if not begins[tp] <= offset <= ends[tp]:
                 kept = f"{begins[tp]} to {ends[tp]}"
                 raise OffsetGoneError(f"{self._topic}, partition {tp.partition}: offset {offset} is not in {kept}")

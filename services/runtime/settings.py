@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     clock: Literal["wall", "replay"] = Field(
         "wall", description="The city's clock: wall, or replay where a feed announces it on its stream"
     )
+    subscriber_patience_seconds: float = Field(
+        10.0, gt=0, le=600, description="Time in which a subscriber has to take a response; then its stream is ended"
+    )
     time_zones: dict[str, str] = Field(
         default_factory=dict,
         description='Local time of each city, as JSON: {"auckland": "Pacific/Auckland"}; others: UTC',

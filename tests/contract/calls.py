@@ -60,16 +60,16 @@ def memory_log(domain: Domain) -> MemoryLog:
     return MemoryLog({topic.name: topic.partitions for topic in (*domain_topics(domain), *shared_topics((domain,)))})
 
 
-def make_role(domain: Domain, log: MemoryLog, clock: str = "wall") -> ApiRole:
-    """A replica of the api role over a log in memory, not started."""
-    settings = Settings(clock=clock, instance="api-under-test")  # type: ignore[call-arg, arg-type]
+def make_role(domain: Domain, log: MemoryLog, **facts: Any) -> ApiRole:
+    """A replica of the api role over a log in memory, not started. `facts`: settings that are not the usual ones."""
+    settings = Settings(instance="api-under-test", **facts)
     return ApiRole(domain, settings, writer=log, open_reader=log.reader, clickhouse=NothingStored())
 
 
 @asynccontextmanager
-async def serving(domain: Domain, log: MemoryLog, *, clock: str = "wall") -> AsyncIterator[Client]:
+async def serving(domain: Domain, log: MemoryLog, **facts: Any) -> AsyncIterator[Client]:
     """A started replica, and a client of it."""
-    role = make_role(domain, log, clock)
+    role = make_role(domain, log, **facts)
     await role.start(drain_seconds=0.5)
     client = Client(domain.name, role.port)
     try:
@@ -105,6 +105,13 @@ def details_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it asks for no more than this has
     assert status is not None
     return status
+
+
+def info_of(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
+    """The reason of a refused call, for programs."""
+    info = error_details_pb2.ErrorInfo()
+    assert details_of(error).details[0].Unpack(info)
+    return info
 
 
 def violations_of(error: grpc.aio.AioRpcError) -> list[tuple[str, str]]:

@@ -160,7 +160,5 @@ NOT_YET = frozenset(
         "broker_down",
         "broker_of_three_killed",
         "rebalance_storm",
-        "slow_subscriber",
-        "upgrade",
     )
 )

@@ -15,7 +15,7 @@ from services.runtime.api.intake import Intake
 from services.runtime.api.report import RowReports
 from services.runtime.api.report_frames import FrameReports
 from services.runtime.api.stored import Query, StoredResults
-from services.runtime.api.watch import Watches
+from services.runtime.api.watch import FETCH_BYTES, Watches
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.codec import MAX_SOURCE_ID
 from services.runtime.contracts import FrameContract, service_of
@@ -43,6 +43,7 @@ class ApiRole:
         self._domain, self._settings = domain, settings
         self._writer = writer or KafkaWriter(settings.kafka)
         self._open_reader = open_reader or (lambda topic: KafkaReader(settings.kafka, topic))
+        self._open_watch = open_reader or (lambda topic: KafkaReader(settings.kafka, topic, FETCH_BYTES))
         self._clickhouse = clickhouse
         self._entities = EntityRegistry(settings.kafka, self._open_reader)
         self._clocks = CityClocks(settings.clock)
@@ -77,7 +78,7 @@ class ApiRole:
         beats = Heartbeats([(self._intakes[name], collector) for name, collector in collectors.items()], self._clocks)
         self._beating = asyncio.create_task(beats.run(), name="heartbeats")
         parts.push_async_callback(_end, self._beating)
-        watches = Watches(self._domain, self._open_reader)
+        watches = Watches(self._domain, self._open_watch, self._settings.subscriber_patience_seconds)
         service = self._service(collectors, watches, clickhouse)
         server = GrpcServer(self._settings.grpc_host, self._settings.grpc_port, [service])
         parts.push_async_callback(server.stop, drain_seconds)

@@ -147,6 +147,10 @@ class City:
 
     def start(self, role: str, service: str = "traffic", **environment: str) -> Child:
         """Start `python -m services.<service> <role>`."""
+        return self.start_from(REPOSITORY, role, service, environment)
+
+    def start_from(self, code: Path, role: str, service: str, environment: Mapping[str, str]) -> Child:
+        """Start a role of a service as it is in another tree."""
         env = {
             **os.environ,
             "URBAN_KAFKA": self.kafka,
@@ -157,7 +161,10 @@ class City:
         }
         name = f"{role}-{len(self.children)}"
         argv = [sys.executable, "-m", f"services.{service}", role]
-        child = Child.start(name, argv, self.folder / f"{name}.log", env=env, cwd=REPOSITORY)
+        if code != REPOSITORY:
+            # Before what is installed, which is the tree of this file.
+            env["PYTHONPATH"] = os.pathsep.join((str(code), str(code / "build" / "proto")))
+        child = Child.start(name, argv, self.folder / f"{name}.log", env=env, cwd=code)
         self.children.append(child)
         return child
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from services.runtime.migrations import migrate, schemas, status
 from tests.integration.processor.city import City
 
@@ -43,3 +45,22 @@ async def test_views_give_final_rows_and_a_fifth_domain_needs_no_new_one(city: C
     finally:
         await command("DROP DATABASE water SYNC")
     assert found == [("water", 25, 15)]
+
+
+APPLIED = "INSERT INTO traffic.schema_versions (version, md5, script, created_at) SELECT {}, 'm', 's', now() + 60"
+
+
+async def test_a_version_goes_on_after_a_later_one_has_added_to_the_schema(city: City):
+    await asyncio.to_thread(migrate, city.clickhouse_url, ["traffic"])
+    await city.clickhouse.command(APPLIED.format(1000))
+    assert await asyncio.to_thread(migrate, city.clickhouse_url, ["traffic"]) == []
+
+
+async def test_a_migration_that_was_taken_out_or_changed_is_refused(city: City):
+    await asyncio.to_thread(migrate, city.clickhouse_url, ["traffic"])
+    await city.clickhouse.command(APPLIED.format(0))
+    with pytest.raises(ValueError, match=r"database traffic: migrations \[0\] are not what was applied"):
+        await asyncio.to_thread(migrate, city.clickhouse_url, ["traffic"])
+    await city.clickhouse.command(APPLIED.format(1))
+    with pytest.raises(ValueError, match=r"database traffic: migrations \[0, 1\] are not what was applied"):
+        await asyncio.to_thread(migrate, city.clickhouse_url, ["traffic"])

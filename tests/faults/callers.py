@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -14,14 +13,13 @@ from typing import Any
 import grpc
 
 from services.feeds.sender import passes
+from services.runtime.api.clock import wall_clock_ms
 from services.runtime.codec import encode_frame
 from tests.contract.calls import Client
 from tests.integration.processor.city import CONTRACT, MINUTE_MS, NAME, Flow, frame_of
 from urban.traffic.v1.road_flow_pb2 import RoadFlow, RoadFlowFrame
 from urban.traffic.v1.service_pb2 import ReportFramesRequest, ReportRequest
 
-# Where a replica can be reached now; a restart may change it.
-Way = Callable[[], int]
 # A connection of the caller's own, tried again at once: a replica comes back on another port.
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
 CALL_TIMEOUT_S = 20.0
@@ -42,6 +40,12 @@ def observe(chance: random.Random, entity_ids: Sequence[str], times_ms: Sequence
     ]
 
 
+def recent_moments(count: int, part: int) -> list[int]:
+    """Times of two minutes ago, by the wall clock; others for each part of a run."""
+    begin_ms = wall_clock_ms() // MINUTE_MS * MINUTE_MS - 2 * MINUTE_MS
+    return [begin_ms + (part * count + n) * 50 for n in range(count)]
+
+
 @dataclass
 class Gateway:
     """Streams frames under a name and numbers of its own; sends again, elsewhere, what was not acknowledged."""
@@ -50,12 +54,13 @@ class Gateway:
     entity_ids: Sequence[str]
     chance: random.Random
     announces: bool = False  # the clock of a replay, before each frame
-    at: int = 0  # which way it takes
+    at: int = 0  # which replica it calls
     broken: int = 0  # streams that ended before their end
     acknowledged: int = 0  # frames: always the first ones
     batches: list[list[Flow]] = field(default_factory=list)  # what frame 1 holds, 2 …
     _held_at: int = -1
     _released: asyncio.Event = field(default_factory=asyncio.Event)
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def rows(self) -> list[Flow]:
@@ -70,15 +75,12 @@ class Gateway:
                 self.batches.append(left[:size])
                 left = left[size:]
 
-    def hold(self) -> None:
-        """Stop until released, at a random place among the frames still to be sent, but not before the first."""
-        self._held_at = self.chance.randrange(self.acknowledged + 1, len(self.batches))
+    def hold(self) -> int:
+        """Stop until released, somewhere in the first half of the frames still to be sent: behind so many frames."""
+        middle = (self.acknowledged + len(self.batches)) // 2
+        self._held_at = self.chance.randint(self.acknowledged + 1, middle)
         self._released.clear()
-
-    @property
-    def is_held(self) -> bool:
-        """All before the place is acknowledged."""
-        return self.acknowledged == self._held_at and not self._released.is_set()
+        return self._held_at
 
     def release(self) -> None:
         self._released.set()
@@ -86,6 +88,13 @@ class Gateway:
     @property
     def done(self) -> bool:
         return self.acknowledged == len(self.batches)
+
+    async def until_acknowledged(self, frames: int) -> None:
+        """Returns right after the answer to the last of so many frames."""
+        async with asyncio.timeout(TAKEN_TIMEOUT_S):
+            while self.acknowledged < frames:
+                self._answered.clear()
+                await self._answered.wait()
 
     async def send(self, client: Client) -> grpc.aio.AioRpcError | None:
         """One stream from the first frame that is not acknowledged; what ended it before its end."""
@@ -99,6 +108,7 @@ class Gateway:
                     False,
                 ), answer
                 self.acknowledged += 1
+                self._answered.set()
         except grpc.aio.AioRpcError as error:
             self.broken += 1
             return error
@@ -126,7 +136,7 @@ class Device:
     broken: int = 0
     acknowledged: int = 0  # rows: always the first ones
     rows: list[Flow] = field(default_factory=list)
-    repeated: Counter[Flow] = field(default_factory=Counter)  # how often a row was in a call that was not answered
+    unanswered: list[Flow] = field(default_factory=list)  # rows of the call that is under way
 
     def observe(self, times_ms: Sequence[int]) -> None:
         self.rows += observe(self.chance, (self.entity_id,), times_ms)
@@ -139,13 +149,14 @@ class Device:
         """Calls until all is acknowledged; what ended one without an answer."""
         while not self.done:
             first = self.acknowledged
-            rows = self.rows[first : first + self.chance.randint(1, ROWS_A_CALL)]
+            rows = self.unanswered = self.rows[first : first + self.chance.randint(1, ROWS_A_CALL)]
             try:
                 answer = await client.Report(iter([_row_request(row) for row in rows]), timeout=CALL_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
                 self.broken += 1
-                self.repeated.update(rows)
                 return error
+            finally:
+                self.unanswered = []
             assert (answer.accepted, answer.rejected) == (len(rows), 0), answer
             self.acknowledged += len(rows)
         return None
@@ -159,15 +170,15 @@ def _row_request(row: Flow) -> ReportRequest:
     return ReportRequest(parent=f"cities/{NAME}", road_flow=observed)
 
 
-async def keep_on(caller: Gateway | Device, ways: Sequence[Way]) -> None:
-    """Sends until all is acknowledged; where that fails, by the next way, if it is what may be repeated."""
+async def keep_on(caller: Gateway | Device, ports: Sequence[int]) -> None:
+    """Sends until all is acknowledged; where that fails, at the next replica, if it is what may be repeated."""
     async with asyncio.timeout(TAKEN_TIMEOUT_S):
         while not caller.done:
-            async with _reaching(ways[caller.at]()) as client:
+            async with _reaching(ports[caller.at]) as client:
                 error = await caller.send(client)
             if error is not None:
                 assert passes(error) or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED, error
-                caller.at = (caller.at + 1) % len(ways)
+                caller.at = (caller.at + 1) % len(ports)
                 await asyncio.sleep(caller.chance.uniform(0.0, LONGEST_RETRY_PAUSE_S))
 
 

@@ -155,7 +155,6 @@ ELSEWHERE = {
 NOT_YET = frozenset(
     (name, PROCESS)
     for name in (
-        "api_killed",
         "broker_down",
         "broker_of_three_killed",
         "rebalance_storm",

@@ -93,6 +93,19 @@ def each_once(parts: Sequence[Part]) -> tuple[list[Part], int]:
     return list(first.values()), repeated
 
 
+async def check_ledger(city: City, parts: Sequence[Part]) -> int:
+    """What the log holds twice was counted as duplicate, and nothing was late or refused; how much came twice.
+
+    Nothing late: no heartbeat of one replica has overtaken what another one took.
+    """
+    _, repeated = each_once(parts)
+    total = sum(len(part.frame) for part in parts)
+    found, expected = await city.ledger(), (total, total - repeated, repeated, 0, 0)
+    assert found == expected, f"read, folded, duplicate, late, dead-lettered: {found}, expected {expected}"
+    print(f"{repeated} of {total} observations were taken twice, and folded once")
+    return repeated
+
+
 def check_acknowledged(parts: Sequence[Part], callers: Sequence[Gateway | Device]) -> None:
     """AssertionError: something was acknowledged and is not in the log, or not under the number that it had."""
     held: dict[tuple[str, int], list[Flow]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""A real api, and a caller: sends numbered frames, and sends them again, with the same numbers, until they are taken."""
+"""A real api, and a caller that numbers its frames and sends them again, under the same numbers, until taken."""
 
 from __future__ import annotations
 

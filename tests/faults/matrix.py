@@ -155,8 +155,6 @@ ELSEWHERE = {
 NOT_YET = frozenset(
     (name, PROCESS)
     for name in (
-        "retry_elsewhere",
-        "api_killed",
         "broker_down",
         "broker_of_three_killed",
         "rebalance_storm",

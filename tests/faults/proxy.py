@@ -25,6 +25,7 @@ class Network:
     jitter_s: float = 0.0  # added to it, evenly spread
     stalled: bool = False  # nothing gets through, nothing is lost: it comes when the network is well again
     forgetful: bool = False  # half open: what is sent is swallowed; when the network is well, the connection is reset
+    mute: bool = False  # what clients send gets through, answers are swallowed; when it is well again, all is reset
     cut_after_bytes: int = 0  # each connection is reset after so many bytes of both directions, from now on
     refusing: bool = False  # no new connection, and the old ones are reset
 
@@ -128,7 +129,7 @@ class Proxy:
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(reader, there, link))
-                pumps.create_task(self._pump(back, writer, link))
+                pumps.create_task(self._pump(back, writer, link, answering=True))
         except* OSError:
             link.reset()
         finally:
@@ -136,13 +137,15 @@ class Proxy:
             for one in (writer, there):
                 one.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link, answering: bool = False
+    ) -> None:
         while data := await reader.read(CHUNK_BYTES):
             while self._network.stalled:
                 self.met += 1
                 await self._changed.wait()
             network = self._network
-            if network.forgetful:
+            if network.forgetful or (network.mute and answering):
                 self.met += 1
                 link.forgotten = True
                 continue

@@ -1,4 +1,4 @@
-"""A caller of a real api: sends numbered frames, and sends them again, with the same numbers, until they are taken."""
+"""A real api, and a caller that numbers its frames and sends them again, under the same numbers, until taken."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
+from deploy.local.process import Child
 from services.runtime.codec import encode_frame
 from tests.contract.calls import PATIENCE_SECONDS, Client, collect
 from tests.integration.processor.city import CONTRACT, City, Flow, frame_of
@@ -18,17 +19,30 @@ PAUSE_S = 0.2
 RETRY_TIMEOUT_S = 120.0
 
 
-@asynccontextmanager
-async def calling(city: City, **environment: str) -> AsyncIterator[Client]:
-    """A client of an api that is started, and whose clock is that of what it is sent."""
-    ready = city.folder / "ready.json"
-    city.start("api", URBAN_READY_FILE=str(ready), URBAN_CLOCK="replay", **environment)
+class Replica(NamedTuple):
+    """One process of the api, and where it serves."""
+
+    process: Child
+    port: int
+
+
+async def start_replica(city: City, **environment: str) -> Replica:
+    """A replica of the api, ready. Its clock is that of what it is sent, unless the environment says otherwise."""
+    ready = city.folder / f"ready-{len(city.children)}.json"
+    process = city.start("api", **{"URBAN_READY_FILE": str(ready), "URBAN_CLOCK": "replay", **environment})
 
     async def is_ready() -> bool:
         return ready.exists()
 
     await city.until(is_ready, "an api")
-    client = Client("traffic", int(json.loads(ready.read_text())["grpc"]))
+    return Replica(process, int(json.loads(ready.read_text())["grpc"]))
+
+
+@asynccontextmanager
+async def calling(city: City, **environment: str) -> AsyncIterator[Client]:
+    """A client of an api that is started."""
+    replica = await start_replica(city, **environment)
+    client = Client("traffic", replica.port)
     try:
         yield client
     finally:

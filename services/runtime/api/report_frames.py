@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from services.core.frame import Problem
+from services.core.sources import SPAN
 from services.runtime.api.clock import CityClocks
 from services.runtime.api.intake import MAX_REJECTIONS, Intake, Receipt
 from services.runtime.codec import FrameTooLargeError, read_frame
@@ -20,8 +21,9 @@ from services.runtime.grpc_server import Context
 from services.runtime.rows import RowFault, clip
 from urban.common.v1.service_pb2 import Rejection, ReplayClock, ReportFramesResponse
 
-# Frames that are written and not answered yet, per stream. As many as a partition can tell apart from one source.
-MAX_IN_FLIGHT = 64
+# Frames that are written and not answered yet, per stream. A caller that sends them again must find each of them told
+# from those that were seen: a partition looks back so far from the newest one of a source.
+MAX_IN_FLIGHT = SPAN
 _CLOCK = "replay_clock"
 
 
@@ -44,12 +46,14 @@ class FrameReports:
 
     async def serve(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[ReportFramesResponse]:
         """Answers in the order of the requests. What ends the stream does so behind the answers still due."""
-        written: asyncio.Queue[_Written | None] = asyncio.Queue(MAX_IN_FLIGHT)
-        reading = asyncio.create_task(self._read(requests, written))
+        written: asyncio.Queue[_Written | None] = asyncio.Queue()
+        room = asyncio.Semaphore(MAX_IN_FLIGHT)
+        reading = asyncio.create_task(self._read(requests, written, room))
         try:
             while (item := await written.get()) is not None:
                 await item.receipt.wait()
                 yield _answer(item)
+                room.release()
             await reading  # raises what ended the stream, if it was not the client
         finally:
             reading.cancel()
@@ -57,16 +61,21 @@ class FrameReports:
             if not reading.cancelled():
                 reading.exception()  # told above, unless the log failed first and ended the stream with its own error
 
-    async def _read(self, requests: AsyncIterator[bytes], written: asyncio.Queue[_Written | None]) -> None:
+    async def _read(
+        self, requests: AsyncIterator[bytes], written: asyncio.Queue[_Written | None], room: asyncio.Semaphore
+    ) -> None:
         index = 0
         try:
             async for data in requests:
+                await room.acquire()
                 item = await self._take(index, data)
-                if item is not None:
-                    await written.put(item)
+                if item is None:
+                    room.release()  # a clock is not answered
+                else:
+                    written.put_nowait(item)
                 index += 1
         finally:
-            await written.put(None)
+            written.put_nowait(None)
 
     async def _take(self, index: int, data: bytes) -> _Written | None:
         name, payload = self._payload_of(index, data)

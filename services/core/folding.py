@@ -57,10 +57,7 @@ class Folding:
         """
         begin, stop = int(portion.begin[first]), int(portion.begin[end])
         # Also of frames without fit observations: who has which slot must not depend on what was joined with them.
-        frames = portion.taken.frames[first:end]
-        slot_of_id = self._slots.place_all(
-            [f.city for f in frames], [f.entity_ids for f in frames], portion.taken.dictionaries[first:end]
-        )
+        slot_of_id = portion.taken.place(self._slots, first, end)
         if begin == stop:
             return (), []
         rows = np.arange(begin, stop) if portion.fit is None else begin + np.flatnonzero(portion.fit[begin:stop])

@@ -73,18 +73,18 @@ class Singles:
             offset=int(self.offsets[place]),
         )
 
-    def take(self, first: int, end: int) -> Singles:
-        """Those from `first` to before `end`."""
-        part = slice(first, end)
+    def take(self, places: Int64Array) -> Singles:
+        """Those at these places."""
+        some = places.tolist()
         return Singles(
             self.city,
             self.period_s,
-            self.entity_ids[part],
-            self.time_ms[part],
-            {name: values[part] for name, values in self.columns.items()},
-            self.clock_ms[part],
-            self.offsets[part],
-            self.sources[part],
+            [self.entity_ids[i] for i in some],
+            self.time_ms[places],
+            {name: values[places] for name, values in self.columns.items()},
+            self.clock_ms[places],
+            self.offsets[places],
+            [self.sources[i] for i in some] if self.sources else (),
         )
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.core.frame import Frame, Malformed, Problem, Refused
+from services.core.frame import Frame, Malformed, Problem, Refused, Singles
 from services.core.kind import Kind
-from services.core.portion import Portion, Taken, join
+from services.core.portion import Portion, join
 from services.core.slots import Slots
 from services.core.sources import Sources
 from services.core.state import Counters
-from services.core.validation import InvalidFrame, check_header, check_shape
+from services.core.taken import TakenFrames, TakenSingles
+from services.core.validation import InvalidFrame, check_header, find_shape_fault
 
 # What is joined at once: enough that the work per step is small, and it still fits the processor's cache. Where
 # records are cut does not show in any result.
@@ -31,14 +32,19 @@ class Intake:
         self._counters = counters
         self._good_headers: set[tuple[str, int]] = set()  # city and period
 
-    def take(self, records: Sequence[Frame | Malformed], first: int) -> Portion:
+    def take(self, records: Sequence[Frame | Malformed | Singles], first: int) -> Portion:
         """The next records from `first` on, as many as are joined at once."""
-        taken = Taken([], [], [])
+        record = records[first]
+        if isinstance(record, Singles):
+            return self._take_singles(record, first + 1)
+        taken = TakenFrames()
         refused: list[tuple[int, Refused]] = []
         last = min(len(records), first + _MOST_RECORDS)
         rows, end = 0, first
         while end < last and rows < _MOST_ROWS:
             record = records[end]
+            if isinstance(record, Singles):
+                break
             if isinstance(record, Malformed):
                 rows += 1
                 problem = Problem(record.index, record.field, "", record.reason)
@@ -52,22 +58,52 @@ class Intake:
         self._counters.dead_lettered += sum(r.count for _, r in portion.refused)
         return portion
 
-    def _take_frame(self, frame: Frame, record: int, taken: Taken, refused: list[tuple[int, Refused]]) -> None:
+    def _take_singles(self, singles: Singles, end: int) -> Portion:
+        """Places among the refused are those of the frames."""
+        self._counters.read += len(singles)
+        places = np.arange(len(singles))
+        if singles.sources:
+            new = [not (s and n > 0 and self._sources.repeats(s, n)) for s, n in singles.sources]
+            places = np.flatnonzero(new)
+            self._counters.duplicate += len(singles) - len(places)
+            if len(places) < len(singles):
+                singles = singles.take(places)
+        refused: list[tuple[int, Refused]] = []
+        if len(singles) and (fault := self._find_header_fault(singles.frame(0))) is not None:
+            frames = (singles.frame(i) for i in range(len(singles)))
+            refused = [(place, _refuse(f, fault)) for place, f in zip(places.tolist(), frames, strict=True)]
+            singles, places = singles.take(places[:0]), places[:0]
+        valid = self._slots.find_valid(singles.city, singles.entity_ids)
+        portion = join(self._kind, TakenSingles(singles, places.tolist(), valid), end, refused)
+        self._counters.dead_lettered += sum(r.count for _, r in portion.refused)
+        return portion
+
+    def _find_header_fault(self, frame: Frame) -> InvalidFrame | None:
+        """What is wrong with the city or the period of a frame."""
+        header = (frame.city, frame.period_s)
+        if header in self._good_headers:
+            return None
+        try:
+            check_header(self._kind, frame)
+        except InvalidFrame as fault:
+            return fault
+        if frame.city and len(self._good_headers) < _MOST_HEADERS:
+            self._good_headers.add(header)
+        return None
+
+    def _take_frame(self, frame: Frame, record: int, taken: TakenFrames, refused: list[tuple[int, Refused]]) -> None:
         if frame.source_id and frame.sequence > 0 and self._sources.repeats(frame.source_id, frame.sequence):
             self._counters.duplicate += len(frame)
             return
-        header = (frame.city, frame.period_s)
-        try:
-            if header not in self._good_headers:
-                check_header(self._kind, frame)
-                if frame.city and len(self._good_headers) < _MOST_HEADERS:
-                    self._good_headers.add(header)
-            check_shape(self._kind, frame)
-        except InvalidFrame as fault:
-            problem = Problem(frame.index, fault.field, fault.value, fault.reason)
-            rows = np.arange(frame.index, frame.index + len(frame))
-            refused.append((record, Refused(frame.offset, (problem,), rows, "invalid")))
+        fault = self._find_header_fault(frame) or find_shape_fault(self._kind, frame)
+        if fault is not None:
+            refused.append((record, _refuse(frame, fault)))
             return
         taken.frames.append(frame)
         taken.records.append(record)
         taken.dictionaries.append(self._slots.read(frame.city, frame.entity_ids))
+
+
+def _refuse(frame: Frame, fault: InvalidFrame) -> Refused:
+    problem = Problem(frame.index, fault.field, fault.value, fault.reason)
+    return Refused(frame.offset, (problem,), np.arange(frame.index, frame.index + len(frame)), "invalid")

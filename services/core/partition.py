@@ -22,7 +22,7 @@ from services.core.aggregates import folds_of, parts_of
 from services.core.closing import FixedSeries, Touched, join_touched
 from services.core.detection import Detection
 from services.core.folding import Folding
-from services.core.frame import Frame, Malformed
+from services.core.frame import Frame, Malformed, Singles
 from services.core.intake import Intake
 from services.core.kind import Kind
 from services.core.layout import begin_columns, layout_of
@@ -72,7 +72,7 @@ class Partition:
         self._intake = Intake(self._kind, self._slots, self._sources, self.counters)
         self._into_panes = Folding(self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters)
 
-    def fold(self, records: Sequence[Frame | Malformed]) -> Iterator[Closing]:
+    def fold(self, records: Sequence[Frame | Malformed | Singles]) -> Iterator[Closing]:
         """Folds the next records of the log, in their order; gives what leaves the partition meanwhile.
 
         To be drawn to its end; batches are to be given to `detect` before the next call. ValueError where a record
@@ -92,8 +92,9 @@ class Partition:
         self.next_offset = next_offset
         self._folding = False
 
-    def _next_offset_after(self, records: Sequence[Frame | Malformed]) -> int:
-        offsets = np.array([record.offset for record in records], np.int64)
+    def _next_offset_after(self, records: Sequence[Frame | Malformed | Singles]) -> int:
+        parts = [r.offsets if isinstance(r, Singles) else (r.offset,) for r in records]
+        offsets = np.concatenate([np.empty(0, np.int64), *parts])
         offsets = np.concatenate(([self.next_offset], offsets[offsets >= 0]))
         back = np.flatnonzero(offsets[1:] < offsets[:-1])
         if len(back):
@@ -110,10 +111,10 @@ class Partition:
         refused = list(reversed(portion.refused))
         # A frame that passes a border is the last of its step; the last step ends with the records.
         for last in [*np.flatnonzero(borders[1:] > borders[:-1]).tolist(), None]:
-            end = len(portion.taken.frames) if last is None else last + 1
-            end_record = portion.end if last is None else portion.taken.records[last] + 1
+            end = len(portion.taken) if last is None else last + 1
+            end_record = None if last is None else portion.taken.records[last] + 1
             late, beyond = self._into_panes.fold(portion, first, end, self.watermark_ms)
-            while refused and refused[-1][0] < end_record:
+            while refused and (end_record is None or refused[-1][0] < end_record):
                 beyond.append(refused.pop())
             leaving = [what for _, what in sorted(beyond, key=lambda told: told[0])]
             watermark_ms = int(watermarks_ms[end])

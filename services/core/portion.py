@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, Late, NumberArray, Problem, Refused
-from services.core.kind import Column, Kind
-from services.core.slots import Dictionary
+from services.core.frame import Late, NumberArray, Problem, Refused
+from services.core.kind import Kind
+from services.core.taken import TakenFrames, TakenSingles
 from services.core.validation import (
     MAX_TIME_MS,
     find_column_faults,
@@ -29,21 +28,12 @@ Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass
-class Taken:
-    """Frames that take part, and where each stood among the records."""
-
-    frames: list[Frame]
-    records: list[int]
-    dictionaries: list[Dictionary | None]  # None: short, and all of its ids are known
-
-
 @dataclass(frozen=True)
 class Portion:
     """Some consecutive records. Arrays have one element per observation of the frames taken, unless told otherwise."""
 
     end: int  # the record after the last one
-    taken: Taken
+    taken: TakenFrames | TakenSingles
     begin: Int64Array  # (frames + 1,): where each frame's observations begin
     dictionary_begin: Int64Array  # (frames + 1,): where each frame's dictionary begins
     period_ms: Int64Array  # (frames,)
@@ -53,42 +43,38 @@ class Portion:
     missing: dict[str, BoolArray | None]  # None: every observation has a number there
     fit: BoolArray | None  # neither invalid nor from the future; None: all are
     reached_ms: Int64Array  # (frames,): greatest end of a fit observation or clock of a heartbeat; LONG_AGO_MS: none
-    refused: list[tuple[int, Refused]]  # with the record, ascending
+    refused: list[tuple[int, Refused]]  # with its place among the frames taken and not taken, ascending
 
 
-def join(kind: Kind, taken: Taken, end: int, refused: Sequence[tuple[int, Refused]]) -> Portion:
+def join(kind: Kind, taken: TakenFrames | TakenSingles, end: int, refused: Sequence[tuple[int, Refused]]) -> Portion:
     """Joins frames whose shape was checked, and finds the observations that are unfit.
 
     `refused` holds what was refused of the records already.
     """
-    frames = taken.frames
-    lengths = np.array([len(f.entity) for f in frames], np.int64)
-    begin = _begins(lengths)
-    known = np.array([len(f.entity_ids) for f in frames], np.int64)
-    dictionary_begin = _begins(known)
-    time_ms = _concatenate([f.time_ms for f in frames], np.dtype(np.int64))
-    entity = _concatenate([f.entity for f in frames], np.dtype(np.int64))
+    lengths, known = taken.lengths(), taken.dictionary_lengths()
+    begin, dictionary_begin = _begins(lengths), _begins(known)
+    time_ms, entity = taken.time_ms(), taken.entity()
     entity_in_all = entity + np.repeat(dictionary_begin[:-1], lengths)
-    columns = {c.name: _join_column(c, frames, len(time_ms)) for c in kind.columns}
+    columns = {c.name: taken.column(c, len(time_ms)) for c in kind.columns}
     missing = {c.name: mark_missing(c, columns[c.name]) for c in kind.columns}
-    period_ms = np.array([f.period_s for f in frames], np.int64) * 1000
+    period_ms = taken.period_s() * 1000
 
     unfit: BoolArray = np.zeros(len(time_ms), np.bool_)
     for fault in (
         *find_time_faults(time_ms),
-        *find_entity_faults(entity, np.repeat(known, lengths), entity_in_all, _mark_valid_ids(taken)),
+        *find_entity_faults(entity, np.repeat(known, lengths), entity_in_all, taken.mark_valid_ids()),
         *find_column_faults(kind, len(time_ms), columns, missing),
     ):
         unfit = unfit | fault.rows
     # A clock is taken to be of this age, so that nothing overflows.
-    clock_ms = np.minimum(np.array([f.clock_ms for f in frames], np.int64), MAX_TIME_MS)
+    clock_ms = np.minimum(taken.clock_ms(), MAX_TIME_MS)
     future = (time_ms > np.repeat(clock_ms + kind.skew_ms - period_ms, lengths)) & ~unfit
     all_refused = [*refused]
     if unfit.any() or future.any():
         all_refused = sorted([*refused, *_refuse(kind, taken, begin, unfit, future)], key=lambda r: r[0])
         unfit = unfit | future
     fit = ~unfit if unfit.any() else None
-    heartbeat = np.array([f.heartbeat for f in frames], np.bool_)
+    heartbeat = taken.heartbeat()
     reached_ms = _reach(begin, time_ms if fit is None else np.where(fit, time_ms, LONG_AGO_MS), period_ms)
     return Portion(
         end=end,
@@ -110,31 +96,6 @@ def _begins(lengths: Int64Array) -> Int64Array:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
 
 
-def _concatenate(arrays: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    # A type given by position would be a copy; unsafe only because uint32 to int64 and the like is meant.
-    return np.concatenate(arrays, dtype=dtype, casting="unsafe") if arrays else np.empty(0, dtype)
-
-
-def _join_column(column: Column, frames: list[Frame], observations: int) -> NumberArray:
-    dtype = np.dtype(column.type.value)
-    parts = [f.columns.get(column.name, ()) for f in frames]
-    if sum(map(len, parts)) < observations:
-        parts = [p if len(p) else np.full(len(f.entity), np.nan, dtype) for p, f in zip(parts, frames, strict=True)]
-    return _concatenate(parts, dtype)
-
-
-def _mark_valid_ids(taken: Taken) -> BoolArray:
-    """Per id of the dictionaries, one after the other; empty where all are valid."""
-    if all(d is None or d.valid is None for d in taken.dictionaries):
-        return np.ones(0, np.bool_)
-    return np.concatenate(
-        [
-            np.ones(len(frame.entity_ids), np.bool_) if d is None or d.valid is None else d.valid
-            for d, frame in zip(taken.dictionaries, taken.frames, strict=True)
-        ]
-    )
-
-
 def _reach(begin: Int64Array, time_ms: Int64Array, period_ms: Int64Array) -> Int64Array:
     """Greatest end of each frame's observations; `time_ms` is LONG_AGO_MS where one is unfit. Shape: (frames,)."""
     reached = np.full(len(period_ms), LONG_AGO_MS, np.int64)
@@ -146,10 +107,10 @@ def _reach(begin: Int64Array, time_ms: Int64Array, period_ms: Int64Array) -> Int
 
 
 def _refuse(
-    kind: Kind, taken: Taken, begin: Int64Array, unfit: BoolArray, future: BoolArray
+    kind: Kind, taken: TakenFrames | TakenSingles, begin: Int64Array, unfit: BoolArray, future: BoolArray
 ) -> Iterator[tuple[int, Refused]]:
     for i in np.unique(np.searchsorted(begin, np.flatnonzero(unfit | future), side="right") - 1).tolist():
-        frame, record, rows = taken.frames[i], taken.records[i], slice(int(begin[i]), int(begin[i + 1]))
+        frame, record, rows = taken.frame(i), taken.records[i], slice(int(begin[i]), int(begin[i + 1]))
         if unfit[rows].any():
             good, problems = validate(kind, frame)
             told = (replace(problem, index=frame.index + problem.index) for problem in problems[:MAX_PROBLEMS])
@@ -168,7 +129,7 @@ def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Itera
     """These observations of the portion, ascending, are of entities for which the partition has no room."""
     frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
     for i in np.unique(frame_of_row).tolist():
-        frame, of_frame = portion.taken.frames[i], rows[frame_of_row == i] - portion.begin[i]
+        frame, of_frame = portion.taken.frame(i), rows[frame_of_row == i] - portion.begin[i]
         problems = tuple(
             Problem(frame.index + row, "entity_id", frame.entity_ids[int(frame.entity[row])], _beyond(limit))
             for row in of_frame[:MAX_PROBLEMS].tolist()
@@ -184,6 +145,6 @@ def tell_late(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
     """These observations of the portion, ascending, by their frames."""
     frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
     return tuple(
-        Late(portion.taken.frames[i], rows[frame_of_row == i] - portion.begin[i])
+        Late(portion.taken.frame(i), rows[frame_of_row == i] - portion.begin[i])
         for i in np.unique(frame_of_row).tolist()
     )

@@ -126,6 +126,22 @@ class Slots:
         parts.append(np.array(short, np.int64))
         return np.concatenate(parts)
 
+    def find_valid(self, city: str, ids: Sequence[str]) -> NDArray[np.bool_] | None:
+        """Which of these ids are well formed; None: all. Shape: (ids,)."""
+        valid = self._find(city, ids) >= 0  # what has a slot was found valid before
+        lacking = np.flatnonzero(~valid)
+        valid[lacking] = mark_valid_ids([ids[place] for place in lacking.tolist()])
+        return None if valid.all() else valid
+
+    def place_each(self, city: str, ids: Sequence[str], valid: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        """The slots of the ids of frames with one id each, as place_all gives them. Shapes: (ids,)."""
+        slots = self._find(city, ids)
+        lacking = slots < 0 if valid is None else (slots < 0) & valid
+        index = self._by_city.setdefault(city, {}) if lacking.any() else _NOBODY
+        for place in np.flatnonzero(lacking).tolist():
+            slots[place] = self._add(city, ids[place], index)
+        return slots
+
     def _place(self, city: str, ids: Sequence[str], known: Dictionary) -> NDArray[np.int64]:
         """The slot of each id of a dictionary, new ones where it has none; -1 where the id is not valid."""
         if known.generation != self._generation:

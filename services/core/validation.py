@@ -118,6 +118,15 @@ def check_shape(kind: Kind, frame: Frame) -> None:
         raise InvalidFrame(show(unknown), "", f"{kind.name} has no such column")
 
 
+def find_shape_fault(kind: Kind, frame: Frame) -> InvalidFrame | None:
+    """What check_shape would raise."""
+    try:
+        check_shape(kind, frame)
+    except InvalidFrame as fault:
+        return fault
+    return None
+
+
 def _check_length(field: str, length: int, observations: int) -> None:
     if length != observations:
         raise InvalidFrame(field, f"{length} values", f"must be as many as observations, {observations}")

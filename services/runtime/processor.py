@@ -11,7 +11,7 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, Late, Malformed
+from services.core.frame import Late
 from services.core.geometry import cell_of
 from services.core.kind import Kind
 from services.core.partition import Partition
@@ -21,10 +21,10 @@ from services.core.windows import BaselineColumns, WindowBatch
 from services.runtime import catalogue, metrics, records
 from services.runtime.baselines import BaselineBook
 from services.runtime.checkpoints import CheckpointStore, checkpoint_of, state_of
-from services.runtime.codec import decode_record, encode_frame, select_rows
+from services.runtime.codec import encode_frame, select_rows
 from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
-from services.runtime.dictionaries import RawDictionaries
+from services.runtime.decoder import Decoder
 from services.runtime.entities import EntityRegistry
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
@@ -71,7 +71,7 @@ class KindProcessor:
         self._packer = Packer()
         self._count_again_s = 0.0
         self._names: SlotNames | None = None
-        self._dictionaries = RawDictionaries()
+        self._decoder = Decoder(shop.contract)
         self._newcomers = Newcomers()
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
@@ -91,25 +91,20 @@ class KindProcessor:
 
     async def handle(self, records_of_fetch: Sequence[ConsumerRecord]) -> None:
         letters: dict[int, DeadLetter] = {}
-        by_offset = {r.offset: r for r in records_of_fetch}
-        sizes: dict[int, int] = {}  # observations by offset
-        frames: list[Frame | Malformed] = []
-        for r in records_of_fetch:
-            decoded = decode_record(self._shop.contract, r.value, r.headers, r.timestamp, r.offset, self._dictionaries)
-            frames.extend(decoded)
-            sizes[r.offset] = sum(len(f) if isinstance(f, Frame) else 1 for f in decoded)
-        for closing in self._partition.fold(frames):
+        decoded = self._decoder.decode(records_of_fetch)
+        place_of_offset: dict[int, int] = {}
+        for closing in self._partition.fold(decoded.frames):
             for refused in closing.refused:
-                offset = refused.offset
-                letter = letters.setdefault(offset, DeadLetter(by_offset[offset], sizes[offset]))
+                place_of_offset = place_of_offset or {r.offset: i for i, r in enumerate(records_of_fetch)}
+                place = place_of_offset[refused.offset]
+                letter = letters.setdefault(place, DeadLetter(records_of_fetch[place], int(decoded.sizes[place])))
                 letter.add(refused.error_class, refused.problems, refused.rows)
             await self._emit(closing)
         if letters:
-            self._put_aside([letters[offset] for offset in sorted(letters)])
+            self._put_aside([letters[place] for place in sorted(letters)])
         self._tell_progress()
         # Also what a flood brought is put aside first: somebody will want to see what it is.
-        for offset, observations in sizes.items():
-            self._guard.look(offset, observations, letters.get(offset))
+        self._guard.look_at_all(records_of_fetch, decoded.sizes.tolist(), letters)
         await self._shop.outbox.wait_for_room()
 
     async def checkpoint(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, Malformed, Problem
+from services.core.frame import Frame, Malformed, Problem, Singles
 from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.core.partition import Closing, Partition, PartitionState
 from services.core.signals import EvidenceColumn, Finding, Severity, Signal
@@ -196,7 +196,9 @@ def _random_frame(chance: random.Random, of: Kind, offset: int, clock_ms: int) -
     )
 
 
-def fold_all(partition: Partition, records: Sequence[Frame | Malformed]) -> tuple[list[Closing], list[Signal]]:
+def fold_all(
+    partition: Partition, records: Sequence[Frame | Malformed | Singles]
+) -> tuple[list[Closing], list[Signal]]:
     """Everything that leaves while these records are folded at once."""
     closings, signals = [], []
     for closing in partition.fold(records):

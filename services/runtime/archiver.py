@@ -154,7 +154,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                     self._take(fetched)
                     if self._due():
                         await self._store()
-                    await self._ledger.compare()
+                    await self._ledger.compare(self._consumer.assignment())
                 self._tell_lag()
             async with self._storing:
                 await self._store()

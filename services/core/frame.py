@@ -108,7 +108,8 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        return f"observation {self.index}: {self.field} = {self.value}: {self.reason}"
+        what = f"{self.field} = {self.value}" if self.value else self.field
+        return f"observation {self.index}: {what}: {self.reason}"
 
 
 @dataclass(frozen=True)

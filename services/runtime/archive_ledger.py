@@ -92,6 +92,7 @@ class ArchiveLedger:
         self._accounts: dict[TopicPartition, Account] = {}
         self._marks: dict[TopicPartition, deque[Mark]] = {}
         self._awaited: dict[TopicPartition, Counted] = {}  # checkpoints that the archive has yet to reach
+        self._quiet: set[TopicPartition] = set()  # looked up, before anything came of them
         self._compare_again_s = 0.0
 
     def close(self) -> None:
@@ -109,22 +110,26 @@ class ArchiveLedger:
 
     async def _load(self, firsts: Mapping[TopicPartition, int]) -> None:
         """The stored accounts of these partitions, or new ones that begin with these offsets."""
-        begins = await self._begins(firsts)
+        begins, stored = await self._begins(firsts), await self._ask_accounts()
+        for tp, first in firsts.items():
+            self._take(tp, stored.get(tp, Account(Mark(first, 0, 0), from_start=first <= begins[tp])))
+
+    async def _ask_accounts(self) -> dict[TopicPartition, Account]:
         rows = await self._store.query(
             f"SELECT topic, kafka_partition, next_offset, read, archived, from_start, compared_offset, difference"
             f" FROM {self._domain}.archive_ledger FINAL",
             give_up_s=None,
         )
-        stored = {
+        return {
             TopicPartition(topic, number): Account(Mark(*counts), bool(from_start), compared, difference)
             for topic, number, *counts, from_start, compared, difference in rows
         }
-        for tp, first in firsts.items():
-            fresh = Account(Mark(first, 0, 0), from_start=first <= begins[tp])
-            self._accounts[tp] = account = stored.get(tp, fresh)
-            self._marks[tp] = deque([account.at], maxlen=REMEMBERED_RECORDS)
-            if account.compared_offset != NOT_COMPARED:
-                self._tell(tp, account.difference)
+
+    def _take(self, tp: TopicPartition, account: Account) -> None:
+        self._accounts[tp] = account
+        self._marks[tp] = deque([account.at], maxlen=REMEMBERED_RECORDS)
+        if account.compared_offset != NOT_COMPARED:
+            self._tell(tp, account.difference)
 
     def _count(self, tp: TopicPartition, tallies: Sequence[Tally]) -> None:
         account, marks = self._accounts[tp], self._marks[tp]
@@ -136,9 +141,18 @@ class ArchiveLedger:
                     marks.append(at)
         self._accounts[tp] = replace(account, at=at)
 
-    async def compare(self) -> None:
-        """Compare with the processor's newest checkpoints, every few seconds and where there is something new."""
+    async def compare(self, assigned: Collection[TopicPartition]) -> None:
+        """Compare with the processor's newest checkpoints, every few seconds and where there is something new.
+
+        `assigned`: the partitions that the archiver has; also of those that are quiet there may be an account.
+        """
         now_s = asyncio.get_running_loop().time()
+        if quiet := [tp for tp in assigned if tp not in self._accounts and tp not in self._quiet]:
+            stored = await self._ask_accounts()
+            for tp in quiet:
+                if tp in stored:
+                    self._take(tp, stored[tp])
+            self._quiet.update(quiet)
         open_ = [tp for tp, a in self._accounts.items() if a.from_start and a.compared_offset < a.at.next_offset]
         if not open_ or now_s < self._compare_again_s:
             return

@@ -1,7 +1,8 @@
 """Stores raw observations and entities in ClickHouse, apart from the processor: a slow archive delays no signal.
 
-What the group committed is stored for sure: an offset is committed after its rows. Rows that were stored but not yet
-committed when a process died come again, and the tables' engine drops the repetition (a row is its place in the log).
+What the group committed is stored for sure: an offset is committed after its rows and the books that count them. Rows
+that were stored but not yet committed when a process died come again, and the tables' engine drops the repetition (a
+row is its place in the log).
 """
 
 from __future__ import annotations
@@ -59,7 +60,6 @@ class RawRows:
         self._contract = contract
         self._frames: list[Frame] = []
         self._rows: list[NDArray[np.int64]] = []
-        self._first_index: list[int] = []
         self._partitions: list[int] = []
 
     def __len__(self) -> int:
@@ -67,20 +67,19 @@ class RawRows:
 
     def add(self, record: ConsumerRecord) -> Tally:
         """The sound observations of a record, and how many there are; the processor tells of the others."""
-        index = sound = 0
+        read = sound = 0
         for frame in decode_record(self._contract, record.value, record.headers, record.timestamp, record.offset):
             if not isinstance(frame, Frame):
-                index += 1
+                read += 1
                 continue
             rows = find_sound(self._contract, frame)
             if len(rows):
                 self._frames.append(frame)
                 self._rows.append(rows)
-                self._first_index.append(index)
                 self._partitions.append(record.partition)
-            index += len(frame)
+            read += len(frame)
             sound += len(rows)
-        return Tally(record.offset, index, sound)
+        return Tally(record.offset, read, sound)
 
     def table(self) -> pa.Table:
         """Rows of `<domain>.<kind>`."""
@@ -97,7 +96,7 @@ class RawRows:
             pa.array(f.entity_ids, pa.string()).take(pa.array(f.entity[rows]))
             for f, rows in zip(frames, self._rows, strict=True)
         ]
-        index = [first + rows for first, rows in zip(self._first_index, self._rows, strict=True)]
+        index = [f.index + rows for f, rows in zip(frames, self._rows, strict=True)]
         return pa.table(
             {
                 "city": spread((f.city for f in frames), pa.string()),
@@ -154,7 +153,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                     self._take(fetched)
                     if self._due():
                         await self._store()
-                    await self._ledger.compare()
+                    await self._ledger.compare(self._consumer.assignment())
                 self._tell_lag()
             async with self._storing:
                 await self._store()

@@ -105,6 +105,20 @@ async def test_refused_observations_are_left_out_and_the_others_tell_where_they_
     assert found == [(partition, 1, 1, "test", 7, 60, 1), (partition, 1, 2, "test", 7, 60, 1)]
 
 
+async def test_a_frame_that_was_sent_twice_is_stored_at_both_of_its_places_as_the_table_says(city: City):
+    await city.prepare()
+    partition, frame = frames_by_minute([Flow("segment-1", START_MS, 100.0, 40.0)])[0]
+    await city.send([(partition, frame), (partition, frame)])
+    role = ArchiverRole(TRAFFIC, city.settings())
+    await role.start()
+    await until_stored(city, 2)
+    await role.stop()
+    found = await city.query("SELECT kafka_offset, sequence FROM traffic.road_flow FINAL ORDER BY kafka_offset")
+    assert found == [(0, frame.sequence), (1, frame.sequence)]
+    told = await city.query("SELECT comment FROM system.tables WHERE database = 'traffic' AND name = 'road_flow'")
+    assert told[0][0].endswith("each place of the log once; of a frame that was sent twice, both places")
+
+
 async def test_entities_are_stored_in_their_newest_version(city: City):
     await city.prepare()
     versions = []

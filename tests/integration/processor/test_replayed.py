@@ -44,10 +44,10 @@ class Replay(NamedTuple):
 
 REPLAYS = (
     Replay(workers=1, fetch_bytes=KIBI * KIBI, batch_bytes=16 * KIBI, run=0),
-    Replay(workers=1, fetch_bytes=1, batch_bytes=1, run=1, repeated=0.2, portions=6),
+    Replay(workers=1, fetch_bytes=1, batch_bytes=1, run=1, repeated=0.2, portions=4),
     Replay(workers=2, fetch_bytes=2 * KIBI, batch_bytes=1 * KIBI, run=1000),
     Replay(workers=3, fetch_bytes=8 * KIBI, batch_bytes=4 * KIBI, run=20, repeated=0.5, portions=2),
-    Replay(workers=2, fetch_bytes=4 * KIBI, batch_bytes=2 * KIBI, run=5, repeated=0.2, late_worker=True),
+    Replay(workers=2, fetch_bytes=4 * KIBI, batch_bytes=2 * KIBI, run=5, repeated=0.2, portions=2, late_worker=True),
 )
 # Columns that tell where a record lies are left out: it lies elsewhere when it is written anew.
 TABLES = {
@@ -92,6 +92,10 @@ async def handle(city: City, log: Sequence[Record], replay: Replay) -> list[int]
     first, *others = (log[begin:end] for begin, end in pairwise(ends))
     await write(city.kafka, first, replay.batch_bytes)
     early = replay.workers - replay.late_worker
+
+    async def all_ready() -> bool:
+        return all(ready(city, number).exists() for number in range(replay.workers))
+
     workers = [start_worker(city, number, replay.fetch_bytes) for number in range(early)]
     if replay.late_worker:
         await city.until_handled()
@@ -99,6 +103,8 @@ async def handle(city: City, log: Sequence[Record], replay: Replay) -> list[int]
     for portion in others:
         await write(city.kafka, portion, replay.batch_bytes)
         await city.until_handled()
+        # Who came late has its part of what is still to come, and can be ended.
+        await city.until(all_ready, "all workers at work")
     for worker in workers:
         worker.terminate()
     for worker in workers:
@@ -110,11 +116,16 @@ def told(city: City, number: int) -> Path:
     return city.folder / f"fetches-{number}.json"
 
 
+def ready(city: City, number: int) -> Path:
+    return city.folder / f"ready-{number}.json"
+
+
 def start_worker(city: City, number: int, fetch_bytes: int) -> Child:
     name = f"worker-{number}"
     argv = [sys.executable, "-m", "tests.integration.processor.worker", str(fetch_bytes), str(told(city, number))]
     env = {
         **os.environ,
+        "URBAN_READY_FILE": str(ready(city, number)),
         "URBAN_KAFKA": city.kafka,
         "URBAN_CLICKHOUSE": city.clickhouse_url,
         "URBAN_CHECKPOINT_SECONDS": "0.3",

@@ -41,9 +41,9 @@ def observe(chance: random.Random, entity_ids: Sequence[str], times_ms: Sequence
 
 
 def recent_moments(count: int, part: int) -> list[int]:
-    """Times of two minutes ago, by the wall clock; others for each part of a run."""
-    begin_ms = wall_clock_ms() // MINUTE_MS * MINUTE_MS - 2 * MINUTE_MS
-    return [begin_ms + (part * count + n) * 50 for n in range(count)]
+    """Starts of minutes that end now, by the wall clock; others in each part of a run, up to 50 of them."""
+    begin_ms = (wall_clock_ms() - MINUTE_MS) // 50 * 50 + part % 50
+    return [begin_ms - (count - n) * 50 for n in range(count)]
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -45,6 +46,13 @@ def signal(n: int, *, city: str = "auckland", domain: str = "traffic", type: str
 async def write(log: MemoryLog, topic: str, *values: bytes, partition: int = 0) -> None:
     for value in values:
         await log.send(topic, value, partition=partition)
+
+
+async def until_cut_off(logged: list[Any]) -> None:
+    """Waits until a stream was cut off."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not any(entry["event"] == "subscriber_cut_off" for entry in logged):  # noqa: ASYNC110 (a list)
+            await asyncio.sleep(0.05)
 
 
 async def take(call: Any, count: int) -> list[Any]:

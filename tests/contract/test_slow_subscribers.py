@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from services.runtime.fakes import MemoryLog
 from services.traffic.domain import TRAFFIC
-from tests.contract.calls import PATIENCE_SECONDS, Client, collect, info_of, memory_log, serving
-from tests.contract.streams import WINDOWS, ids_of, take, watch_windows, window_frame, write
+from tests.contract.calls import Client, collect, info_of, memory_log, serving
+from tests.contract.streams import WINDOWS, ids_of, take, until_cut_off, watch_windows, window_frame, write
 
 # So small that a few responses fill what gRPC holds for a client that does not read.
 SMALL_WINDOW = (("grpc.http2.lookahead_bytes", 65_536), ("grpc.http2.bdp_probe", 0))
@@ -40,19 +40,12 @@ async def fill(log: MemoryLog, frames: int = FRAMES) -> list[str]:
     return [f"{number}-{row}" for number in range(frames) for row in range(ROWS)]
 
 
-async def ended(logged: list[Any]) -> None:
-    """Waits until a stream was cut off."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not any(entry["event"] == "subscriber_cut_off" for entry in logged):  # noqa: ASYNC110 (a list)
-            await asyncio.sleep(0.05)
-
-
 async def test_who_does_not_read_is_cut_off_and_resumes_exactly_there(client: Client, log: MemoryLog):
     call = watch_windows(client)
     await call.initial_metadata()
     with capture_logs() as logged:
         expected = await fill(log)
-        await ended(logged)
+        await until_cut_off(logged)
     found, error = await collect(call)
     assert error is not None
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -100,7 +93,7 @@ async def test_the_place_of_one_that_was_cut_off_is_free_again(client: Client, l
     await asyncio.gather(*(call.initial_metadata() for call in calls))
     with capture_logs() as logged:
         await fill(log, frames=8)
-        await ended(logged)
+        await until_cut_off(logged)
     # None of them was told yet: nobody has read.
     another = watch_windows(client)
     await another.initial_metadata()

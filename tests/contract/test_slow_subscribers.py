@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from services.runtime.fakes import MemoryLog
 from services.traffic.domain import TRAFFIC
 from tests.contract.calls import Client, collect, info_of, memory_log, serving
-from tests.contract.streams import WINDOWS, ids_of, take, until_cut_off, watch_windows, window_frame, write
+from tests.contract.streams import WINDOWS, begin_of, ids_of, take, until_cut_off, watch_windows, window_frame, write
 
 # So small that a few responses fill what gRPC holds for a client that does not read.
 SMALL_WINDOW = (("grpc.http2.lookahead_bytes", 65_536), ("grpc.http2.bdp_probe", 0))
@@ -99,3 +99,18 @@ async def test_the_place_of_one_that_was_cut_off_is_free_again(client: Client, l
     await another.initial_metadata()
     for call in (*calls, another):
         call.cancel()
+
+
+async def test_who_goes_away_in_the_middle_of_a_response_is_nobodys_trouble(
+    client: Client, log: MemoryLog, caplog: pytest.LogCaptureFixture
+):
+    call = watch_windows(client)
+    await call.initial_metadata()
+    with capture_logs() as logged:
+        await fill(log, frames=4)
+        await asyncio.sleep(0.2)  # by then it is being waited for; on a slow machine it may be cut off
+        call.cancel()
+        (response,) = await take(watch_windows(client, resume_token=begin_of(WINDOWS)), 1)
+    assert response.windows
+    assert [entry for entry in logged if entry["event"] != "subscriber_cut_off"] == []
+    assert caplog.records == []

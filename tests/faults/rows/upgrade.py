@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.process import Child
-from services.runtime.api.resume import Place, encode_places
 from services.runtime.catalogue import windows
 from services.runtime.codec import encode_frame
 from services.runtime.partitioner import partition_of
 from tests.contract.calls import Client
+from tests.contract.streams import begin_of
 from tests.faults.matrix import PROCESS
 from tests.faults.next_version import make_next_version, queue_column
 from tests.faults.reporting import calling
@@ -188,8 +188,7 @@ async def check_topic(city: City, client: Client) -> None:
             told[bounds.window, frame.entity_ids[entity], bounds.start_ms, revision] += 1
     repeated = [key for key, count in told.items() if count > 1]
     assert not repeated, f"{len(repeated)} windows told again, the first {repeated[:3]}"
-    token = encode_places({TOPIC: {partition: Place(0) for partition in range(PARTITIONS)}})
-    request = client.request("WatchWindows")(parent=f"cities/{NAME}", resume_token=token)
+    request = client.request("WatchWindows")(parent=f"cities/{NAME}", resume_token=begin_of(TOPIC, PARTITIONS))
     given: set[Key] = set()
     async with asyncio.timeout(WAIT_S):
         async for response in client.WatchWindows(request, timeout=2 * WAIT_S):

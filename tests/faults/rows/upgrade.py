@@ -18,7 +18,7 @@ from tests.contract.streams import begin_of
 from tests.faults.matrix import PROCESS
 from tests.faults.next_version import make_next_version, queue_column
 from tests.faults.reporting import calling
-from tests.faults.results import end_and_compare, watching
+from tests.faults.results import end_and_compare
 from tests.faults.row import Outcome, Row, Trial
 from tests.integration.processor.city import (
     CONTRACT,
@@ -121,17 +121,15 @@ async def run(trial: Trial) -> Outcome:
         await city.prepare()
         async with calling(city) as client:
             fleet, sender = Fleet(city, next_version), Sender(trial.chance, city, by_minute(rows))
-            async with watching(city.ledger) as progress:
-                for _ in range(turns):
-                    await roll(fleet, sender, trial.chance, upgrade=True)
-                    outcome.faults["worker upgraded"] += len(WORKERS)
-                    await check_queues(city, sender)
-                    await roll(fleet, sender, trial.chance, upgrade=False)
-                    outcome.faults["worker taken back"] += len(WORKERS)
+            for _ in range(turns):
+                await roll(fleet, sender, trial.chance, upgrade=True)
+                outcome.faults["worker upgraded"] += len(WORKERS)
+                await check_queues(city, sender)
+                await roll(fleet, sender, trial.chance, upgrade=False)
+                outcome.faults["worker taken back"] += len(WORKERS)
             outcome += await end_and_compare(city, rows)
             await check_archive(city, len(rows))
             await check_topic(city, client)
-    outcome.longest_pause_s = progress.longest_s
     return outcome
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from services.runtime.api.resume import Place, encode_places
 from services.runtime.fakes import MemoryLog
 from tests.contract.calls import PATIENCE_SECONDS, Client
 from tests.contract.domains import MONDAY_MS
@@ -45,6 +47,18 @@ def signal(n: int, *, city: str = "auckland", domain: str = "traffic", type: str
 async def write(log: MemoryLog, topic: str, *values: bytes, partition: int = 0) -> None:
     for value in values:
         await log.send(topic, value, partition=partition)
+
+
+def begin_of(topic: str, partitions: int = 4) -> str:
+    """The token of a topic's beginning."""
+    return encode_places({topic: {partition: Place(0) for partition in range(partitions)}})
+
+
+async def until_cut_off(logged: list[Any]) -> None:
+    """Waits until a stream was cut off."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not any(entry["event"] == "subscriber_cut_off" for entry in logged):  # noqa: ASYNC110 (a list)
+            await asyncio.sleep(0.05)
 
 
 async def take(call: Any, count: int) -> list[Any]:

@@ -25,6 +25,11 @@ SMALL_WINDOW = (("grpc.http2.lookahead_bytes", 65_536), ("grpc.http2.bdp_probe",
 PASSING = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
+def key_of(start_s: int, entity_id: str, early: bool) -> str:
+    """One for each row of a frame."""
+    return f"{start_s}/{entity_id}{'/early' if early else ''}"
+
+
 async def follow(port: int, notes: TextIO) -> None:
     """Until the process is ended."""
     client = Client("traffic", port, SMALL_WINDOW)
@@ -35,13 +40,14 @@ async def follow(port: int, notes: TextIO) -> None:
         print(json.dumps({"time_ms": time.time_ns() // 1_000_000, **what}), file=notes, flush=True)
 
     while True:
-        call = client.WatchWindows(request(parent=f"cities/{NAME}", resume_token=token), timeout=STREAM_S)
+        asked = request(parent=f"cities/{NAME}", include_early=True, resume_token=token)
+        call = client.WatchWindows(asked, timeout=STREAM_S)
         try:
             token = str(dict(await call.initial_metadata()).get(RESUME_TOKEN_KEY, token))
             note(began=token)
             async for response in call:
                 token = response.resume_token
-                note(windows=[f"{w.start_time.seconds}/{w.entity_id}" for w in response.windows])
+                note(windows=[key_of(w.start_time.seconds, w.entity_id, w.early) for w in response.windows])
             token = str(dict(await call.trailing_metadata()).get(RESUME_TOKEN_KEY, token))
         except grpc.aio.AioRpcError as error:
             cut = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

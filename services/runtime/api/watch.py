@@ -158,13 +158,13 @@ class _Subscriber:
 
     async def _write(self, response: Any) -> None:
         """RESOURCE_EXHAUSTED where it is not taken in time. It is delivered all the same, before the status."""
+        # Not to be cancelled: gRPC is still at it when nobody waits any more. It ends with the client or with the call.
         writing = asyncio.ensure_future(self._context.write(response))
+        writing.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())
         done, _ = await asyncio.wait((writing,), timeout=self._patience_seconds)
         if done:
             writing.result()
             return
-        # It ends with the client or with the call; gRPC holds this one response until then.
-        writing.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())
         metrics.SUBSCRIBERS_CUT_OFF.labels(self._topic).inc()
         log.warning("subscriber_cut_off", topic=self._topic, peer=self._context.peer(), seconds=self._patience_seconds)
         raise cut_off(self._patience_seconds, self.resumes())

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.process import Child
-from services.runtime.api.resume import Place, encode_places
 from services.runtime.catalogue import windows
 from services.runtime.codec import encode_frame
 from services.runtime.partitioner import partition_of
 from tests.contract.calls import Client
+from tests.contract.streams import begin_of
 from tests.faults.matrix import PROCESS
 from tests.faults.next_version import make_next_version, queue_column
 from tests.faults.reporting import calling
-from tests.faults.results import end_and_compare, watching
+from tests.faults.results import end_and_compare
 from tests.faults.row import Outcome, Row, Trial
 from tests.integration.processor.city import (
     CONTRACT,
@@ -121,17 +121,15 @@ async def run(trial: Trial) -> Outcome:
         await city.prepare()
         async with calling(city) as client:
             fleet, sender = Fleet(city, next_version), Sender(trial.chance, city, by_minute(rows))
-            async with watching(city.ledger) as progress:
-                for _ in range(turns):
-                    await roll(fleet, sender, trial.chance, upgrade=True)
-                    outcome.faults["worker upgraded"] += len(WORKERS)
-                    await check_queues(city, sender)
-                    await roll(fleet, sender, trial.chance, upgrade=False)
-                    outcome.faults["worker taken back"] += len(WORKERS)
+            for _ in range(turns):
+                await roll(fleet, sender, trial.chance, upgrade=True)
+                outcome.faults["worker upgraded"] += len(WORKERS)
+                await check_queues(city, sender)
+                await roll(fleet, sender, trial.chance, upgrade=False)
+                outcome.faults["worker taken back"] += len(WORKERS)
             outcome += await end_and_compare(city, rows)
             await check_archive(city, len(rows))
             await check_topic(city, client)
-    outcome.longest_pause_s = progress.longest_s
     return outcome
 
 
@@ -188,8 +186,7 @@ async def check_topic(city: City, client: Client) -> None:
             told[bounds.window, frame.entity_ids[entity], bounds.start_ms, revision] += 1
     repeated = [key for key, count in told.items() if count > 1]
     assert not repeated, f"{len(repeated)} windows told again, the first {repeated[:3]}"
-    token = encode_places({TOPIC: {partition: Place(0) for partition in range(PARTITIONS)}})
-    request = client.request("WatchWindows")(parent=f"cities/{NAME}", resume_token=token)
+    request = client.request("WatchWindows")(parent=f"cities/{NAME}", resume_token=begin_of(TOPIC, PARTITIONS))
     given: set[Key] = set()
     async with asyncio.timeout(WAIT_S):
         async for response in client.WatchWindows(request, timeout=2 * WAIT_S):

@@ -32,6 +32,7 @@ MODULES = {"four_aggregates": "tests.benchmarks.four_aggregates", "road_flow": "
 POLL_S = 0.05
 PATIENCE_S = 180.0
 PARTITIONS = 4
+IDLE_S = 2.0
 # The name that a worker comes back under, as one of a StatefulSet does.
 SEAT = "seat-1"
 
@@ -45,6 +46,7 @@ class Bench:
     folder: Path
     city: City
     workers: list[Worker]
+    idle_pss_mb: float = 0.0  # of the first worker, before there was anything to do
 
     def start(self, **settings: str) -> Worker:
         worker = Worker(self.module, self.endpoints, self.folder, f"worker-{len(self.workers)}", **settings)
@@ -89,6 +91,8 @@ def open_bench(given: argparse.Namespace, load: Load) -> Iterator[Bench]:
         try:
             first = bench.start()
             until(lambda: first.told("service_ready"), "the first worker")
+            time.sleep(IDLE_S)
+            bench.idle_pss_mb = first.pss_mb()
             bench.city.start()
             until(lambda: lag_of(bench, first) < load.observations_per_s, "the history")
             yield bench
@@ -131,6 +135,19 @@ def checkpoint_periods(bench: Bench, given: argparse.Namespace) -> dict[str, Any
             tell(f"{period} s: {steady[-1]} {kills[-1]}")
         found[f"every {period} s"] = {"steady": steady, "kills": kills}
     return found
+
+
+def memory(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
+    """What a worker holds in memory above an idle one, with all windows open; the load hardly matters."""
+    (worker,) = bench.running
+    told = [watch_steady(bench, worker, given.steady)[0] for _ in range(given.kills)]
+    return {
+        "open_windows": [steady["open_windows"] for steady in told],
+        "idle_pss_mb": round(bench.idle_pss_mb),
+        "pss_mb": [steady["pss_mb"] for steady in told],
+        "above_idle_mb": round(max(steady["pss_mb"] for steady in told) - bench.idle_pss_mb),
+        "packed_checkpoints_mb": told[-1]["checkpoint_mb"],
+    }
 
 
 def takeover(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
@@ -200,6 +217,7 @@ def rolling_restart(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
 
 SCENARIOS: dict[str, Callable[[Bench, argparse.Namespace], dict[str, Any]]] = {
     "checkpoint_periods": checkpoint_periods,
+    "memory": memory,
     "takeover": takeover,
     "hand_over": hand_over,
     "rolling_restart": rolling_restart,

@@ -21,6 +21,7 @@ from services.core.state import Change
 PAGE = 64
 _PAGE_BITS = 6
 _FIRST_PAGES = 64
+_MANY_PAGES = 512
 # Pane numbers of one step are looked up in a table where they span no more than that.
 _WIDEST_TABLE = 4096
 
@@ -174,8 +175,8 @@ class Panes:
         self._pages += len(new)
         capacity = len(self.pool[REVISION]) // PAGE
         if self._pages > capacity:
-            # By a quarter where there are many: what is not used yet is memory too.
-            more = max(self._pages - capacity, capacity // 4 if capacity > 4096 else capacity)
+            # By a quarter where there are some: what is not used yet is memory too.
+            more = max(self._pages - capacity, capacity // 4 if capacity >= _MANY_PAGES else capacity)
             for part in self._parts:
                 neutral = np.full(more * PAGE, part.neutral, part.dtype)
                 self.pool[part.name] = np.concatenate((self.pool[part.name], neutral))

@@ -30,7 +30,7 @@ from tests.benchmarks.workers import OBSERVATIONS, WATERMARK, Page, Worker
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = {"four_aggregates": "tests.benchmarks.four_aggregates", "road_flow": "services.traffic"}
 POLL_S = 0.05
-PATIENCE_S = 180.0
+PATIENCE_S = 600.0
 PARTITIONS = 4
 IDLE_S = 2.0
 # The name that a worker comes back under, as one of a StatefulSet does.

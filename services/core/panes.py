@@ -8,7 +8,7 @@ was never touched reads as neutral without a question.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,17 @@ from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION, Arrays, Part
 from services.core.kind import Kind, Window
+from services.core.state import Change
 
 PAGE = 64
 _PAGE_BITS = 6
 _FIRST_PAGES = 64
+_MANY_PAGES = 512
 # Pane numbers of one step are looked up in a table where they span no more than that.
 _WIDEST_TABLE = 4096
+
+# Panes of fewer cells are always told: it is not worth the trouble.
+SMALLEST_LEFT_OUT = 16_384
 
 Int64Array = NDArray[np.int64]
 
@@ -99,6 +104,7 @@ class Panes:
         self._free_rows: list[int] = []
         self._takes = 0
         self._changes: dict[tuple[int, int], int] = {}
+        self._told: dict[tuple[int, int], tuple[int, int]] = {}  # number of change and cells, as they were told last
 
     def __contains__(self, pane: tuple[int, int]) -> bool:
         return pane in self._rows
@@ -107,7 +113,7 @@ class Panes:
         """Ring and start of every pane, in that order."""
         return sorted(self._rows)
 
-    def changes(self) -> list[tuple[int, int, int]]:
+    def changes(self) -> list[Change]:
         """Every pane, as names() tells them, with a number that is another one when it may have changed."""
         return [(*pane, self._changes[pane]) for pane in self.names()]
 
@@ -169,8 +175,8 @@ class Panes:
         self._pages += len(new)
         capacity = len(self.pool[REVISION]) // PAGE
         if self._pages > capacity:
-            # By a quarter where there are many: what is not used yet is memory too.
-            more = max(self._pages - capacity, capacity // 4 if capacity > 4096 else capacity)
+            # By a quarter where there are some: what is not used yet is memory too.
+            more = max(self._pages - capacity, capacity // 4 if capacity >= _MANY_PAGES else capacity)
             for part in self._parts:
                 neutral = np.full(more * PAGE, part.neutral, part.dtype)
                 self.pool[part.name] = np.concatenate((self.pool[part.name], neutral))
@@ -184,6 +190,7 @@ class Panes:
         """Forgets a pane; its pages are empty again and serve others."""
         row = self._rows.pop(pane)
         del self._changes[pane]
+        self._told.pop(pane, None)
         pages = self._table[row]
         pages = pages[pages > 0]
         for part in self._parts:
@@ -225,19 +232,26 @@ class Panes:
         used[: len(present)] = present
         return used
 
-    def to_arrays(self) -> Arrays:
-        """All cells with observations, by ring, pane and slot. Pages and rows are not told: they depend on the past."""
-        panes = self.names()
+    def to_arrays(self, known: Collection[Change] = ()) -> tuple[Arrays, frozenset[Change]]:
+        """All cells with observations, by ring, pane and slot, but not those of panes that are known as they are; and
+        the panes that were left out. Pages and rows are not told: they depend on the past."""
+        changes = self.changes()
+        left_out = frozenset(c for c in changes if c in known and self._told.get(c[:2], (0, 0))[0] == c[2])
+        if sum(self._told[c[:2]][1] for c in left_out) < SMALLEST_LEFT_OUT:
+            left_out = frozenset()
+        panes = [c[:2] for c in changes if c not in left_out]
         slots = [np.flatnonzero(self.mark_present(pane)) for pane in panes]
+        self._told |= {p: (self._changes[p], len(s)) for p, s in zip(panes, slots, strict=True)}
         cells = [self._cells(pane, s) for pane, s in zip(panes, slots, strict=True)]
         where = np.concatenate(cells) if cells else np.empty(0, np.int64)
-        return {
-            "panes.ring": np.array([ring for ring, _ in panes], np.int64),
-            "panes.start_ms": np.array([start for _, start in panes], np.int64),
-            "panes.cells": np.array([len(s) for s in slots], np.int64),
+        arrays: Arrays = {
+            "panes.ring": np.array([ring for ring, _, _ in changes], np.int64),
+            "panes.start_ms": np.array([start for _, start, _ in changes], np.int64),
+            "panes.cells": np.array([self._told[c[:2]][1] for c in changes], np.int64),
             "cells.slot": np.concatenate(slots).astype(np.uint32) if slots else np.empty(0, np.uint32),
             **{f"cells.{part.name}": self.pool[part.name][where] for part in self._parts},
         }
+        return arrays, left_out
 
     def _cells(self, pane: tuple[int, int], slots: Int64Array) -> Int64Array:
         return _cells_of(self._table[self._rows[pane], slots >> _PAGE_BITS], slots)

@@ -11,7 +11,7 @@ watermark that held before the observation's own frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from services.core.signals import Signal
 from services.core.sketched import sketches_of
 from services.core.slots import Slots
 from services.core.sources import Sources
-from services.core.state import NO_WATERMARK, Closing, Counters, PartitionState
+from services.core.state import NO_WATERMARK, Change, Closing, Counters, PartitionState
 from services.core.windows import WindowBatch
 
 _SKETCH_ARRAYS = ("codes", "counts", "lengths")
@@ -162,8 +162,9 @@ class Partition:
         """Entities that hold a place, of at most the kind's `max_entities`."""
         return self._slots.taken
 
-    def snapshot(self) -> PartitionState:
-        """All that is needed to go on elsewhere, between two calls of `fold`."""
+    def snapshot(self, known: Collection[Change] = ()) -> PartitionState:
+        """All that is needed to go on elsewhere, between two calls of `fold`; of panes that are `known` as they are
+        only how many cells they have."""
         if self._folding:
             raise RuntimeError("what is being folded was not drawn to its end")
         if self.watermark_ms is not None:
@@ -171,13 +172,14 @@ class Partition:
         sources, greatest, below = self._sources.to_arrays()
         cities, entity_ids = self._slots.show()
         touched = join_touched(self._into_panes.touched)
+        cells, left_out = self._panes.to_arrays(known)
         arrays = {
             "sources.greatest": greatest,
             "sources.below": below,
             "touched": np.stack((touched.ring, touched.start_ms, touched.slot)),
             "raised": self._detection.to_array(),
             **{f"{series.window.name}.left": series.to_array() for series in self._sessions},
-            **self._panes.to_arrays(),
+            **cells,
         }
         for sketch in self._sketches:
             told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names())
@@ -185,7 +187,8 @@ class Partition:
         texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout}
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
-        return PartitionState(*place, replace(self.counters), arrays, texts, tuple(self._panes.changes()))
+        panes = tuple(self._panes.changes())
+        return PartitionState(*place, replace(self.counters), arrays, texts, panes, left_out)
 
     @classmethod
     def restore(cls, domain: str, kind: Kind, state: PartitionState) -> Partition:

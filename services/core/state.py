@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from services.core.frame import Late, Refused
 from services.core.windows import WindowBatch
 
+# Ring, start and number of change of a pane: where all three are the same, it is as it was.
+Change = tuple[int, int, int]
+
+CELLS = "cells."  # how the names of the arrays of cells begin
+
 NO_WATERMARK = -(2**63)
 
 
@@ -54,14 +59,15 @@ class PartitionState:
     counters: Counters
     arrays: dict[str, NDArray[Any]]  # little-endian
     texts: dict[str, list[str]]
-    # Of the partition that told it, no part of the state: ring, start and number of change of each pane. A pane of the
-    # same number is as it was in an earlier state.
-    panes: tuple[tuple[int, int, int], ...] = ()
+    # Of the partition that told it, no part of the state: its panes, and those whose cells are not among the arrays,
+    # because whoever asked knows them from an earlier state.
+    panes: tuple[Change, ...] = ()
+    left_out: frozenset[Change] = frozenset()
 
     def lengths(self, name: str) -> list[int] | None:
         """How an array is made up of those of the panes, one after the other; None where it is of no pane."""
         group, _, what = name.rpartition(".")
-        if name.startswith("cells."):
+        if name.startswith(CELLS):
             told = self.arrays["panes.cells"]
         elif what in ("codes", "counts"):
             told = self.arrays[f"{group}.lengths"]

@@ -152,13 +152,13 @@ class FetchThread(stock.AIOKafkaConsumerThread):
         number: int = await self.call_thread(seek)
         return number
 
-    async def leave_at_stop(self) -> None:
-        """A member with a lasting name stays in its group when it stops, for its next process; this one does not."""
+    def leave_at_stop(self) -> None:
+        """A member with a lasting name stays in its group when it stops, for its next process; this one does not.
 
-        async def forget_name() -> None:
-            self._ensure_consumer()._coordinator._group_instance_id = None
-
-        await self.call_thread(forget_name)
+        Not a call into the thread: it may have crashed, and would never answer.
+        """
+        if self._consumer is not None and self._consumer._coordinator is not None:
+            self._consumer._coordinator._group_instance_id = None
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._ends.clear()
@@ -201,9 +201,9 @@ class FetchConsumer(stock.Consumer):
         """Go on at `offset`; the number of seeks of the partition so far. IllegalStateError: it is not ours now."""
         return await self._thread.seek_exactly(tp, offset)
 
-    async def leave_at_stop(self) -> None:
+    def leave_at_stop(self) -> None:
         """Tell the group when it stops, so that others need not miss it first."""
-        await self._thread.leave_at_stop()
+        self._thread.leave_at_stop()
 
     def log_end(self, tp: TP) -> int | None:
         """The offset that the log's next record will get, as the last fetch told; None before the first."""

@@ -108,7 +108,7 @@ class ProcessorHost:
         finally:
             await self._cancel(list(self._lanes))
             if self.started.is_set():
-                await app.consumer.leave_at_stop()
+                app.consumer.leave_at_stop()
             await app.stop()
             await self._log.stop()
             self._stopped.set()

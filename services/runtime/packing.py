@@ -7,6 +7,7 @@ checkpoint before. Where blocks begin depends on the state alone, so that equal 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,17 +17,18 @@ import lz4.frame
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.state import PartitionState
+from services.core.panes import SMALLEST_LEFT_OUT
+from services.core.state import CELLS, Change, PartitionState
 from urban.common.v1.checkpoint_pb2 import StateArray, StateBody, StateTexts
 
 BLOCK_BYTES = 4 << 20  # the most that a block of this frame may hold
-# Arrays of panes that are smaller are not worth blocks of their own.
-SMALLEST_CUT_BYTES = 64 << 10
+# Arrays of panes with fewer elements are not worth blocks of their own.
+SMALLEST_CUT = SMALLEST_LEFT_OUT
+_OF_EVERY_CELL = f"{CELLS}slot"
 _END = bytes(4)
 _AS_IT_IS = 1 << 31  # in the length of a block: it is not compressed
 
-Pane = tuple[int, int, int]
-_Piece = tuple[Any, tuple[str, Pane] | None]  # something with bytes, and what they are known by
+_Piece = tuple[Any, tuple[str, Change] | None]  # something with bytes (None: known), and their name
 
 
 def _begin() -> bytes:
@@ -39,7 +41,7 @@ _BEGIN = _begin()
 
 def pack(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> bytes:
     """Body of a checkpoint. Equal states give equal bytes. ValueError: an array is not of little-endian numbers."""
-    pieces = [*_pieces_of_arrays(arrays, lambda _: None, ()), *_pieces_of_texts(texts)]
+    pieces = [*_pieces_of_arrays(arrays, None), *_pieces_of_texts(texts)]
     return _frame(pieces, {})[0]
 
 
@@ -47,11 +49,16 @@ class Packer:
     """Packs the states of one partition, one after the other."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, Pane], bytes] = {}
+        self._known: dict[tuple[str, Change], bytes] = {}
+
+    @property
+    def known(self) -> frozenset[Change]:
+        """The panes whose cells a state may leave out."""
+        return frozenset(pane for name, pane in self._known if name == _OF_EVERY_CELL)
 
     def pack(self, state: PartitionState) -> bytes:
         """The same bytes as any other packer's."""
-        pieces = [*_pieces_of_arrays(state.arrays, state.lengths, state.panes), *_pieces_of_texts(state.texts)]
+        pieces = [*_pieces_of_arrays(state.arrays, state), *_pieces_of_texts(state.texts)]
         body, self._known = _frame(pieces, self._known)
         return body
 
@@ -63,22 +70,33 @@ def unpack(body: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, list[str]]]:
     return arrays, {t.name: list(t.values) for t in state.texts}
 
 
-def _pieces_of_arrays(arrays: Mapping[str, NDArray[Any]], lengths: Any, panes: Sequence[Pane]) -> Iterator[_Piece]:
+def _pieces_of_arrays(arrays: Mapping[str, NDArray[Any]], state: PartitionState | None) -> Iterator[_Piece]:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         if array.dtype.byteorder == ">" or array.dtype.hasobject:
             raise ValueError(f"array {name}: {array.dtype} is not little-endian numbers")
-        head = StateArray(name=name, dtype=array.dtype.str, shape=array.shape).SerializeToString()
-        head += _head(StateArray.DATA_FIELD_NUMBER, array.nbytes) if array.nbytes else b""
-        yield _head(StateBody.ARRAYS_FIELD_NUMBER, len(head) + array.nbytes) + head, None
-        cut = lengths(name) if array.nbytes >= SMALLEST_CUT_BYTES else None
-        if cut is None or len(cut) != len(panes):
+        lengths = state.lengths(name) if state is not None else None
+        whole = array.shape if lengths is None else (sum(lengths),)
+        size = math.prod(whole) * array.itemsize
+        head = StateArray(name=name, dtype=array.dtype.str, shape=whole).SerializeToString()
+        head += _head(StateArray.DATA_FIELD_NUMBER, size) if size else b""
+        yield _head(StateBody.ARRAYS_FIELD_NUMBER, len(head) + size) + head, None
+        if state is None or lengths is None or sum(lengths) < SMALLEST_CUT or len(lengths) != len(state.panes):
             yield array.reshape(-1).view(np.uint8), None
             continue
-        end = 0
-        for length, pane in zip(cut, panes, strict=True):
-            yield array[end : end + length].view(np.uint8), (name, pane)
-            end += length
+        yield from _cut(name, array, lengths, state)
+
+
+def _cut(name: str, array: NDArray[Any], lengths: Sequence[int], state: PartitionState) -> Iterator[_Piece]:
+    """The array by panes; nothing but the name of those that were left out."""
+    left_out = state.left_out if name.startswith(CELLS) else frozenset()
+    end = 0
+    for length, pane in zip(lengths, state.panes, strict=True):
+        if pane in left_out:
+            yield None, (name, pane)
+            continue
+        yield array[end : end + length].view(np.uint8), (name, pane)
+        end += length
 
 
 def _pieces_of_texts(texts: Mapping[str, Sequence[str]]) -> Iterator[_Piece]:
@@ -88,8 +106,8 @@ def _pieces_of_texts(texts: Mapping[str, Sequence[str]]) -> Iterator[_Piece]:
 
 
 def _frame(
-    pieces: Sequence[_Piece], known: Mapping[tuple[str, Pane], bytes]
-) -> tuple[bytes, dict[tuple[str, Pane], bytes]]:
+    pieces: Sequence[_Piece], known: Mapping[tuple[str, Change], bytes]
+) -> tuple[bytes, dict[tuple[str, Change], bytes]]:
     """Pieces one after the other as one lz4 frame, and the blocks of those that may come again."""
     parts, loose, kept = [_BEGIN], [], {}
     for piece, key in pieces:
@@ -98,7 +116,7 @@ def _frame(
             continue
         parts.append(_blocks(b"".join(loose)))
         loose = []
-        parts.append(known[key] if key in known else _blocks(piece))
+        parts.append(known[key] if piece is None or key in known else _blocks(piece))
         kept[key] = parts[-1]
     return b"".join([*parts, _blocks(b"".join(loose)), _END]), kept
 

@@ -109,7 +109,7 @@ class KindProcessor:
 
     async def checkpoint(self) -> int:
         began, cpu_began = time.perf_counter(), time.thread_time()
-        shop, state = self._shop, self._partition.snapshot()
+        shop, state = self._shop, self._partition.snapshot(self._packer.known)
         state.arrays[FLOOD_GUARD] = self._guard.to_array()
         row = records.ledger_table(shop.kind.name, shop.topic, self._number, state.next_offset, state.counters)
         message = checkpoint_of(shop.domain, shop.kind.name, state, self._packer)
@@ -128,6 +128,9 @@ class KindProcessor:
 
     def close(self) -> None:
         self.watermark_ms = None
+        # Somebody may still know this handler, but nobody needs what it held.
+        self._partition = Partition(self._shop.domain, self._shop.kind, self._number)
+        self._packer = Packer()
         metrics.forget_partition(self._shop.domain, self._shop.kind.name, self._number)
 
     async def _emit(self, closing: Closing) -> None:

@@ -31,7 +31,8 @@ class Settings(BaseSettings):
     )
     instance: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
-        description="Name of this process among its replicas",
+        description="Name of this process among its replicas; a processor that comes back under the name of one that "
+        "was killed has its partitions again at once",
     )
     clock: Literal["wall", "replay"] = Field(
         "wall", description="The city's clock: wall, or replay where a feed announces it on its stream"

@@ -7,7 +7,7 @@ import pytest
 
 from services.core.frame import Frame
 from services.core.partition import Partition
-from services.runtime.packing import SMALLEST_CUT_BYTES, Packer, pack, unpack
+from services.runtime.packing import SMALLEST_CUT, Packer, pack, unpack
 from services.traffic.domain import ROAD_FLOW
 from tests.core.logs import bytes_of_state
 
@@ -59,21 +59,23 @@ def minute(number: int, entities: int, late_minutes: int = 0) -> Frame:
 
 def test_what_is_packed_after_other_states_is_what_a_new_packer_packs_and_little_of_it_is_packed_anew():
     body, partition, packer = b"", Partition("traffic", ROAD_FLOW, 0), Packer()
-    entities = SMALLEST_CUT_BYTES // 8
+    entities = SMALLEST_CUT // 2
     for number in range(30):
         late = number % 7 if number % 3 == 0 else 0
         list(partition.fold([minute(number, entities), *([minute(number, entities, late)] if late else [])]))
         state = partition.snapshot()
         known = dict(packer._known)
-        body = packer.pack(state)
+        told = partition.snapshot(packer.known)
+        body = packer.pack(told)
+        assert len(told.left_out) >= len(state.panes) - 2 or number < 5
         assert body == Packer().pack(state)
         arrays, texts = unpack(body)
         assert texts == state.texts
         assert {name: a.tobytes() for name, a in arrays.items()} == {n: a.tobytes() for n, a in state.arrays.items()}
         panes = {pane for _, pane in packer._known}
         assert len(panes - {pane for _, pane in known}) <= 2  # of the minute, and of the late one
-        assert len(panes) == len(state.panes)  # what is gone is not remembered
-        large = {n for n, a in state.arrays.items() if state.lengths(n) and a.nbytes >= SMALLEST_CUT_BYTES}
+        assert len(panes) == len(state.panes) or number < 3  # what is gone is not remembered
+        large = {n for n, a in state.arrays.items() if state.lengths(n) and len(a) >= SMALLEST_CUT}
         assert {name for name, _ in packer._known} == large
     again = Partition.restore("traffic", ROAD_FLOW, partition.snapshot())
     assert bytes_of_state(again.snapshot()) == bytes_of_state(partition.snapshot())

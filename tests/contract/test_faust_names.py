@@ -9,6 +9,7 @@ from typing import Any
 import aiokafka
 import faust
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as consumer_module
 from faust.transport.drivers import aiokafka as driver
@@ -114,3 +115,10 @@ def test_read_offsets_are_kept_in_the_mapping_that_the_driver_replaces():
 def test_after_a_rebalance_faust_goes_to_the_committed_offsets_before_it_fetches():
     source = inspect.getsource(Recovery._resume_streams)
     assert source.index("perform_seek") < source.index("resume_flow")
+
+
+def test_a_member_with_a_lasting_name_leaves_its_group_only_when_it_has_none_any_more():
+    leave = inspect.getsource(GroupCoordinator._maybe_leave_group)
+    assert "self._group_instance_id is None" in leave
+    assert "self._coordinator = GroupCoordinator(" in inspect.getsource(aiokafka.AIOKafkaConsumer)
+    assert "group_instance_id=conf.consumer_group_instance_id" in inspect.getsource(driver.AIOKafkaConsumerThread)

@@ -59,6 +59,28 @@ async def test_killed_in_the_middle_and_started_again_the_windows_are_those_of_a
     assert await asyncio.to_thread(second.wait, 60) == 0, second.tail()
 
 
+async def test_killed_and_started_again_under_its_name_it_does_not_wait_until_the_group_has_missed_it(city: City):
+    await city.prepare()
+    rows = flows(4, segments=10)
+    # Longer than anything here is waited for.
+    settings = {"URBAN_INSTANCE": "seat", "URBAN_SESSION_TIMEOUT_SECONDS": "300"}
+    first = city.start("processor", **settings)
+    await city.send(frames_by_minute(rows))
+    await city.until_handled()
+    first.kill()
+    await asyncio.to_thread(first.wait)
+    second = city.start("processor", **settings)
+    await city.close_windows(START_MS + 10 * MINUTE_MS)
+    await city.until_handled()
+    # Who ends in order does not keep others waiting either, whatever their names.
+    second.terminate()
+    assert await asyncio.to_thread(second.wait, 60) == 0, second.tail()
+    city.start("processor", URBAN_INSTANCE="another", URBAN_SESSION_TIMEOUT_SECONDS="300")
+    await city.close_windows(START_MS + 20 * MINUTE_MS)
+    await city.until_handled()
+    same(await city.windows(), plain_windows(rows, START_MS + 20 * MINUTE_MS))
+
+
 async def test_a_broken_checkpoint_is_passed_over_for_the_one_before(city: City):
     await city.prepare()
     rows = flows(MINUTES, segments=10)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.runtime import catalogue
 from services.runtime.checkpoints import CheckpointStore
@@ -106,6 +107,40 @@ async def test_two_processors_share_the_partitions_and_one_takes_over_from_the_o
     await city.close_windows(START_MS + MINUTES * MINUTE_MS + ROAD_FLOW.disorder_ms)
     await city.until_handled()
     assert len(other.partitions) == PARTITIONS
+    await other.stop()
+    same(await city.windows(), plain_windows(rows, START_MS + MINUTES * MINUTE_MS))
+    assert await city.ledger() == (len(rows), len(rows), 0, 0, 0)
+
+
+async def test_a_partition_that_stays_where_it_is_goes_on_without_its_checkpoint(city: City):
+    await city.prepare()
+    rows = flows(MINUTES, segments=20)
+    frames = frames_by_minute(rows)
+    half = len(frames) // 2
+    settings = {"session_timeout_seconds": 30}
+    one = ProcessorRole(TRAFFIC, city.settings(**settings))
+    other = ProcessorRole(TRAFFIC, city.settings(instance="other", **settings))
+    with capture_logs() as told:
+        await one.start()
+        await city.send(frames[:half])
+        await city.until_handled()
+        began = len(told)
+        await other.start()
+
+        async def shared() -> bool:
+            return len(one.partitions) == len(other.partitions) == PARTITIONS // 2
+
+        await city.until(shared, "two partitions each")
+        kept, restored = (
+            {line["partition"] for line in told[began:] if line["event"] == event}
+            for event in ("partition_kept", "partition_restored")
+        )
+        assert (len(kept), len(restored)) == (PARTITIONS // 2, PARTITIONS // 2)
+        assert kept.isdisjoint(restored)
+    await city.send(frames[half:])
+    await city.close_windows(START_MS + MINUTES * MINUTE_MS + ROAD_FLOW.disorder_ms)
+    await city.until_handled()
+    await one.stop()
     await other.stop()
     same(await city.windows(), plain_windows(rows, START_MS + MINUTES * MINUTE_MS))
     assert await city.ledger() == (len(rows), len(rows), 0, 0, 0)

@@ -159,7 +159,6 @@ NOT_YET = frozenset(
         "api_killed",
         "broker_down",
         "broker_of_three_killed",
-        "rebalance_storm",
         "slow_subscriber",
         "memory_pressure",
         "upgrade",

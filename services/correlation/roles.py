@@ -79,6 +79,7 @@ class CorrelatorRole:
             checkpoint_seconds=settings.checkpoint_seconds,
             session_timeout_seconds=settings.session_timeout_seconds,
             instance=settings.instance,
+            static=settings.static_member,
         )
 
     def _open_reader(self, topic: str) -> LogReader:

@@ -164,6 +164,16 @@ class FetchThread(stock.AIOKafkaConsumerThread):
         number: int = await self.call_thread(seek)
         return number
 
+    @property
+    def trouble(self) -> BaseException | None:
+        """What has ended the membership for good: aiokafka tells it who polls, and Faust polls in a way of its own."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        if coordinator is None:
+            return None
+        task = coordinator._coordination_task
+        error = task.exception() if task.done() and not task.cancelled() else coordinator._pending_exception
+        return error if error is None else error.__cause__ or error
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._ends.clear()
         await super().on_partitions_revoked(revoked)
@@ -212,6 +222,11 @@ class FetchConsumer(stock.Consumer):
     def membership(self) -> Membership | None:
         """That of the last assignment; None before the first."""
         return self._thread.membership
+
+    @property
+    def trouble(self) -> BaseException | None:
+        """What has ended the membership for good."""
+        return self._thread.trouble
 
     def log_end(self, tp: TP) -> int | None:
         """The offset that the log's next record will get, as the last fetch told; None before the first."""

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from services.runtime.faust_driver import FetchApp, FetchConsumer, Intake, Membership
 from services.runtime.lane import Lane, LogLostError, PartitionHandler
+from services.runtime.membership import mend_static_members
 
 __all__ = ["LogLostError", "PartitionHandler", "ProcessorHost"]
 
@@ -81,10 +82,13 @@ class ProcessorHost:
         checkpoint_seconds: float,
         session_timeout_seconds: float,
         instance: str,
+        static: bool = False,
     ) -> None:
+        """`static`: the group keeps the place of `instance` until its session has run out, also when it stops."""
         self._handlers = dict(handlers)
         self._checkpoint_seconds = checkpoint_seconds
         self._group, self._kafka, self._instance = group, kafka, instance
+        self._static = static
         self._session_timeout_seconds = session_timeout_seconds
         self._lanes: dict[TP, tuple[Lane, asyncio.Task[None]]] = {}
         self.started = asyncio.Event()  # a member of the group, with its partitions
@@ -132,12 +136,15 @@ class ProcessorHost:
         return {(tp.topic, tp.partition): lane.lag for tp, (lane, _) in self._lanes.items()}
 
     def _make_app(self) -> FetchApp:
+        if self._static:
+            mend_static_members()
         session = self._session_timeout_seconds
         app = FetchApp(
             self._group,
             self._kafka,
             self._intake,
             broker_client_id=self._instance,
+            consumer_group_instance_id=self._instance if self._static else None,
             broker_commit_interval=COMMIT_INTERVAL_S,
             broker_session_timeout=session,
             broker_heartbeat_interval=session / 5,
@@ -158,6 +165,8 @@ class ProcessorHost:
                 raise WorkerCrashedError(f"{self._group}: {app.crash_reason!r}") from app.crash_reason
             if app.should_stop:
                 raise WorkerCrashedError(f"{self._group}: the worker stopped by itself")
+            if (trouble := app.consumer.trouble) is not None:
+                raise WorkerCrashedError(f"{self._group}: no member any more: {trouble}") from trouble
             try:
                 async with asyncio.timeout(CRASH_CHECK_INTERVAL_S):
                     await self._stopping.wait()

@@ -125,6 +125,7 @@ class ProcessorRole:
             checkpoint_seconds=self._settings.checkpoint_seconds,
             session_timeout_seconds=self._settings.session_timeout_seconds,
             instance=self._settings.instance,
+            static=self._settings.static_member,
         )
 
     def _factory(self, kind: Kind) -> HandlerFactory:

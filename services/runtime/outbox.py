@@ -13,7 +13,7 @@ import structlog
 
 from services.runtime import metrics
 from services.runtime.log import Headers, LogWriter
-from services.runtime.producer import acknowledged
+from services.runtime.producer import acknowledged_at_last
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,6 @@ MAXIMUM_PENDING_BYTES = 64 << 20
 # What a column of an Arrow table and a record cost beside their data, measured: 1.0 and 0.9 kB.
 COLUMN_BYTES = 1024
 RECORD_BYTES = 1024
-ACKNOWLEDGE_TIMEOUT_S = 60.0
 # At the end of the process. A store that is away must not hold it: no checkpoint covers what is left then.
 CLOSE_TIMEOUT_S = 5.0
 
@@ -151,4 +150,4 @@ class Outbox:
             for r in records
         ]
         for future in sent:
-            await acknowledged(future, ACKNOWLEDGE_TIMEOUT_S)
+            await acknowledged_at_last(future)

@@ -157,7 +157,6 @@ NOT_YET = frozenset(
     for name in (
         "retry_elsewhere",
         "api_killed",
-        "broker_of_three_killed",
         "slow_subscriber",
         "memory_pressure",
         "upgrade",

@@ -23,8 +23,11 @@ from tests.integration.processor.city import City, by_minute, flows
 SEGMENTS = 30
 MINUTES_A_FAULT = 8
 KINDS = ("broker paused", "broker ended", "broker killed")
-# Beyond the moment at which the processes have noticed: also for longer than a session of the group.
-LONGER_S = 5.0
+# Beyond the moment at which the processes have noticed: seconds from, to.
+SHORT_S = (0.0, 5.0)
+# Longer than a session of the group, and than anybody waits for one answer. The last fault of a run with time for it.
+LONG_S = (65.0, 75.0)
+WITH_TIME_FOR_IT = 3  # faults
 NODE = 1
 
 
@@ -52,7 +55,8 @@ async def run(trial: Trial) -> Outcome:
                 await asyncio.sleep(trial.chance.uniform(0.0, 0.3))
                 take_away(kafka, kind)
                 await until_health(city, ready, serving=False)
-                await asyncio.sleep(trial.chance.uniform(0.0, LONGER_S))
+                longest = number == trial.faults >= WITH_TIME_FOR_IT
+                await asyncio.sleep(trial.chance.uniform(*(LONG_S if longest else SHORT_S)))
                 await bring_back(kafka, kind)
                 await until_health(city, ready, serving=True)
                 await sending

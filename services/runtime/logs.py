@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -64,15 +65,15 @@ def configure_logs(form: Literal["json", "console"], level: str, **context: str)
 class SeldomTheSame(logging.Filter):
     """Lets a library say the same thing once in a while only, and then with how often it was said since."""
 
-    def __init__(self, interval_s: float = REPETITION_S) -> None:
+    def __init__(self, interval_s: float = REPETITION_S, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._interval_s = interval_s
+        self._interval_s, self._clock = interval_s, clock
         self._told: dict[tuple[str, str], tuple[float, int]] = {}  # when it was told last, and how often not told
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == OWN or record.name.startswith(f"{OWN}."):
             return True
-        now, said = time.monotonic(), (record.name, str(record.msg))
+        now, said = self._clock(), (record.name, str(record.msg))
         told_s, untold = self._told.get(said, (-self._interval_s, 0))
         if now - told_s < self._interval_s:
             self._told[said] = told_s, untold + 1

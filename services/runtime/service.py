@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -63,8 +64,15 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     """
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
     mend_connections()
+    process = _Process(service, settings, roles, topics)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Process(service, settings, roles, topics).run())
+        status = runner.run(process.run())
+        if process.hangs:
+            # Clients of a Kafka that is away wait for it, threads among them, and Python would wait for those. Nothing
+            # is lost: what was not stored is covered by no checkpoint, and what was not written is not acknowledged.
+            logging.shutdown()
+            os._exit(status)
+    return status
 
 
 class _Process:
@@ -73,6 +81,7 @@ class _Process:
         self._health: GrpcServer | None = None
         self._connections = AsyncExitStack()
         self._started: list[str] = []
+        self.hangs = False  # something did not stop in time
 
     async def run(self) -> int:
         asked = asyncio.Event()
@@ -87,13 +96,10 @@ class _Process:
             log.error("service_failed", error=repr(error), exc_info=error)
             status = 1
         finally:
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    status = max(status, await self._stop())
-            except TimeoutError:
-                log.error("stop_took_too_long", seconds=STOP_TIMEOUT_S)
-                status = 1
+            async with self._in_time():
+                status = max(status, await self._stop())
             server.shutdown()
+        status = 1 if self.hangs else status
         log.info("service_stopped", status=status)
         return status
 
@@ -105,8 +111,19 @@ class _Process:
             if working.done() and not asked.is_set():
                 working.result()
         finally:
-            await end(waiting, working)
+            async with self._in_time():
+                await end(waiting, working)
         return 0
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """What is not done in the time for a stop is left as it is."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                yield
+        except TimeoutError:
+            log.error("stop_took_too_long", seconds=STOP_TIMEOUT_S)
+            self.hangs = True
 
     async def _start_and_wait(self, metrics_port: int) -> None:
         await asyncio.gather(

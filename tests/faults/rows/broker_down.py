@@ -29,6 +29,7 @@ SHORT_S = (0.0, 5.0)
 LONG_S = (65.0, 75.0)
 WITH_TIME_FOR_IT = 3  # faults
 NODE = 1
+LONGEST_STOP_S = 120.0
 
 
 async def run(trial: Trial) -> Outcome:
@@ -66,6 +67,8 @@ async def run(trial: Trial) -> Outcome:
         assert_alive(city.children)
         outcome += await end_and_compare(city, rows)
         await check_archive(city, rows)
+        if trial.faults >= WITH_TIME_FOR_IT:
+            await end_without(kafka, city)
     outcome.longest_pause_s = progress.longest_s
     return outcome
 
@@ -107,6 +110,18 @@ async def bring_back(kafka: KafkaCluster, kind: str) -> None:
     await asyncio.to_thread(child.wait, 60)
     kafka.start_node(NODE)
     await asyncio.to_thread(kafka.wait_until_ready)
+
+
+async def end_without(kafka: KafkaCluster, city: City) -> None:
+    """Processes that are asked to end while the broker does not answer do so, if not well."""
+    take_away(kafka, "broker paused")
+    try:
+        for child in city.children:
+            child.terminate()
+        for child in city.children:
+            assert await asyncio.to_thread(child.wait, LONGEST_STOP_S) in (0, 1), child.tail()
+    finally:
+        await bring_back(kafka, "broker paused")
 
 
 ROWS = (Row("broker_down", PROCESS, run, once=2, whole=12),)

@@ -47,9 +47,10 @@ async def run(trial: Trial) -> Outcome:
 def longest_pause_s(killed: int) -> float:
     """What a pause may last: each killed worker is missed after its session, a living one comes back in bounded time.
 
-    The kills add up at worst: one that was to lead the next generation is missed only when it does not.
+    At worst the kills add up, as one that was to lead the next generation is missed only when it does not; and a
+    rebalance has to come to its end before the one that another worker wants.
     """
-    return (killed + 1) * SESSION_TIMEOUT_S + REBALANCE_TIMEOUT_S
+    return (killed + 1) * SESSION_TIMEOUT_S + 2 * REBALANCE_TIMEOUT_S
 
 
 class _Storm:

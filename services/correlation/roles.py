@@ -79,6 +79,7 @@ class CorrelatorRole:
             checkpoint_seconds=settings.checkpoint_seconds,
             session_timeout_seconds=settings.session_timeout_seconds,
             instance=settings.instance,
+            static=settings.static_member,
         )
 
     def _open_reader(self, topic: str) -> LogReader:
@@ -112,12 +113,12 @@ class CorrelationApiRole:
         self._writer = KafkaWriter(settings.kafka)
         self._watches = TopicWatches(self._open_watch, settings.subscriber_patience_seconds)
         api = CorrelationApi(self._view, self._watches, self._writer)
-        self._server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
+        self.server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
 
     @property
     def port(self) -> int:
         """Bound port, after the start."""
-        return self._server.port
+        return self.server.port
 
     async def start(self) -> None:
         async with AsyncExitStack() as parts:
@@ -125,9 +126,9 @@ class CorrelationApiRole:
             await self._writer.start()
             parts.push_async_callback(self._view.stop)
             await self._view.start()
-            parts.push_async_callback(self._server.stop)
+            parts.push_async_callback(self.server.stop)
             parts.callback(self._watches.stop)
-            await self._server.start()
+            await self.server.start()
             self._parts = parts.pop_all()
 
     async def wait(self) -> None:

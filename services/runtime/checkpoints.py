@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from services.core.state import Counters, PartitionState
 from services.runtime.log import LogWriter
 from services.runtime.packing import Packer, pack, unpack
-from services.runtime.producer import acknowledged
+from services.runtime.producer import acknowledged_at_last
 from urban.common.v1.checkpoint_pb2 import Checkpoint, LedgerCounters
 
 __all__ = ["LAYOUT", "CheckpointStore", "UnknownLayoutError", "checkpoint_of", "pack", "state_of", "unpack"]
@@ -21,7 +21,6 @@ log = structlog.get_logger(__name__)
 
 # Of the body of a domain's partitions. Raise it when a fold's state changes its arrays.
 LAYOUT = 1
-ACKNOWLEDGE_TIMEOUT_S = 60.0
 READ_TIMEOUT_MS = 30_000
 _HEADERS = (("content-type", b"application/protobuf"),)
 
@@ -74,7 +73,7 @@ class CheckpointStore:
         sent = await self._writer.send(
             self.topic, value, partition=partition, key=str(partition).encode(), headers=_HEADERS
         )
-        await acknowledged(sent, ACKNOWLEDGE_TIMEOUT_S)
+        await acknowledged_at_last(sent)
         return len(value)
 
     async def load(self, partition: int) -> Checkpoint | None:

@@ -56,6 +56,11 @@ class ClickHouse:
     async def close(self) -> None:
         await self._client.close()
 
+    async def ping(self) -> None:
+        """Returns where the server answers; OSError where it does not."""
+        if not await self._client.ping():
+            raise OSError("ClickHouse does not answer")
+
     async def insert(self, table: str, rows: pa.Table) -> None:
         """Insert into `database.table`; returns when the rows are readable.
 

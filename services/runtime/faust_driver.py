@@ -37,6 +37,17 @@ class Fetched(NamedTuple):
     seeks: int  # of this partition before the fetch; a smaller number is of before the seek
 
 
+class Membership(NamedTuple):
+    """As whom, and in which generation of the group, the process was given its partitions."""
+
+    member_id: str
+    generation: int
+
+    def follows(self, former: Membership | None) -> bool:
+        """Whether the same member was in the generation right before: nobody else had its partitions in between."""
+        return former is not None and self == Membership(former.member_id, former.generation + 1)
+
+
 class Intake:
     """What the driver must know of its host: how much room there is, and what is safe to commit."""
 
@@ -115,6 +126,7 @@ class FetchThread(stock.AIOKafkaConsumerThread):
         super().__post_init__()
         self._ends: dict[TP, int | None] = {}  # where the last fetch or seek left each partition
         self._seeks: dict[TP, int] = {}
+        self.membership: Membership | None = None
 
     async def _fetch_records(
         self,
@@ -152,13 +164,15 @@ class FetchThread(stock.AIOKafkaConsumerThread):
         number: int = await self.call_thread(seek)
         return number
 
-    def leave_at_stop(self) -> None:
-        """A member with a lasting name stays in its group when it stops, for its next process; this one does not.
-
-        Not a call into the thread: it may have crashed, and would never answer.
-        """
-        if self._consumer is not None and self._consumer._coordinator is not None:
-            self._consumer._coordinator._group_instance_id = None
+    @property
+    def trouble(self) -> BaseException | None:
+        """What has ended the membership for good: aiokafka tells it who polls, and Faust polls in a way of its own."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        if coordinator is None:
+            return None
+        task = coordinator._coordination_task
+        error = task.exception() if task.done() and not task.cancelled() else coordinator._pending_exception
+        return error if error is None else error.__cause__ or error
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._ends.clear()
@@ -166,6 +180,9 @@ class FetchThread(stock.AIOKafkaConsumerThread):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._ends.clear()
+        # Here and now: the coordinator may forget both as soon as this thread does something else.
+        coordinator = self._ensure_consumer()._coordinator
+        self.membership = Membership(coordinator.member_id, coordinator.generation)
         await super().on_partitions_assigned(assigned, generation_id)
 
 
@@ -201,9 +218,15 @@ class FetchConsumer(stock.Consumer):
         """Go on at `offset`; the number of seeks of the partition so far. IllegalStateError: it is not ours now."""
         return await self._thread.seek_exactly(tp, offset)
 
-    def leave_at_stop(self) -> None:
-        """Tell the group when it stops, so that others need not miss it first."""
-        self._thread.leave_at_stop()
+    @property
+    def membership(self) -> Membership | None:
+        """That of the last assignment; None before the first."""
+        return self._thread.membership
+
+    @property
+    def trouble(self) -> BaseException | None:
+        """What has ended the membership for good."""
+        return self._thread.trouble
 
     def log_end(self, tp: TP) -> int | None:
         """The offset that the log's next record will get, as the last fetch told; None before the first."""

@@ -26,6 +26,9 @@ MAX_SEND_BYTES = 16 << 20
 # A call that is still open so long after the start of the stop is cancelled.
 DRAIN_SECONDS = 10.0
 
+# The name under which health tells that the process lives, whatever it waits for.
+LIVE = "live"
+
 OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
     ("grpc.max_send_message_length", MAX_SEND_BYTES),
@@ -89,8 +92,15 @@ class GrpcServer:
         self.port = server.add_insecure_port(self._address)
         await server.start()
         self._server = server
-        for name in ("", *names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._names = ("", *names)
+        await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+        await self.mark_ready(True)
+
+    async def mark_ready(self, ready: bool) -> None:
+        """Health says of every service whether calls are welcome; of LIVE it says SERVING until the stop."""
+        status = health_pb2.HealthCheckResponse
+        for name in self._names:
+            await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
 
     async def mark_stopping(self) -> None:
         """Health says NOT_SERVING from now on, so that nobody sends new calls here."""

@@ -77,10 +77,29 @@ class Lane:
         self._checkpoint_due = False
         self._timer: asyncio.TimerHandle | None = None  # set while something was handled since the last checkpoint
         self._seeks = 0
+        self._misplaced = True  # reading must be told where to go on
+        self._pausing = False
+        self._at_rest = asyncio.Event()
 
     def deliver(self, fetched: Fetched) -> None:
         """Queue one fetch."""
-        self._fetches.append(fetched)
+        if self._pausing:
+            self._let_go()
+        else:
+            self._fetches.append(fetched)
+            self._wake.set()
+
+    async def rest(self) -> None:
+        """Handle no further fetch; returns when what was handled is in a checkpoint. The state is kept."""
+        self._pausing = True
+        if self.position >= 0:
+            self._wake.set()
+            await self._at_rest.wait()
+
+    def go_on(self) -> None:
+        """After `rest`: the partition is still ours, and nobody else has had it."""
+        self._pausing, self._misplaced = False, True
+        self._at_rest.clear()
         self._wake.set()
 
     def finish(self) -> None:
@@ -99,7 +118,12 @@ class Lane:
         try:
             await self._restore()
             while not self._finishing:
-                if self._fetches:
+                if self._pausing:
+                    await self._pause()
+                elif self._misplaced:
+                    self._misplaced = False
+                    self._seeks = await self._log.seek_exactly(self.tp, self.position)
+                elif self._fetches:
                     fetched = self._fetches.popleft()
                     try:
                         await self._take(fetched)
@@ -120,9 +144,8 @@ class Lane:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            while self._fetches:
-                self._fetches.popleft()
-                self._let_go()
+            self._drop_fetches()
+            self._at_rest.set()
             self.handler.close()
 
     async def _restore(self) -> None:
@@ -134,15 +157,28 @@ class Lane:
                 f"but the log holds {first} to {end}"
             )
         self.position = first if restored is None else restored
-        self._seeks = await self._log.seek_exactly(self.tp, self.position)
         log.info("partition_restored", topic=self.tp.topic, partition=self.tp.partition, offset=self.position)
+
+    async def _pause(self) -> None:
+        if self._timer is not None:
+            await self._checkpoint()
+        self._drop_fetches()
+        self._at_rest.set()
+        while self._pausing and not self._finishing:
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _drop_fetches(self) -> None:
+        while self._fetches:
+            self._fetches.popleft()
+            self._let_go()
 
     async def _take(self, fetched: Fetched) -> None:
         if fetched.seeks < self._seeks:
             return
         if fetched.start is None or fetched.start > self.position:
             # Faust drops what it holds when a rebalance begins, and goes to the committed offset after one.
-            self._seeks = await self._log.seek_exactly(self.tp, self.position)
+            self._misplaced = True
             return
         records = [r for r in fetched.records if r.offset >= self.position]
         if fetched.records[0].offset > max(fetched.start, self.position):

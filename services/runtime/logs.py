@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -14,6 +16,9 @@ OWN = "services"
 FAUST = "services.runtime.faust_driver"
 # Every rebalance and every first group make these speak of errors that they then retry.
 HARMLESS = ("aiokafka.consumer.group_coordinator",)
+# While a broker is away they say the same ten times a second.
+REPETITION_S = 10.0
+LONGEST_MEMORY = 1000  # different sayings
 
 
 def configure_logs(form: Literal["json", "console"], level: str, **context: str) -> None:
@@ -41,6 +46,7 @@ def configure_logs(form: Literal["json", "console"], level: str, **context: str)
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(SeldomTheSame())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -54,3 +60,27 @@ def configure_logs(form: Literal["json", "console"], level: str, **context: str)
     logging.getLogger(FAUST).setLevel(logging.WARNING)
     for name in HARMLESS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class SeldomTheSame(logging.Filter):
+    """Lets a library say the same thing once in a while only, and then with how often it was said since."""
+
+    def __init__(self, interval_s: float = REPETITION_S, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._interval_s, self._clock = interval_s, clock
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}  # when it was told last, and how often not told
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == OWN or record.name.startswith(f"{OWN}."):
+            return True
+        now, said = self._clock(), (record.name, str(record.msg))
+        told_s, untold = self._told.get(said, (-self._interval_s, 0))
+        if now - told_s < self._interval_s:
+            self._told[said] = told_s, untold + 1
+            return False
+        if len(self._told) >= LONGEST_MEMORY:
+            self._told.clear()
+        self._told[said] = now, 0
+        if untold:
+            record.msg = f"{record.msg} [{untold} times more since this was told last]"
+        return True

@@ -89,6 +89,7 @@ CLICKHOUSE_UNAVAILABLE_SECONDS = Gauge(
     "Time since the first failure of what is tried again and again, as of the last attempt; 0: it succeeds",
     ("what",),
 )
+READY = Gauge("urban_ready", "Whether what the process needs answers, with some patience: 1 or 0", ("needs",))
 BACKPRESSURE_SECONDS = Counter(
     "urban_backpressure_seconds", "Time that a processor waited for its outbox to drain", ("domain",)
 )

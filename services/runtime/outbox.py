@@ -13,7 +13,7 @@ import structlog
 
 from services.runtime import metrics
 from services.runtime.log import Headers, LogWriter, Unsent
-from services.runtime.producer import acknowledged
+from services.runtime.producer import acknowledged_at_last
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,6 @@ COLUMN_BYTES = 1024
 RECORD_BYTES = 1024
 # Rows of one insert: while it is under way they are held three more times, as they are sent.
 MAXIMUM_INSERT_ROWS = 65_536
-ACKNOWLEDGE_TIMEOUT_S = 60.0
 # At the end of the process. A store that is away must not hold it: no checkpoint covers what is left then.
 CLOSE_TIMEOUT_S = 5.0
 
@@ -161,4 +160,4 @@ class Outbox:
             for future in await self._writer.send_all(topic, of_place, partition=partition)
         ]
         for future in sent:
-            await acknowledged(future, ACKNOWLEDGE_TIMEOUT_S)
+            await acknowledged_at_last(future)

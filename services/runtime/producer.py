@@ -37,6 +37,8 @@ COMPRESSION = "zstd"
 # Less than half of what an acknowledgement is waited for: where a connection is half open, a request that found no
 # answer must have time to go out again on another one.
 REQUEST_TIMEOUT_MS = 15_000
+# Between two lines of log while an acknowledgement is waited for.
+TELL_INTERVAL_S = 60.0
 # What a record needs beside key, value and headers: those of a batch of its own.
 BATCH_OVERHEAD_BYTES = 100
 # aiokafka numbers a batch when it leaves, also one that the broker then refuses for good: the next of that partition
@@ -253,6 +255,18 @@ async def acknowledged(future: asyncio.Future[Acknowledged], wait_seconds: float
         return future.result()
     except KafkaError as error:
         raise LogError(f"Kafka has not taken a record: {error!r}") from error
+
+
+async def acknowledged_at_last(future: asyncio.Future[Acknowledged]) -> Acknowledged:
+    """Waits for an acknowledgement for as long as it takes, as who has no caller to answer can. LogError: it fails.
+
+    The producer sends again and again: whoever gave up while Kafka is away would only come to the same wait.
+    """
+    waited_s = 0.0
+    while not future.done() and not (await asyncio.wait([future], timeout=TELL_INTERVAL_S))[0]:
+        waited_s += TELL_INTERVAL_S
+        log.warning("kafka_has_not_acknowledged", seconds=waited_s)
+    return await acknowledged(future, 0.0)
 
 
 def cloud_event_headers(

@@ -21,13 +21,12 @@ from services.runtime.entity_archive import EntityArchive
 from services.runtime.faust_host import HandlerFactory, ProcessorHost
 from services.runtime.outbox import Outbox
 from services.runtime.processor import KindProcessor, Workshop
-from services.runtime.producer import KafkaWriter, acknowledged
+from services.runtime.producer import KafkaWriter, acknowledged_at_last
 from services.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 REPORT_INTERVAL_S = 1.0
-REPORT_TIMEOUT_S = 60.0
 # For the last rows of an archiver. Without ClickHouse they are given up: their offsets are not committed.
 LAST_ROWS_TIMEOUT_S = 20.0
 
@@ -129,6 +128,7 @@ class ProcessorRole:
             checkpoint_seconds=self._settings.checkpoint_seconds,
             session_timeout_seconds=self._settings.session_timeout_seconds,
             instance=self._settings.instance,
+            static=self._settings.static_member,
         )
 
     def _factory(self, kind: Kind) -> HandlerFactory:
@@ -185,7 +185,7 @@ class ProcessorRole:
             for partition in range(self._signal_partitions)
         ]
         for future in sent:
-            await acknowledged(future, REPORT_TIMEOUT_S)
+            await acknowledged_at_last(future)
 
 
 class ArchiverRole:

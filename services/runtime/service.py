@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -18,10 +20,12 @@ from services.core.kind import Domain
 from services.runtime import metrics
 from services.runtime.api import ApiRole
 from services.runtime.catalogue import Topic, domain_topics, shared_topics
+from services.runtime.clickhouse import ClickHouse
 from services.runtime.grpc_server import GrpcServer
 from services.runtime.kafka_connection import mend_connections
 from services.runtime.logs import configure_logs
 from services.runtime.migrations import ensure_schema
+from services.runtime.readiness import Probe, Readiness, kafka_probe
 from services.runtime.roles import ArchiverRole, ProcessorRole, Role, end
 from services.runtime.settings import Settings
 from services.runtime.topics import ensure_topics
@@ -55,20 +59,29 @@ def chosen_roles(service: str, known: Sequence[str], arguments: Sequence[str]) -
 def run_service(service: str, settings: Settings, roles: Mapping[str, Role], topics: Sequence[Topic]) -> int:
     """Run the roles until SIGTERM or SIGINT (exit status 0), or until one of them fails (1).
 
-    The role `api`, if there is one, serves gRPC by itself and tells its `port`; else a server is started that answers
+    The role `api`, if there is one, serves gRPC by itself and tells its `server`; else a server is started that answers
     health alone. `topics` are created where they are missing, and the service's own schema is brought up to date.
     """
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
     mend_connections()
+    process = _Process(service, settings, roles, topics)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Process(service, settings, roles, topics).run())
+        status = runner.run(process.run())
+        if process.hangs:
+            # Clients of a Kafka that is away wait for it, threads among them, and Python would wait for those. Nothing
+            # is lost: what was not stored is covered by no checkpoint, and what was not written is not acknowledged.
+            logging.shutdown()
+            os._exit(status)
+    return status
 
 
 class _Process:
     def __init__(self, service: str, settings: Settings, roles: Mapping[str, Role], topics: Sequence[Topic]) -> None:
         self._service, self._settings, self._roles, self._topics = service, settings, roles, topics
         self._health: GrpcServer | None = None
+        self._connections = AsyncExitStack()
         self._started: list[str] = []
+        self.hangs = False  # something did not stop in time
 
     async def run(self) -> int:
         asked = asyncio.Event()
@@ -83,13 +96,10 @@ class _Process:
             log.error("service_failed", error=repr(error), exc_info=error)
             status = 1
         finally:
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    status = max(status, await self._stop())
-            except TimeoutError:
-                log.error("stop_took_too_long", seconds=STOP_TIMEOUT_S)
-                status = 1
+            async with self._in_time():
+                status = max(status, await self._stop())
             server.shutdown()
+        status = 1 if self.hangs else status
         log.info("service_stopped", status=status)
         return status
 
@@ -101,17 +111,30 @@ class _Process:
             if working.done() and not asked.is_set():
                 working.result()
         finally:
-            await end(waiting, working)
+            async with self._in_time():
+                await end(waiting, working)
         return 0
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """What is not done in the time for a stop is left as it is."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                yield
+        except TimeoutError:
+            log.error("stop_took_too_long", seconds=STOP_TIMEOUT_S)
+            self.hangs = True
 
     async def _start_and_wait(self, metrics_port: int) -> None:
         await asyncio.gather(
             ensure_topics(self._settings.kafka, self._topics), ensure_schema(self._settings.clickhouse, self._service)
         )
         await asyncio.gather(*(self._start(name, role) for name, role in self._roles.items()))
-        port = await self._grpc_port()
-        self._tell_ready(port, metrics_port)
+        server = await self._grpc_server()
+        readiness = Readiness(await self._needs(), server.mark_ready)
+        self._tell_ready(server.port, metrics_port)
         waits = {asyncio.create_task(role.wait(), name=name) for name, role in self._roles.items()}
+        waits.add(asyncio.create_task(readiness.run(), name="readiness"))
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -125,12 +148,22 @@ class _Process:
         self._started.append(name)
         log.info("role_ready", role=name)
 
-    async def _grpc_port(self) -> int:
+    async def _grpc_server(self) -> GrpcServer:
         if API in self._roles:
-            return int(getattr(self._roles[API], "port"))  # noqa: B009 (of that role only)
+            server: GrpcServer = getattr(self._roles[API], "server")  # noqa: B009 (of that role only)
+            return server
         self._health = GrpcServer(self._settings.grpc_host, self._settings.grpc_port, [])
         await self._health.start()
-        return self._health.port
+        return self._health
+
+    async def _needs(self) -> dict[str, Probe]:
+        """What must answer for the process to be ready. An api takes observations without ClickHouse."""
+        needs = {"kafka": kafka_probe(self._settings.kafka)}
+        if self._roles.keys() - {API}:
+            clickhouse = await ClickHouse.of(self._settings)
+            self._connections.push_async_callback(clickhouse.close)
+            needs["clickhouse"] = clickhouse.ping
+        return needs
 
     def _tell_ready(self, grpc_port: int, metrics_port: int) -> None:
         told = {"grpc": grpc_port, "metrics": metrics_port, "pid": os.getpid()}
@@ -157,4 +190,5 @@ class _Process:
                 status = 1
         if self._health is not None:
             await self._health.stop()
+        await self._connections.aclose()
         return status

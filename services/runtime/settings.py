@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -31,8 +32,7 @@ class Settings(BaseSettings):
     )
     instance: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
-        description="Name of this process among its replicas; a processor that comes back under the name of one that "
-        "was killed has its partitions again at once",
+        description="Name of this process among its replicas",
     )
     clock: Literal["wall", "replay"] = Field(
         "wall", description="The city's clock: wall, or replay where a feed announces it on its stream"
@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     session_timeout_seconds: float = Field(
         10.0, ge=6, le=300, description="Time after which the group gives a silent processor's partitions to another"
     )
+    static_member: bool = Field(
+        False,
+        description="Processors keep their partitions over a restart within the session timeout; needs an INSTANCE"
+        " that is one process's own and stays the same",
+    )
     silence_seconds: float = Field(
         60.0,
         gt=0,
@@ -59,3 +64,17 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+
+    @model_validator(mode="after")
+    def _has_a_lasting_name(self) -> Settings:
+        if self.static_member and "instance" not in self.model_fields_set:
+            raise ValueError(
+                "URBAN_STATIC_MEMBER=true needs URBAN_INSTANCE: the default, host and process id, is another after each"
+                " start"
+            )
+        if self.static_member and not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", self.instance):
+            raise ValueError(
+                f"URBAN_INSTANCE={self.instance!r}: a static member's name has 1 to 249 of the characters A-Z a-z 0-9"
+                " . _ -"
+            )
+        return self

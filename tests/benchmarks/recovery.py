@@ -107,7 +107,8 @@ def checkpoint_periods(bench: Bench, given: argparse.Namespace) -> dict[str, Any
     """Steady state, then kill -9 and the same again at once; for each period of checkpoints."""
     found = {}
     for period in given.periods.split(","):
-        worker = restart(bench, bench.running[0], URBAN_CHECKPOINT_SECONDS=period, URBAN_INSTANCE=SEAT)
+        seat = {"URBAN_CHECKPOINT_SECONDS": period, "URBAN_STATIC_MEMBER": "true", "URBAN_INSTANCE": SEAT}
+        worker = restart(bench, bench.running[0], **seat)
         catch_up(bench, worker, None)
         steady, kills = [], []
         for _ in range(given.kills):
@@ -116,7 +117,7 @@ def checkpoint_periods(bench: Bench, given: argparse.Namespace) -> dict[str, Any
             sent = sum(bench.city.sent)
             worker.child.kill()
             worker.child.wait()
-            worker = bench.start(URBAN_CHECKPOINT_SECONDS=period, URBAN_INSTANCE=SEAT)
+            worker = bench.start(**seat)
             kills.append(catch_up(bench, worker, usual_lag, sent))
             tell(f"{period} s: {steady[-1]} {kills[-1]}")
         found[f"every {period} s"] = {"steady": steady, "kills": kills}

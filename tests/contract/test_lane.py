@@ -10,7 +10,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from services.runtime.faust_driver import Fetched
+from services.runtime.faust_driver import Fetched, Membership
 from services.runtime.lane import Lane, LogLostError
 
 PARTITION = TP("t", 0)
@@ -198,3 +198,66 @@ async def test_what_the_handler_raises_ends_the_lane_without_a_checkpoint():
     with pytest.raises(ZeroDivisionError):
         await lane.task
     assert (handler.checkpoints, handler.closed, lane.let_go) == (0, True, 2)
+
+
+async def test_a_lane_that_rests_saves_what_it_handled_drops_what_waits_and_goes_on_where_it_was():
+    log, handler = Log(end=20), Handler()
+    async with running(log, handler) as lane:
+        await lane.deliver(log.fetch(0, 6))
+        stale = log.fetch(6, 9)
+        await lane.lane.rest()
+        assert lane.safe == {PARTITION: 6}
+        await lane.deliver(stale)
+        lane.lane.go_on()
+        await lane.until(lambda: log.seeks == [0, 6])
+        await lane.deliver(stale, log.fetch(6, 9))
+    assert handler.handled == list(range(9))
+    assert handler.checkpoints == 2
+
+
+async def test_a_lane_that_is_resting_ends_when_asked_to():
+    log, handler = Log(end=20), Handler()
+    async with running(log, handler) as lane:
+        await lane.deliver(log.fetch(0, 6))
+        await lane.lane.rest()
+        assert not handler.closed
+    assert (handler.checkpoints, handler.closed) == (1, True)
+
+
+async def test_nobody_waits_for_a_lane_that_is_still_restoring():
+    class Slow(Handler):
+        def __init__(self) -> None:
+            super().__init__(restored=5)
+            self.found = asyncio.Event()
+
+        async def restore(self) -> int | None:
+            await self.found.wait()
+            return await super().restore()
+
+    log, handler = Log(end=20), Slow()
+    lane = Running(log, handler)
+    await lane.lane.rest()
+    handler.found.set()
+    await lane.until(lambda: lane.lane.position == 5)
+    assert log.seeks == []
+    lane.lane.go_on()
+    await lane.until(lambda: log.seeks == [5])
+    lane.lane.finish()
+    await lane.task
+    assert handler.checkpoints == 0
+
+
+@pytest.mark.parametrize(
+    ("former", "follows"),
+    [
+        (Membership("a", 6), True),
+        (Membership("a", 5), False),  # somebody may have had the partition in generation 6
+        (Membership("b", 6), False),  # this process was thrown out in between
+        (Membership("a", 7), False),
+        (None, False),
+    ],
+)
+def test_only_the_same_member_one_generation_later_knows_that_nobody_else_had_its_partitions(
+    former: Membership | None, follows: bool
+):
+    assert Membership("a", 7).follows(former) is follows

@@ -151,12 +151,3 @@ ELSEWHERE = {
     ("correlation_order", CORE): "tests/core/correlation/test_any_order.py",
     ("offset_beyond_end", PROCESS): "tests/integration/processor/test_recovery.py",
 }
-# What is not tested yet; the README says so.
-NOT_YET = frozenset(
-    (name, PROCESS)
-    for name in (
-        "broker_down",
-        "broker_of_three_killed",
-        "rebalance_storm",
-    )
-)

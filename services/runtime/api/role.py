@@ -50,6 +50,7 @@ class ApiRole:
         contracts = [FrameContract.of(domain.name, kind) for kind in domain.kinds]
         self._intakes = {c.kind.name: Intake(c, self._writer, self._clocks) for c in contracts}
         self.port = 0  # bound port, after the start
+        self.server: GrpcServer | None = None  # after the start
 
     async def start(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Connects and serves. LogError where Kafka or a topic is not there."""
@@ -84,7 +85,7 @@ class ApiRole:
         parts.push_async_callback(server.stop, drain_seconds)
         parts.callback(watches.stop)
         await server.start()
-        self.port = server.port
+        self.server, self.port = server, server.port
 
     def _service(self, collectors: dict[str, Collector], watches: Watches, clickhouse: Query) -> Service:
         descriptor = service_of(self._domain.name)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.runtime import catalogue
 from services.runtime.checkpoints import CheckpointStore
@@ -63,22 +64,31 @@ async def test_killed_and_started_again_under_its_name_it_does_not_wait_until_th
     await city.prepare()
     rows = flows(4, segments=10)
     # Longer than anything here is waited for.
-    settings = {"URBAN_INSTANCE": "seat", "URBAN_SESSION_TIMEOUT_SECONDS": "300"}
+    settings = {"URBAN_STATIC_MEMBER": "true", "URBAN_INSTANCE": "seat", "URBAN_SESSION_TIMEOUT_SECONDS": "300"}
     first = city.start("processor", **settings)
     await city.send(frames_by_minute(rows))
     await city.until_handled()
     first.kill()
     await asyncio.to_thread(first.wait)
-    second = city.start("processor", **settings)
+    city.start("processor", **settings)
     await city.close_windows(START_MS + 10 * MINUTE_MS)
     await city.until_handled()
-    # Who ends in order does not keep others waiting either, whatever their names.
-    second.terminate()
-    assert await asyncio.to_thread(second.wait, 60) == 0, second.tail()
-    city.start("processor", URBAN_INSTANCE="another", URBAN_SESSION_TIMEOUT_SECONDS="300")
-    await city.close_windows(START_MS + 20 * MINUTE_MS)
+    same(await city.windows(), plain_windows(rows, START_MS + 10 * MINUTE_MS))
+
+
+async def test_who_ends_in_order_does_not_keep_others_waiting_until_its_session_has_run_out(city: City):
+    await city.prepare()
+    rows = flows(4, segments=10)
+    settings = {"URBAN_SESSION_TIMEOUT_SECONDS": "300"}
+    first = city.start("processor", **settings)
+    await city.send(frames_by_minute(rows))
     await city.until_handled()
-    same(await city.windows(), plain_windows(rows, START_MS + 20 * MINUTE_MS))
+    first.terminate()
+    assert await asyncio.to_thread(first.wait, 60) == 0, first.tail()
+    city.start("processor", **settings)
+    await city.close_windows(START_MS + 10 * MINUTE_MS)
+    await city.until_handled()
+    same(await city.windows(), plain_windows(rows, START_MS + 10 * MINUTE_MS))
 
 
 async def test_a_broken_checkpoint_is_passed_over_for_the_one_before(city: City):
@@ -128,6 +138,40 @@ async def test_two_processors_share_the_partitions_and_one_takes_over_from_the_o
     await city.close_windows(START_MS + MINUTES * MINUTE_MS + ROAD_FLOW.disorder_ms)
     await city.until_handled()
     assert len(other.partitions) == PARTITIONS
+    await other.stop()
+    same(await city.windows(), plain_windows(rows, START_MS + MINUTES * MINUTE_MS))
+    assert await city.ledger() == (len(rows), len(rows), 0, 0, 0)
+
+
+async def test_a_partition_that_stays_where_it_is_goes_on_without_its_checkpoint(city: City):
+    await city.prepare()
+    rows = flows(MINUTES, segments=20)
+    frames = frames_by_minute(rows)
+    half = len(frames) // 2
+    settings = {"session_timeout_seconds": 30}
+    one = ProcessorRole(TRAFFIC, city.settings(**settings))
+    other = ProcessorRole(TRAFFIC, city.settings(instance="other", **settings))
+    with capture_logs() as told:
+        await one.start()
+        await city.send(frames[:half])
+        await city.until_handled()
+        began = len(told)
+        await other.start()
+
+        async def shared() -> bool:
+            return len(one.partitions) == len(other.partitions) == PARTITIONS // 2
+
+        await city.until(shared, "two partitions each")
+        kept, restored = (
+            {line["partition"] for line in told[began:] if line["event"] == event}
+            for event in ("partition_kept", "partition_restored")
+        )
+        assert (len(kept), len(restored)) == (PARTITIONS // 2, PARTITIONS // 2)
+        assert kept.isdisjoint(restored)
+    await city.send(frames[half:])
+    await city.close_windows(START_MS + MINUTES * MINUTE_MS + ROAD_FLOW.disorder_ms)
+    await city.until_handled()
+    await one.stop()
     await other.stop()
     same(await city.windows(), plain_windows(rows, START_MS + MINUTES * MINUTE_MS))
     assert await city.ledger() == (len(rows), len(rows), 0, 0, 0)

@@ -50,8 +50,10 @@ class SingleRows:
             columns[column.name], good = numbers, good & fit
         periods = [row.get("period_s", 0) for row in rows]
         good &= np.fromiter((type(p) is int and 0 <= p <= _UINT32_MAX for p in periods), np.bool_, count)
-        headers = [Header(row.get("city") or city, "", 0, 0) for row, city in zip(rows, cities, strict=True)]
-        good &= np.fromiter((type(h.city) is str and h.city != "" for h in headers), np.bool_, count)
+        own = [row.get("city") for row in rows]
+        good &= np.fromiter((city is None or type(city) is str for city in own), np.bool_, count)
+        headers = [Header(told or city, "", 0, 0) for told, city in zip(own, cities, strict=True)]
+        good &= np.fromiter((header.city != "" for header in headers), np.bool_, count)
         return Read(
             done=good,
             headers=[*headers],

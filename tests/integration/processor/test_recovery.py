@@ -75,9 +75,12 @@ async def test_killed_and_started_again_under_its_name_it_does_not_wait_until_th
     # Who ends in order does not keep others waiting either, whatever their names.
     second.terminate()
     assert await asyncio.to_thread(second.wait, 60) == 0, second.tail()
-    city.start("processor", URBAN_INSTANCE="another", URBAN_SESSION_TIMEOUT_SECONDS="300")
+    third = city.start("processor", URBAN_INSTANCE="another", URBAN_SESSION_TIMEOUT_SECONDS="300")
     await city.close_windows(START_MS + 20 * MINUTE_MS)
     await city.until_handled()
+    # The next test has the same group.
+    third.terminate()
+    assert await asyncio.to_thread(third.wait, 60) == 0, third.tail()
     same(await city.windows(), plain_windows(rows, START_MS + 20 * MINUTE_MS))
 
 

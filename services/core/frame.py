@@ -13,6 +13,12 @@ UInt32Array = NDArray[np.uint32]
 NumberArray = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.uint32]
 
 
+class LastingIds(tuple[str, ...]):
+    """A dictionary of ids that is the same object whenever it comes again, so that it is recognised without a look."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Frame:
     """Many observations of one city and one partition. All arrays have one element per observation."""

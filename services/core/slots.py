@@ -10,6 +10,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.frame import LastingIds
 from services.core.validation import mark_valid_ids
 
 # Gateways send the same dictionary again and again. Shorter ones are looked up as fast as they are recognised.
@@ -44,8 +45,8 @@ class Slots:
         self._generation = 0  # changes when a slot is set free: then no older mapping holds
         self._remembered: dict[tuple[str, int, str], Dictionary] = {}
         self._remembered_ids = 0
-        # The same by the object that the ids are; it is held, so that no other takes its place.
-        self._held: dict[int, tuple[tuple[str, ...], str, Dictionary]] = {}
+        # Lasting ones by the object that the ids are; it is held, so that no other takes its place.
+        self._held: dict[int, tuple[LastingIds, str, Dictionary]] = {}
         self._shown: tuple[tuple[str, ...], tuple[str, ...]] | None = ((), ())
 
     def __len__(self) -> int:
@@ -64,7 +65,6 @@ class Slots:
         if len(ids) < _SHORTEST_REMEMBERED:
             index = self._by_city.get(city, _NOBODY)
             return None if all(map(index.__contains__, ids)) else self._look_up(city, ids)
-        # Who read the frames may have known the dictionary, too: then it is the same object as before.
         held = self._held.get(id(ids))
         if held is not None and held[0] is ids and held[1] == city:
             return held[2]
@@ -75,7 +75,7 @@ class Slots:
             known = self._look_up(city, ids)
             if known.valid is None:
                 self._remember(key, known)
-        elif isinstance(ids, tuple):
+        if known.valid is None and isinstance(ids, LastingIds):
             self._hold(city, ids, known)
         return known
 
@@ -87,7 +87,7 @@ class Slots:
         self._remembered[key] = dictionary
         self._remembered_ids += len(dictionary.slots)
 
-    def _hold(self, city: str, ids: tuple[str, ...], dictionary: Dictionary) -> None:
+    def _hold(self, city: str, ids: LastingIds, dictionary: Dictionary) -> None:
         if len(self._held) >= _MOST_HELD:
             self._held.clear()
         self._held[id(ids)] = (ids, city, dictionary)

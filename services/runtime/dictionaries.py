@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.core.frame import LastingIds
+
 # Fields 1 (header) and 2 (entity_ids), length-delimited: every frame has them at these numbers.
 _HEADER_TAG = 0x0A
 _IDS_TAG = 0x12
@@ -53,7 +55,7 @@ class RawDictionaries:
             self._known.clear()
             self._ids = 0
         self._ids += len(ids) - len(self._known.get(key, (b"", ()))[1])
-        self._known[key] = (raw, tuple(ids))
+        self._known[key] = (raw, LastingIds(ids))
 
 
 def _end_of_header(value: bytes) -> int:

@@ -39,7 +39,7 @@ ENGINES = (
     Engine(
         name="quix-changelog",
         version=_version,
-        command=partial(_command, more=("--changelog",)),
+        command=partial(_command, more=("--durable",)),
         sinks=(Sink.KAFKA,),
         settings={**_SETTINGS, "changelog": True},
         remarks="its default: state is in changelog topics too; frames are re-keyed without a repartition topic",

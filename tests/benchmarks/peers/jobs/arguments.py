@@ -20,7 +20,7 @@ class Given:
     group: str
     folder: Path
     checkpoint_s: float
-    changelog: bool
+    durable: bool  # state outlives this machine (Quix) or this process (Bytewax)
     workers: int
 
 
@@ -31,6 +31,6 @@ def read_arguments() -> Given:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--checkpoint-s", type=float, required=True)
-    parser.add_argument("--changelog", action="store_true")
+    parser.add_argument("--durable", action="store_true")
     parser.add_argument("--workers", type=int, default=1)
     return Given(**vars(parser.parse_args()))

@@ -88,7 +88,7 @@ def build(given: Given) -> Application:
         auto_offset_reset="earliest",
         commit_interval=given.checkpoint_s,
         state_dir=given.folder / "state",
-        use_changelog_topics=given.changelog,
+        use_changelog_topics=given.durable,
         loglevel="WARNING",
     )
     rows = windows(readings(app, given.topic, given.encoding))

@@ -55,7 +55,7 @@ clean: ## remove everything that was built or installed, but no data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lock: $(VENV)/.dev # compile the requirement files again; UPGRADE=1 takes newer versions
 	$(call compile,requirements)

@@ -59,8 +59,8 @@ def _prepare(run: Run) -> None:
             client.command(f"CREATE TABLE {raw} ({columns}) ENGINE = Null")
             client.command(
                 f"CREATE MATERIALIZED VIEW {DATABASE}.to_panes_{partition} TO {DATABASE}.panes AS"
-                f" SELECT toUInt8({partition}) AS partition, intDiv(time_ms, {HOP_MS}) * {HOP_MS} AS pane_ms, entity_id,"
-                f" {_FIGURES} FROM ({rows.format(raw=raw)}) GROUP BY pane_ms, entity_id"
+                f" SELECT toUInt8({partition}) AS partition, intDiv(time_ms, {HOP_MS}) * {HOP_MS} AS pane_ms,"
+                f" entity_id, {_FIGURES} FROM ({rows.format(raw=raw)}) GROUP BY pane_ms, entity_id"
             )
 
 

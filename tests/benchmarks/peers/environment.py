@@ -18,7 +18,9 @@ CHECKPOINT_S = 5
 
 def version_of(name: str, package: str) -> str:
     """Of a package in an environment; says so where it is not installed."""
-    found = importlib.metadata.distributions(name=package, path=[str(p) for p in _folder(name).glob("lib/python*/site-packages")])
+    found = importlib.metadata.distributions(
+        name=package, path=[str(p) for p in _folder(name).glob("lib/python*/site-packages")]
+    )
     return next((d.version for d in found), "not installed")
 
 

@@ -29,7 +29,7 @@ LONGEST_WAIT = timedelta(seconds=1)
 Timed = tuple[datetime, float]
 
 
-class TableSink(DynamicSink[Any]):
+class TableSink(DynamicSink[Any]):  # type: ignore[misc]
     """A custom sink as the documentation shows one; what comes are lists of rows."""
 
     def __init__(self, url: str, table: str) -> None:
@@ -39,7 +39,7 @@ class TableSink(DynamicSink[Any]):
         return TablePartition(RowWriter(self._url, self._table))
 
 
-class TablePartition(StatelessSinkPartition[Any]):
+class TablePartition(StatelessSinkPartition[Any]):  # type: ignore[misc]
     """One worker's inserts."""
 
     def __init__(self, rows: RowWriter) -> None:

@@ -1,4 +1,4 @@
-"""The job in ClickHouse: a consumer that only pumps bytes, a materialized view for panes, a query for closed windows."""
+"""The job in ClickHouse: a consumer passes bytes on, a view makes panes, a query adds up windows that are closed."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def latest_in_frames() -> Callable[[list[bytes]], int]:
 
     def latest(values: list[bytes]) -> int:
         frames = [parse(value) for value in values[-8:]]
-        return max(frame.base_time_ms + max(frame.time_offset_ms) for frame in frames)
+        return int(max(frame.base_time_ms + max(frame.time_offset_ms) for frame in frames))
 
     return latest
 

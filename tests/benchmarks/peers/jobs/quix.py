@@ -15,7 +15,7 @@ from tests.benchmarks.peers.jobs.arguments import Given, read_arguments
 from tests.benchmarks.peers.jobs.clickhouse_client import RowWriter
 
 
-class OneReading(Deserializer):
+class OneReading(Deserializer):  # type: ignore[misc]
     """A custom deserializer: the bytes of a record as a reading."""
 
     def __init__(self, decode: Callable[[bytes], records.Reading]) -> None:
@@ -26,7 +26,7 @@ class OneReading(Deserializer):
         return self._decode(value)
 
 
-class ClickHouseSink(BatchingSink):
+class ClickHouseSink(BatchingSink):  # type: ignore[misc]
     """A custom sink as the documentation shows one: a batch for each checkpoint and partition."""
 
     def __init__(self, url: str, table: str) -> None:

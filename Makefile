@@ -14,9 +14,12 @@ OTHER_TESTS := tests/feeds tests/integration tests/faults tests/e2e
 ARGS ?=
 
 RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt
+# Python peers of the benchmark, each in a virtual environment apart from ours: their pins would fight.
+PEERS := tests/benchmarks/peers/requirements
+PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildcard $(PEERS)/*.txt))
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 
-.PHONY: run test test-fast lint proto bench faults reset clean help lock
+.PHONY: run test test-fast lint proto bench bench-peers faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -44,6 +47,9 @@ proto: $(VENV)/.run ## make the Python code of the contracts anew, if they chang
 bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+bench-peers: $(VENV)/.dev build/proto/.made $(PEER_ENVIRONMENTS) ## measure other engines on the same job
+	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
+
 faults: $(VENV)/.dev build/proto/.made ## run the whole fault matrix with more seeds and faults
 	$(BIN)/python -m tests.faults $(ARGS)
 
@@ -55,7 +61,7 @@ clean: ## remove everything that was built or installed, but no data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lock: $(VENV)/.dev # compile the requirement files again; UPGRADE=1 takes newer versions
 	$(call compile,requirements)
@@ -90,6 +96,11 @@ $(VENV)/.run: $(VENV)/.requirements pyproject.toml setup.py
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+build/peers/%/.installed: $(PEERS)/%.txt
+	$(PYTHON) -m venv build/peers/$*
+	build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 build/proto/.made: $(VENV)/.run $(PROTO_SOURCES)

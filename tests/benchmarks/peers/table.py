@@ -31,7 +31,8 @@ class Rows:
         self._sql = sql
 
     def make_table(self) -> None:
-        """The engines' own table, empty; its database is there already."""
+        """The engines' own table, empty, and its database where it is not there yet."""
+        self._client.command(f"CREATE DATABASE IF NOT EXISTS {RESULT_TABLE.partition('.')[0]}")
         self._client.command(f"DROP TABLE IF EXISTS {RESULT_TABLE} SYNC")
         self._client.command(_TABLE)
 

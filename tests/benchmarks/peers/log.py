@@ -29,7 +29,9 @@ def make_topic(kafka: str, name: str, partitions: int = OBSERVATION_PARTITIONS) 
             future.exception()
         time.sleep(POLL_S)
         _still(deadline, f"{name} is not deleted")
-    made = admin.create_topics([NewTopic(name, partitions, 1, config={"max.message.bytes": "8388608"})])
+    # Engines may write results with the time of the event, years ago: nothing is too old to be kept.
+    config = {"max.message.bytes": "8388608", "retention.ms": "-1"}
+    made = admin.create_topics([NewTopic(name, partitions, 1, config=config)])
     made[name].result(TIMEOUT_S)
     while len(admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions) < partitions:
         time.sleep(POLL_S)

@@ -122,7 +122,8 @@ def _command(configuration: Mapping[str, str], source: Mapping[str, str]) -> Cal
         properties = jvm.write_properties(run.folder / "flink.properties", {**configuration, **of_run})
         script = run.folder / "job.sql"
         script.write_text(sql(run, source), encoding="utf-8")
-        return Command(jvm.argv(MODULE, "urban.benchmark.flink.Main", str(properties), str(script), flags=FLAGS))
+        flags = (*FLAGS, f"-Djava.io.tmpdir={run.folder}")  # the planner unpacks itself there
+        return Command(jvm.argv(MODULE, "urban.benchmark.flink.Main", str(properties), str(script), flags=flags))
 
     return command
 

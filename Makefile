@@ -15,8 +15,9 @@ ARGS ?=
 
 RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
+PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
-.PHONY: run test test-fast lint proto bench faults reset clean help lock
+.PHONY: run test test-fast lint proto bench bench-peers faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -43,6 +44,9 @@ proto: $(VENV)/.run ## make the Python code of the contracts anew, if they chang
 
 bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-peers: $(VENV)/.dev build/proto/.made build/peers/java/.made ## measure other engines on the same job
+	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
 
 faults: $(VENV)/.dev build/proto/.made ## run the whole fault matrix with more seeds and faults
 	$(BIN)/python -m tests.faults $(ARGS)
@@ -91,6 +95,10 @@ $(VENV)/.run: $(VENV)/.requirements pyproject.toml setup.py
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(PIP_INSTALL) --require-hashes -r requirements-dev.txt
 	@touch $@
+
+# The peers that run on the JVM; needs Maven and a JDK of version 17 or newer.
+build/peers/java/.made: $(VENV)/.run $(PEERS_JAVA_SOURCES)
+	@$(BIN)/python -m tests.benchmarks.peers.jvm
 
 build/proto/.made: $(VENV)/.run $(PROTO_SOURCES)
 	@$(BIN)/python proto/generate.py

@@ -67,3 +67,7 @@ def _java_version() -> str:
     told = subprocess.run([java(), "-version"], capture_output=True, text=True, check=True).stderr
     version = re.search(r'version "([^"]+)"', told)
     return version[1] if version else told.splitlines()[0]
+
+
+if __name__ == "__main__":
+    build()

@@ -41,6 +41,7 @@ def _command(store: str, job: Mapping[str, str], streams: Mapping[str, str]) -> 
             "topic": run.topic,
             "results": RESULT_TOPIC,
             "encoding": run.encoding,
+            "store": store,
             **job,
             "streams.application.id": run.group,
             "streams.bootstrap.servers": run.kafka,

@@ -19,26 +19,56 @@ import org.apache.kafka.streams.kstream.Suppressed.BufferConfig;
 import org.apache.kafka.streams.kstream.TimeWindowedKStream;
 import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.kstream.Windowed;
+import org.apache.kafka.streams.state.KeyValueBytesStoreSupplier;
+import org.apache.kafka.streams.state.StoreBuilder;
+import org.apache.kafka.streams.state.Stores;
+import org.apache.kafka.streams.state.WindowBytesStoreSupplier;
 import org.apache.kafka.streams.state.WindowStore;
 
-/** The job in the DSL: hopping windows, one final row for each. */
+/** The job: in the DSL with either way to final rows, or its windows by the Processor API. */
 final class Job {
 
   private static final Duration WINDOW = Duration.ofSeconds(60);
   private static final Duration HOP = Duration.ofSeconds(10);
   private static final Duration DISORDER = Duration.ofSeconds(5);
 
+  // Of panes: a window and its disorder after the last, and some more.
+  private static final Duration RETENTION = Duration.ofSeconds(120);
+
   private Job() {}
 
   static void build(StreamsBuilder builder, Settings settings) {
+    KStream<Bytes, byte[]> rows =
+        settings.finals().equals("processor") ? byPanes(builder, settings) : byDsl(builder, settings);
+    rows.to(settings.results(), Produced.with(Serdes.Bytes(), Serdes.ByteArray()));
+  }
+
+  private static KStream<Bytes, byte[]> byPanes(StreamsBuilder builder, Settings settings) {
+    boolean inMemory = settings.store().equals("memory");
+    WindowBytesStoreSupplier panes =
+        inMemory
+            ? Stores.inMemoryWindowStore(PaneWindows.PANES, RETENTION, HOP, false)
+            : Stores.persistentWindowStore(PaneWindows.PANES, RETENTION, HOP, false);
+    KeyValueBytesStoreSupplier progress =
+        inMemory
+            ? Stores.inMemoryKeyValueStore(PaneWindows.PROGRESS)
+            : Stores.persistentKeyValueStore(PaneWindows.PROGRESS);
+    StoreBuilder<WindowStore<Bytes, Statistics>> store =
+        Stores.windowStoreBuilder(panes, Serdes.Bytes(), Statistics.serde());
+    builder.addStateStore(settings.caching() ? store.withCachingEnabled() : store);
+    builder.addStateStore(Stores.keyValueStoreBuilder(progress, Serdes.String(), Serdes.Long()));
+    return values(builder, settings)
+        .process(PaneWindows::new, PaneWindows.PANES, PaneWindows.PROGRESS);
+  }
+
+  private static KStream<Bytes, byte[]> byDsl(StreamsBuilder builder, Settings settings) {
     TimeWindowedKStream<Bytes, Double> windows =
         values(builder, settings)
             .groupByKey(Grouped.with("entity", Serdes.Bytes(), Serdes.Double()))
             .windowedBy(TimeWindows.ofSizeAndGrace(WINDOW, DISORDER).advanceBy(HOP));
-    finals(windows, settings)
+    return finals(windows, settings)
         .toStream()
-        .map((key, s) -> KeyValue.pair(key.key(), ResultJson.of(key.key(), key.window().start(), s)))
-        .to(settings.results(), Produced.with(Serdes.Bytes(), Serdes.ByteArray()));
+        .map((key, s) -> KeyValue.pair(key.key(), ResultJson.of(key.key(), key.window().start(), s)));
   }
 
   /** Numbers by entity, each at its own time. */
@@ -65,7 +95,7 @@ final class Job {
             .withKeySerde(Serdes.Bytes())
             .withValueSerde(Statistics.serde());
     store = settings.caching() ? store.withCachingEnabled() : store.withCachingDisabled();
-    if (settings.suppress()) {
+    if (settings.finals().equals("suppress")) {
       return windows
           .aggregate(() -> Statistics.NONE, (key, value, s) -> s.with(value), store)
           .suppress(Suppressed.untilWindowCloses(BufferConfig.unbounded()));

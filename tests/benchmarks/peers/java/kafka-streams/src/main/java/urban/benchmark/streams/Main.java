@@ -1,5 +1,6 @@
 package urban.benchmark.streams;
 
+import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
@@ -37,7 +38,7 @@ public final class Main {
         .addShutdownHook(
             new Thread(
                 () -> {
-                  streams.close();
+                  streams.close(Duration.ofSeconds(20));
                   ended.countDown();
                 }));
     streams.start();

@@ -11,8 +11,9 @@ record Settings(
     String topic,
     String results,
     String encoding,
+    String store,
     boolean caching,
-    boolean suppress,
+    String finals,
     Duration retention,
     Properties streams) {
 
@@ -33,8 +34,9 @@ record Settings(
         given.getProperty("topic"),
         given.getProperty("results"),
         given.getProperty("encoding"),
+        given.getProperty("store"),
         Boolean.parseBoolean(given.getProperty("caching")),
-        given.getProperty("finals").equals("suppress"),
+        given.getProperty("finals"),
         Duration.ofSeconds(Long.parseLong(given.getProperty("retention_s"))),
         streams);
   }

@@ -18,6 +18,11 @@ record Statistics(long count, double sum, double min, double max) {
     return new Statistics(count + 1, sum + value, Math.min(min, value), Math.max(max, value));
   }
 
+  Statistics and(Statistics other) {
+    return new Statistics(
+        count + other.count, sum + other.sum, Math.min(min, other.min), Math.max(max, other.max));
+  }
+
   double mean() {
     return sum / count;
   }

@@ -1,4 +1,4 @@
-"""Kafka Streams: hopping windows of the DSL, one row for each when it closes, results to a topic."""
+"""Kafka Streams: hopping windows of the DSL or panes by the Processor API, final rows only, results to a topic."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.benchmarks.peers.engine import RESULT_TOPIC, Command, Engine, Run, Si
 
 MODULE = "kafka-streams"
 COMMIT_MS = 5_000
+OBSERVATIONS = 2_000_000  # at some ten thousand a CPU-second
 
 STREAMS: Mapping[str, str] = {
     "num.stream.threads": "2",
@@ -24,7 +25,13 @@ STREAMS: Mapping[str, str] = {
     "producer.batch.size": str(256 << 10),
     "producer.compression.type": "lz4",
 }
-JOB: Mapping[str, str] = {"finals": "suppress", "caching": "false", "retention_s": "65"}
+# Closed windows are looked for at every step of event time rather than once a second of wall time: otherwise the last
+# windows of a finite input never come.
+EMIT_AT_ONCE = {"__emit.interval.ms.kstreams.windowed.aggregation__": "0"}
+# Longer than any leap of event time: the store forgets windows before it is asked for those that the leap closed.
+EMIT = {"finals": "emit", "caching": "false", "retention_s": "900"}
+SUPPRESS = {"finals": "suppress", "caching": "false", "retention_s": "65"}
+PROCESSOR = {"finals": "processor", "caching": "false", "retention_s": "120"}
 STORES = {
     "memory": "org.apache.kafka.streams.state.BuiltInDslStoreSuppliers$InMemoryDslStoreSuppliers",
     "rocksdb": "org.apache.kafka.streams.state.BuiltInDslStoreSuppliers$RocksDBDslStoreSuppliers",
@@ -55,17 +62,35 @@ def _command(store: str, job: Mapping[str, str], streams: Mapping[str, str]) -> 
     return command
 
 
-def engine(store: str, name: str = "", job: Mapping[str, str] = JOB, streams: Mapping[str, str] = STREAMS) -> Engine:
-    """Kafka Streams with the window store in memory or in RocksDB."""
+def engine(name: str, store: str, job: Mapping[str, str], remarks: str, streams: Mapping[str, str] = STREAMS) -> Engine:
+    """Kafka Streams with its windows in memory or in RocksDB, and with one way to final rows."""
     settings: dict[str, Any] = {"jvm": [*jvm.FLAGS, *jvm.LOG_FLAGS], "store": store, **job, **streams}
     return Engine(
-        name=name or f"kafka-streams-{store}",
+        name=name,
         version=lambda: jvm.versions(MODULE, "kafka-streams", "kafka-clients", "protobuf-java", "jackson-core"),
         command=_command(store, job, streams),
         sinks=(Sink.KAFKA,),
         settings=settings,
+        remarks=remarks,
+        observations=OBSERVATIONS,
         prepare=_prepare,
     )
 
 
-ENGINES = (engine("memory"), engine("rocksdb"))
+ON_CLOSE = "DSL, EmitStrategy.onWindowClose; frames go through a repartition topic"
+ENGINES = (
+    engine("kafka-streams-memory", "memory", EMIT, ON_CLOSE, {**STREAMS, **EMIT_AT_ONCE}),
+    engine("kafka-streams-rocksdb", "rocksdb", EMIT, ON_CLOSE, {**STREAMS, **EMIT_AT_ONCE}),
+    engine(
+        "kafka-streams-suppress",
+        "memory",
+        SUPPRESS,
+        "DSL, suppress(untilWindowCloses); frames go through a repartition topic",
+    ),
+    engine(
+        "kafka-streams-processor",
+        "memory",
+        PROCESSOR,
+        "Processor API, our own panes of 10 s: one update for each observation, no repartition topic",
+    ),
+)

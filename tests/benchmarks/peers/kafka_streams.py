@@ -63,7 +63,14 @@ def _command(store: str, job: Mapping[str, str], streams: Mapping[str, str]) -> 
     return command
 
 
-def engine(name: str, store: str, job: Mapping[str, str], remarks: str, streams: Mapping[str, str] = STREAMS) -> Engine:
+def engine(
+    name: str,
+    store: str,
+    job: Mapping[str, str],
+    remarks: str,
+    streams: Mapping[str, str] = STREAMS,
+    observations: int = OBSERVATIONS,
+) -> Engine:
     """Kafka Streams with its windows in memory or in RocksDB, and with one way to final rows."""
     settings: dict[str, Any] = {"jvm": [*jvm.FLAGS, *jvm.LOG_FLAGS], "store": store, **job, **streams}
     return Engine(

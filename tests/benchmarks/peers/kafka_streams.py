@@ -31,7 +31,8 @@ STREAMS: Mapping[str, str] = {
 EMIT_AT_ONCE = {"__emit.interval.ms.kstreams.windowed.aggregation__": "0"}
 # Longer than any leap of event time: the store forgets windows before it is asked for those that the leap closed.
 EMIT = {"finals": "emit", "caching": "false", "retention_s": "900"}
-SUPPRESS = {"finals": "suppress", "caching": "false", "retention_s": "65"}
+SUPPRESS = {"finals": "suppress", "caching": "true", "retention_s": "65"}
+CACHE = {"statestore.cache.max.bytes": str(512 << 20)}
 PROCESSOR = {"finals": "processor", "caching": "false", "retention_s": "120"}
 STORES = {
     "memory": "org.apache.kafka.streams.state.BuiltInDslStoreSuppliers$InMemoryDslStoreSuppliers",
@@ -94,6 +95,7 @@ ENGINES = (
         "memory",
         SUPPRESS,
         "DSL, suppress(untilWindowCloses); frames go through a repartition topic; a smaller job, in which none is late",
+        {**STREAMS, **CACHE},
         observations=FEWER,
     ),
     engine(

@@ -18,6 +18,7 @@ RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.t
 PEERS := tests/benchmarks/peers/requirements
 PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildcard $(PEERS)/*.txt))
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
+PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
 .PHONY: run test test-fast lint proto bench bench-peers faults reset clean help lock
 .DEFAULT_GOAL := help
@@ -47,7 +48,7 @@ proto: $(VENV)/.run ## make the Python code of the contracts anew, if they chang
 bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-bench-peers: $(VENV)/.dev build/proto/.made $(PEER_ENVIRONMENTS) ## measure other engines on the same job
+bench-peers: $(VENV)/.dev build/proto/.made $(PEER_ENVIRONMENTS) build/peers/java/.made ## measure other engines on the same job
 	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
 
 faults: $(VENV)/.dev build/proto/.made ## run the whole fault matrix with more seeds and faults
@@ -102,6 +103,10 @@ build/peers/%/.installed: $(PEERS)/%.txt
 	$(PYTHON) -m venv build/peers/$*
 	build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+# The peers that run on the JVM; needs Maven and a JDK of version 17 or newer.
+build/peers/java/.made: $(VENV)/.run $(PEERS_JAVA_SOURCES)
+	@$(BIN)/python -m tests.benchmarks.peers.jvm
 
 build/proto/.made: $(VENV)/.run $(PROTO_SOURCES)
 	@$(BIN)/python proto/generate.py

@@ -52,7 +52,7 @@ class SingleRows:
         good &= np.fromiter((type(p) is int and 0 <= p <= _UINT32_MAX for p in periods), np.bool_, count)
         own = [row.get("city") for row in rows]
         good &= np.fromiter((city is None or type(city) is str for city in own), np.bool_, count)
-        headers = [Header(told or city, "", 0, 0) for told, city in zip(own, cities, strict=True)]
+        headers = self._headers_of([told or city for told, city in zip(own, cities, strict=True)])
         good &= np.fromiter((header.city != "" for header in headers), np.bool_, count)
         return Read(
             done=good,
@@ -62,6 +62,12 @@ class SingleRows:
             period_s=np.where(good, [p if type(p) is int else 0 for p in periods], 0).astype(np.int64),
             columns=columns,
         )
+
+    def _headers_of(self, cities: Sequence[Any]) -> list[Header]:
+        """A header for each city; rows of one city share it."""
+        if len(set(map(id, cities))) == 1:
+            return [Header(cities[0], "", 0, 0)] * len(cities)
+        return [Header(city, "", 0, 0) for city in cities]
 
     def _row_of(self, value: bytes) -> Mapping[str, Any]:
         """The object that a record holds; _ODD where it is none, or has fields that are not plain."""

@@ -45,7 +45,7 @@ async def run(trial: Trial) -> Outcome:
         for path in ready:
             city.start(path.stem, URBAN_READY_FILE=str(path))
         client = await parts.enter_async_context(calling(city))
-        ready.append(city.folder / "ready.json")
+        ready += city.folder.glob("ready-*.json")  # the api's
         await report(client, minutes[:MINUTES_A_FAULT], 1)
         await city.until_handled()
         async with watching(city.ledger) as progress:

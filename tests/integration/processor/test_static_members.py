@@ -56,7 +56,8 @@ async def test_a_restart_of_a_static_member_takes_no_partition_from_the_others(c
     assert again.partitions == theirs
     events = [(line["event"], line["partition"]) for line in told if "partition" in line]
     # Whatever is taken away is given back as kept, or as restored: of worker-0 nothing was.
-    assert sorted(events) == sorted(("partition_restored", partition) for _, partition in theirs)
+    expected = [(what, p) for what in ("partition_released", "partition_restored") for _, p in theirs]
+    assert sorted(events) == sorted(expected)
     await city.send(frames[2 * third :])
     await city.close_windows(START_MS + MINUTES * MINUTE_MS + ROAD_FLOW.disorder_ms)
     await city.until_handled()

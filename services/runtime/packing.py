@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from services.core.panes import SMALLEST_LEFT_OUT
 from services.core.state import CELLS, Change, PartitionState
+from services.runtime.wire import field_head
 from urban.common.v1.checkpoint_pb2 import StateArray, StateBody, StateTexts
 
 BLOCK_BYTES = 4 << 20  # the most that a block of this frame may hold
@@ -79,8 +80,8 @@ def _pieces_of_arrays(arrays: Mapping[str, NDArray[Any]], state: PartitionState 
         whole = array.shape if lengths is None else (sum(lengths),)
         size = math.prod(whole) * array.itemsize
         head = StateArray(name=name, dtype=array.dtype.str, shape=whole).SerializeToString()
-        head += _head(StateArray.DATA_FIELD_NUMBER, size) if size else b""
-        yield _head(StateBody.ARRAYS_FIELD_NUMBER, len(head) + size) + head, None
+        head += field_head(StateArray.DATA_FIELD_NUMBER, size) if size else b""
+        yield field_head(StateBody.ARRAYS_FIELD_NUMBER, len(head) + size) + head, None
         if state is None or lengths is None or sum(lengths) < SMALLEST_CUT or len(lengths) != len(state.panes):
             yield array.reshape(-1).view(np.uint8), None
             continue
@@ -102,7 +103,7 @@ def _cut(name: str, array: NDArray[Any], lengths: Sequence[int], state: Partitio
 def _pieces_of_texts(texts: Mapping[str, Sequence[str]]) -> Iterator[_Piece]:
     for name in sorted(texts):
         told = StateTexts(name=name, values=texts[name]).SerializeToString()
-        yield _head(StateBody.TEXTS_FIELD_NUMBER, len(told)) + told, None
+        yield field_head(StateBody.TEXTS_FIELD_NUMBER, len(told)) + told, None
 
 
 def _frame(
@@ -130,17 +131,3 @@ def _blocks(data: Any) -> bytes:
         parts.append(struct.pack("<I", len(packed) if smaller else len(raw) | _AS_IT_IS))
         parts.append(packed if smaller else bytes(raw))
     return b"".join(parts)
-
-
-def _head(number: int, length: int) -> bytes:
-    """What stands on the wire before a length-delimited field."""
-    return bytes((number << 3 | 2,)) + _varint(length)
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)

@@ -18,7 +18,12 @@ def text_field(number: int, text: str) -> bytes:
 
 def field(number: int, data: bytes) -> bytes:
     """One length-delimited field on the wire."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
+    return field_head(number, len(data)) + data
+
+
+def field_head(number: int, length: int) -> bytes:
+    """What stands on the wire before the data of a length-delimited field."""
+    return _varint(number << 3 | 2) + _varint(length)
 
 
 def _varint(value: int) -> bytes:

@@ -17,6 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from services.runtime.logs import configure_logs
 from tests.faults.matrix import MATRIX, NAMES, PROCESS
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.rows.all import read_rows
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=NAMES, help="a row to run; may be repeated (default: all)")
     parser.add_argument("--json", type=Path, default=REPOSITORY / "build" / "faults.json", help="where the JSON goes")
     options = parser.parse_args(arguments)
+    configure_logs("console", "warning")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     rows = [row for row in read_rows() if not options.only or row.fault in options.only]
     console = Console()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from services.runtime.wire import packed_field
 from tests.integration.processor.city import REPOSITORY
 
 # (file, the line that stands before, what comes behind it)
@@ -61,14 +63,4 @@ def make_next_version(folder: Path) -> Path:
 
 def queue_column(queues_m: Sequence[float]) -> bytes:
     """What a sender of the next version writes behind a frame as this one makes it: one packed column more."""
-    values = struct.pack(f"<{len(queues_m)}f", *queues_m)
-    return _varint(_FIELD << 3 | 2) + _varint(len(values)) + values
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
+    return packed_field(_FIELD, np.array(queues_m, "<f4"))

@@ -132,6 +132,8 @@ class Proxy:
                 pumps.create_task(self._pump(back, writer, link, answering=True))
         except* OSError:
             link.reset()
+        except* asyncio.CancelledError:
+            link.reset()  # only the end of the proxy cancels; asyncio would log it as an error of ours
         finally:
             self._links.discard(link)
             for one in (writer, there):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,10 +115,16 @@ class Detection:
         rows = sorted((p, start, *item) for (p, start), slots in self._raised.items() for item in slots.items())
         return np.array(rows, np.int64).reshape(-1, 4)
 
-    def put(self, raised: Int64Array) -> None:
-        """Puts back what to_array told."""
-        for place, start, slot, severity in raised.tolist():
-            self._raised.setdefault((place, start), {})[slot] = severity
+    def names(self) -> list[str]:
+        """What the numbers of detectors in to_array mean."""
+        return [detector.name for detector in self._kind.detectors]
+
+    def put(self, raised: Int64Array, names: Sequence[str]) -> None:
+        """Puts back what to_array told, where detectors had these names. Of one that is no more nothing is kept."""
+        places = [self.names().index(name) if name in self.names() else None for name in names]
+        for number, start, slot, severity in raised.tolist():
+            if (place := places[number]) is not None:
+                self._raised.setdefault((place, start), {})[slot] = severity
 
 
 def _evidence(finding: Finding, row: int) -> tuple[Evidence, ...]:

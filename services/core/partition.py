@@ -185,6 +185,7 @@ class Partition:
             told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names())
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
         texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout}
+        texts["detectors"] = self._detection.names()
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
         panes = tuple(self._panes.changes())
@@ -217,5 +218,6 @@ class Partition:
         restored._into_panes.touched = [Touched(ring, start_ms, slot)] if len(slot) else []
         for series in restored._sessions:
             series.put(arrays[f"{series.window.name}.left"])
-        restored._detection.put(arrays["raised"])
+        # A state that does not name its detectors is of a version that had those of today.
+        restored._detection.put(arrays["raised"], texts.get("detectors") or restored._detection.names())
         return restored

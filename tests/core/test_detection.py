@@ -131,6 +131,28 @@ def test_what_was_raised_is_remembered_over_a_restart():
     assert (signal.retracted, signal.severity) == (True, Severity.SEVERE)
 
 
+def test_what_was_raised_is_remembered_by_the_name_of_its_detector():
+    def find_none(batch: WindowBatch) -> Finding:
+        return Finding(np.zeros(len(batch), bool), np.ones(len(batch), np.int64), np.zeros(len(batch)), ())
+
+    quiet = Detector("quiet", "1", "10s", find_none)
+    of = {
+        "only": JUDGED,
+        "second": dataclasses.replace(JUDGED, detectors=(quiet, *JUDGED.detectors)),
+        "gone": dataclasses.replace(JUDGED, detectors=(quiet,)),
+    }
+    for old, new in (("only", "second"), ("second", "only")):
+        partition = Partition("probe", of[old], 0)
+        fold_all(partition, [frame([("a", 3, 50)]), heartbeat(10)])
+        partition = Partition.restore("probe", of[new], partition.snapshot())
+        _, (signal,) = fold_all(partition, [late([("a", 5, -30)], 10), heartbeat(20)])
+        assert (signal.type, signal.retracted, signal.severity) == ("high_10s", True, Severity.SEVERE)
+    partition = Partition("probe", of["only"], 0)
+    fold_all(partition, [frame([("a", 3, 50)]), heartbeat(10)])
+    partition = Partition.restore("probe", of["gone"], partition.snapshot())
+    assert fold_all(partition, [late([("a", 5, -30)], 10), heartbeat(20)])[1] == []
+
+
 def test_what_was_raised_is_forgotten_when_its_window_is_final():
     partition = Partition("probe", JUDGED, 0)
     fold_all(partition, [frame([("a", 3, 50)]), heartbeat(10)])

@@ -60,7 +60,8 @@ class Course:
     def steady(self, rows: int, observations: int) -> dict[str, float] | None:
         """Rates between a tenth and nine tenths of the results: without start, warm-up and end.
 
-        None where the results came at so few moments that there is no between.
+        `rows`: those that leave while observations come, without the last windows, which all leave at the end. None
+        where the results came at so few moments that there is no between.
         """
         inner = [s for s in self.samples if 0.1 * rows <= s.rows <= 0.9 * rows]
         if len(inner) < 3 or inner[-1].rows <= inner[0].rows or inner[-1].cpu_s <= inner[0].cpu_s:

@@ -21,6 +21,7 @@ from services.runtime import metrics
 from services.runtime.api import ApiRole
 from services.runtime.catalogue import Topic, domain_topics, shared_topics
 from services.runtime.clickhouse import ClickHouse
+from services.runtime.garbage import look_seldom
 from services.runtime.grpc_server import GrpcServer
 from services.runtime.kafka_connection import mend_connections
 from services.runtime.logs import configure_logs
@@ -64,6 +65,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     """
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
     mend_connections()
+    look_seldom()
     process = _Process(service, settings, roles, topics)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(process.run())

@@ -7,6 +7,7 @@ import signal
 
 import uvloop
 
+from services.runtime.garbage import look_seldom
 from services.runtime.kafka_connection import mend_connections
 from services.runtime.logs import configure_logs
 from services.runtime.roles import ProcessorRole, end
@@ -37,6 +38,7 @@ def main() -> None:
     configure_logs(settings.log_format, settings.log_level, service=BENCHMARK.name, instance=settings.instance)
     contract()
     mend_connections()
+    look_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work(settings))
 

@@ -25,7 +25,7 @@ from services.runtime.catalogue import domain_topics, observations, shared_topic
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.codec import encode_frame, encode_heartbeat
 from services.runtime.contracts import FrameContract
-from services.runtime.log import FROM_BEGINNING, LogRecord
+from services.runtime.log import FROM_BEGINNING, LogError, LogRecord
 from services.runtime.migrations import ensure_schema, migrate
 from services.runtime.partitioner import partition_of
 from services.runtime.reader import KafkaReader
@@ -246,7 +246,15 @@ class City:
         await self.until(handled, f"checkpoints up to the offsets {ends}")
 
     async def ends(self, topic: str) -> dict[int, int]:
-        """The next offset of each partition of a topic."""
+        """The next offset of each partition of a topic, also where a broker is away for a while."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    return await self._ends_now(topic)
+                except LogError:
+                    await asyncio.sleep(POLL_S)
+
+    async def _ends_now(self, topic: str) -> dict[int, int]:
         reader = KafkaReader(self.kafka, topic)
         await reader.start(FROM_BEGINNING)
         try:

@@ -94,10 +94,9 @@ class Slots:
 
     def _look_up(self, city: str, ids: Sequence[str]) -> Dictionary:
         slots = self._find(city, ids)
-        valid = slots >= 0  # what has a slot was found valid before
-        lacking = np.flatnonzero(~valid)
-        valid[lacking] = mark_valid_ids([ids[place] for place in lacking.tolist()])
-        return Dictionary(None if valid.all() else valid, slots, self._generation, bool(valid[lacking].any()))
+        valid = _mark_valid(ids, slots)
+        lacks = bool((valid & (slots < 0)).any())
+        return Dictionary(None if valid.all() else valid, slots, self._generation, lacks)
 
     def _find(self, city: str, ids: Sequence[str]) -> NDArray[np.int64]:
         index = self._by_city.get(city, _NOBODY)
@@ -128,9 +127,7 @@ class Slots:
 
     def find_valid(self, city: str, ids: Sequence[str]) -> NDArray[np.bool_] | None:
         """Which of these ids are well formed; None: all. Shape: (ids,)."""
-        valid = self._find(city, ids) >= 0  # what has a slot was found valid before
-        lacking = np.flatnonzero(~valid)
-        valid[lacking] = mark_valid_ids([ids[place] for place in lacking.tolist()])
+        valid = _mark_valid(ids, self._find(city, ids))
         return None if valid.all() else valid
 
     def place_each(self, city: str, ids: Sequence[str], valid: NDArray[np.bool_] | None) -> NDArray[np.int64]:
@@ -204,3 +201,11 @@ class Slots:
                 slots._free.append(slot)  # ascending: a heap as it is
         slots._shown = None
         return slots
+
+
+def _mark_valid(ids: Sequence[str], slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which ids are well formed; what has a slot was found so before. Shapes: (ids,)."""
+    valid = slots >= 0
+    lacking = np.flatnonzero(~valid)
+    valid[lacking] = mark_valid_ids([ids[place] for place in lacking.tolist()])
+    return valid

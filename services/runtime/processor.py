@@ -131,6 +131,7 @@ class KindProcessor:
         # Somebody may still know this handler, but nobody needs what it held.
         self._partition = Partition(self._shop.domain, self._shop.kind, self._number)
         self._packer = Packer()
+        self._decoder, self._names = Decoder(self._shop.contract), None
         metrics.forget_partition(self._shop.domain, self._shop.kind.name, self._number)
 
     async def _emit(self, closing: Closing) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,6 +179,9 @@ async def _read_all(requests: AsyncIterator[bytes], read: Callable[[bytes], Any]
 async def _abort(descriptor: MethodDescriptor, error: Exception, context: Context) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if isinstance(error, grpc.aio.InternalError):
+        # A response could not be handed over: the caller went away at that moment, so there is nobody to answer.
+        raise asyncio.CancelledError
     if isinstance(error, RecordTooLargeError):
         # Not UNAVAILABLE: the caller would send it again and again.
         error = resource_exhausted("record", f"{error.size_bytes} bytes", f"must be at most {error.limit_bytes} bytes")

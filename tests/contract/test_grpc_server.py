@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,7 +26,14 @@ from services.runtime.errors import (
 from services.runtime.grpc_server import GrpcServer, Method, Service
 from services.runtime.log import LogError, OffsetGoneError
 from tests.contract.calls import PATIENCE_SECONDS, Client, collect, details_of, violations_of
-from urban.common.v1.service_pb2 import ListEntitiesRequest, ListEntitiesResponse, WatchSignalsRequest
+from urban.common.v1.service_pb2 import (
+    ListEntitiesRequest,
+    ListEntitiesResponse,
+    WatchSignalsRequest,
+    WatchSignalsResponse,
+)
+
+CALLERS = 60
 
 TRAFFIC = service_of("traffic")
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -166,3 +174,22 @@ MAKERS: list[Callable[[], CallError]] = [
 @pytest.mark.parametrize("make", MAKERS)
 def test_details_stay_small_whatever_they_tell(make: Callable[[], CallError]):
     assert len(make().status().SerializeToString()) < 8192
+
+
+async def test_callers_that_go_away_while_a_response_waits_for_them_are_no_failure(caplog: pytest.LogCaptureFixture):
+    """What gRPC tells of first, that the caller has gone or that it could not send, is chance: so many of them."""
+
+    async def watch(request: Any, context: Any) -> None:
+        while True:
+            await context.write(WatchSignalsResponse(resume_token="t" * 1_000_000))
+
+    async with serving(WatchSignals=watch) as (_, client):
+        with capture_logs() as logged:
+            calls = [client.WatchSignals(WatchSignalsRequest(), timeout=PATIENCE_SECONDS) for _ in range(CALLERS)]
+            for call in calls:
+                await call.read()
+                call.cancel()
+                time.sleep(0.01)  # noqa: ASYNC251 (holds the event loop on purpose; gRPC's threads go on)
+            await asyncio.sleep(0.1)
+    assert logged == []
+    assert caplog.records == []

@@ -25,9 +25,6 @@ _MANY_PAGES = 512
 # Pane numbers of one step are looked up in a table where they span no more than that.
 _WIDEST_TABLE = 4096
 
-# Panes of fewer cells are always told: it is not worth the trouble.
-SMALLEST_LEFT_OUT = 16_384
-
 Int64Array = NDArray[np.int64]
 
 
@@ -237,8 +234,6 @@ class Panes:
         the panes that were left out. Pages and rows are not told: they depend on the past."""
         changes = self.changes()
         left_out = frozenset(c for c in changes if c in known and self._told.get(c[:2], (0, 0))[0] == c[2])
-        if sum(self._told[c[:2]][1] for c in left_out) < SMALLEST_LEFT_OUT:
-            left_out = frozenset()
         panes = [c[:2] for c in changes if c not in left_out]
         slots = [np.flatnonzero(self.mark_present(pane)) for pane in panes]
         self._told |= {p: (self._changes[p], len(s)) for p, s in zip(panes, slots, strict=True)}

@@ -164,7 +164,7 @@ class Partition:
 
     def snapshot(self, known: Collection[Change] = ()) -> PartitionState:
         """All that is needed to go on elsewhere, between two calls of `fold`; of panes that are `known` as they are
-        only how many cells they have."""
+        only how much they hold."""
         if self._folding:
             raise RuntimeError("what is being folded was not drawn to its end")
         if self.watermark_ms is not None:
@@ -181,11 +181,12 @@ class Partition:
             **{f"{series.window.name}.left": series.to_array() for series in self._sessions},
             **cells,
         }
+        known_panes = {pane[:2] for pane in left_out}
         for sketch in self._sketches:
-            told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names())
+            told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names(), known_panes)
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
-        texts = {"sources": sources, "cities": [*cities], "entity_ids": [*entity_ids], "layout": self._layout}
-        texts["detectors"] = self._detection.names()
+        texts: dict[str, Sequence[str]] = {"sources": sources, "cities": cities, "entity_ids": entity_ids}
+        texts |= {"layout": self._layout, "detectors": self._detection.names()}
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
         panes = tuple(self._panes.changes())

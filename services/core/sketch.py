@@ -12,7 +12,7 @@ most 1/128 = 0.79 %.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,9 +130,11 @@ class Sketch:
             known = self._sorted[pane] = new if known is None else self.form.merge([known, new])
         return self.form.merge([]) if known is None else known
 
-    def to_arrays(self, panes: Sequence[Pane]) -> tuple[Int64Array, NDArray[Any], Int64Array]:
-        """Codes and weights of these panes, one after the other, and how many each pane has."""
-        found = [self.look(pane) for pane in panes] or [self.form.merge([])]
+    def to_arrays(
+        self, panes: Sequence[Pane], left_out: Collection[Pane] = ()
+    ) -> tuple[Int64Array, NDArray[Any], Int64Array]:
+        """Codes and weights of these panes but not of those left out, one after the other, and how many each has."""
+        found = [self.look(pane) for pane in panes if pane not in left_out] or [self.form.merge([])]
         codes, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
         lengths = np.array([len(self.look(pane)[0]) for pane in panes], np.int64)
         return codes, weights.astype(self.form.stored_weight), lengths

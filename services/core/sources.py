@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,7 +50,7 @@ class Sources:
         return list(self._seen), greatest, below
 
     @classmethod
-    def of_arrays(cls, ids: list[str], greatest: NDArray[np.uint64], below: NDArray[np.uint64]) -> Sources:
+    def of_arrays(cls, ids: Sequence[str], greatest: NDArray[np.uint64], below: NDArray[np.uint64]) -> Sources:
         """The sources that to_arrays told."""
         sources = cls()
         pairs = zip(greatest.tolist(), below.tolist(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,19 +59,20 @@ class PartitionState:
     watermark_ms: int  # NO_WATERMARK: there is none yet
     counters: Counters
     arrays: dict[str, NDArray[Any]]  # little-endian
-    texts: dict[str, list[str]]
-    # Of the partition that told it, no part of the state: its panes, and those whose cells are not among the arrays,
+    texts: dict[str, Sequence[str]]
+    # Of the partition that told it, no part of the state: its panes, and those of which the arrays have nothing,
     # because whoever asked knows them from an earlier state.
     panes: tuple[Change, ...] = ()
     left_out: frozenset[Change] = frozenset()
 
-    def lengths(self, name: str) -> list[int] | None:
-        """How an array is made up of those of the panes, one after the other; None where it is of no pane."""
-        group, _, what = name.rpartition(".")
-        if name.startswith(CELLS):
-            told = self.arrays["panes.cells"]
-        elif what in ("codes", "counts"):
-            told = self.arrays[f"{group}.lengths"]
-        else:
-            return None
-        return [int(length) for length in told.tolist()]
+
+def lengths_of(name: str, arrays: Mapping[str, NDArray[Any]]) -> list[int] | None:
+    """How an array of a state is made up of those of the panes, one after the other; None where it is of no pane."""
+    group, _, what = name.rpartition(".")
+    if name.startswith(CELLS):
+        told = arrays["panes.cells"]
+    elif what in ("codes", "counts"):
+        told = arrays[f"{group}.lengths"]
+    else:
+        return None
+    return [int(length) for length in told.tolist()]

@@ -72,8 +72,8 @@ class CorrelationHandler:
     async def restore(self) -> int | None:
         """Loads the newest checkpoint. One that other rules have made is left alone: the log is read again."""
         began = time.perf_counter()
-        checkpoint = await self._setup.store.load(self._partition)
-        found = saved_in(checkpoint) if checkpoint is not None else None
+        newest = await self._setup.store.load(self._partition)
+        found = saved_in(newest.checkpoint) if newest is not None else None
         if found is not None and found.rules != self._rules:
             log.warning("rules_changed", partition=self._partition, reading="signals from the beginning")
             found = None

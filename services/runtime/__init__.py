@@ -1,0 +1,7 @@
+"""All input and output: Kafka, ClickHouse, gRPC, the processes."""
+
+import os
+
+# Read by Arrow when it is imported, so before any module here does that. Its own pool, mimalloc, held 70 MB of which
+# it used 2; the C library gives back what is free (services/runtime/memory.py).
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -15,7 +15,7 @@ SIGNAL_PARTITIONS = 1
 # What an open window was like is of no interest when it has closed; who comes back within it misses nothing.
 EARLY_RETENTION_MS = HOUR_MS
 
-# A checkpoint is one record: a million open windows of an entity are about 16 MB (lz4).
+# Panes of many entities are records of their own; a sketch of each entity is what may make one large.
 CHECKPOINT_BYTES = 64 << 20
 # A record that is put aside or told late is as large as it came, and has headers of ours beside its own.
 RECORD_BYTES = 8 << 20
@@ -107,8 +107,8 @@ def _kind_topics(domain: str, kind: str) -> Iterable[Topic]:
         partitions=OBSERVATION_PARTITIONS,
         retention_ms=-1,
         compacted=True,
-        key="partition of the observation topic",
-        value="urban.common.v1.Checkpoint",
+        key="partition of the observation topic, its owner, and of a part its number",
+        value="urban.common.v1.Checkpoint, and parts of it",
         writers=(processor,),
         readers=(processor,),
         about=f"State of the processor's partitions of {kind}",

@@ -1,8 +1,10 @@
-"""Checkpoints in a compacted topic: the state of a partition after a fold, and the offset to go on from."""
+"""Checkpoints in a compacted topic: where the newest whole one of a partition lies, and what it holds."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,17 +12,17 @@ from aiokafka.structs import ConsumerRecord
 from google.protobuf.message import DecodeError
 
 from services.core.state import Counters, PartitionState
-from services.runtime.log import LogWriter
-from services.runtime.packing import Packer, pack, unpack
+from services.runtime.log import Acknowledged, LogWriter
+from services.runtime.packing import join, pack, unpack
 from services.runtime.producer import acknowledged_at_last
-from urban.common.v1.checkpoint_pb2 import Checkpoint, LedgerCounters
+from urban.common.v1.checkpoint_pb2 import Checkpoint, CheckpointPart
 
-__all__ = ["LAYOUT", "CheckpointStore", "UnknownLayoutError", "checkpoint_of", "pack", "state_of", "unpack"]
+__all__ = ["LAYOUT", "CheckpointStore", "Found", "UnknownLayoutError", "key_of", "pack", "state_of", "unpack"]
 
 log = structlog.get_logger(__name__)
 
 # Of the body of a domain's partitions. Raise it when a fold's state changes its arrays.
-LAYOUT = 1
+LAYOUT = 2
 READ_TIMEOUT_MS = 30_000
 _HEADERS = (("content-type", b"application/protobuf"),)
 
@@ -29,27 +31,24 @@ class UnknownLayoutError(RuntimeError):
     """A checkpoint was written by a version of the software that this one does not know."""
 
 
-def checkpoint_of(domain: str, kind: str, state: PartitionState, packer: Packer | None = None) -> Checkpoint:
-    """The message of a partition's state; with the partition's packer only what changed is packed anew."""
-    c = state.counters
-    counters = LedgerCounters(
-        read=c.read, folded=c.folded, duplicate=c.duplicate, late=c.late, dead_lettered=c.dead_lettered
-    )
-    return Checkpoint(
-        layout=LAYOUT,
-        domain=domain,
-        kind=kind,
-        partition=state.partition,
-        next_offset=state.next_offset,
-        watermark_ms=state.watermark_ms,
-        counters=counters,
-        body=(packer or Packer()).pack(state),
-    )
+@dataclass
+class Found:
+    """The newest whole checkpoint of a partition."""
+
+    checkpoint: Checkpoint
+    parts: dict[int, bytes]  # by their place
+    obsolete: set[str] = field(default_factory=set)  # keys that nobody needs once there is a newer one
 
 
-def state_of(checkpoint: Checkpoint) -> PartitionState:
+def key_of(partition: int, writer: str = "", number: int | None = None) -> str:
+    """Key of a writer's checkpoints, or of one of its parts."""
+    return "/".join(str(part) for part in (partition, writer, number) if part not in ("", None))
+
+
+def state_of(found: Found) -> PartitionState:
     """The state that a checkpoint holds."""
-    arrays, texts = unpack(checkpoint.body)
+    checkpoint = found.checkpoint
+    arrays, texts = join(checkpoint.body, found.parts)
     c = checkpoint.counters
     counters = Counters(c.read, c.folded, c.duplicate, c.late, c.dead_lettered)
     return PartitionState(
@@ -65,67 +64,113 @@ class CheckpointStore:
         self.topic = topic
         self._kafka, self._writer, self._layout = kafka, writer, layout
 
+    async def put(self, partition: int, key: str, value: bytes | None) -> Acknowledged:
+        """Write a record, None: delete it; returns where it lies when every replica in sync has it."""
+        sent = await self._writer.send(
+            self.topic, value, partition=partition, key=key.encode(), headers=_HEADERS if value is not None else ()
+        )
+        return await acknowledged_at_last(sent)
+
     async def save(self, checkpoint: Checkpoint) -> int:
-        """Write it, stamped with its checksum; returns its size in bytes when every replica in sync has it."""
+        """Write it, its parts are in the log; returns its size in bytes without them."""
         checkpoint.body_crc32 = zlib.crc32(checkpoint.body)
         value = checkpoint.SerializeToString(deterministic=True)
-        partition = checkpoint.partition
-        sent = await self._writer.send(
-            self.topic, value, partition=partition, key=str(partition).encode(), headers=_HEADERS
-        )
-        await acknowledged_at_last(sent)
+        await self.put(checkpoint.partition, key_of(checkpoint.partition, checkpoint.writer), value)
         return len(value)
 
-    async def load(self, partition: int) -> Checkpoint | None:
+    async def load(self, partition: int) -> Found | None:
         """The newest whole checkpoint of a partition, None where there is none.
 
         A broken one is passed over with a warning. UnknownLayoutError: it is whole, but of another version.
         """
-        tp = TopicPartition(self.topic, partition)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=100
         )
         await consumer.start()
         try:
+            tp = TopicPartition(self.topic, partition)
             consumer.assign([tp])
-            begin = (await consumer.beginning_offsets([tp]))[tp]
-            end = (await consumer.end_offsets([tp]))[tp]
-            # The newest are the last: read from the end backwards, in growing steps.
-            step = 1
-            while end > begin:
-                start = max(begin, end - step)
-                for record in reversed(await _read(consumer, tp, start, end)):
-                    found = self._whole(record)
-                    if found is not None:
-                        return found
-                end, step = start, step * 4
-            return None
+            return await self._find(_Records(consumer, tp))
         finally:
             await consumer.stop()
 
-    def _whole(self, record: ConsumerRecord) -> Checkpoint | None:
+    async def _find(self, records: _Records) -> Found | None:
+        # What a writer left that did not get as far as a checkpoint, and what is broken, lies behind the newest whole.
+        behind = set()
+        async for record in records.newest_first():
+            found = await self._whole(record, records) if record.value else None
+            if found is not None:
+                checkpoint = found.checkpoint
+                behind |= {key_of(checkpoint.partition, checkpoint.writer, n) for n in range(checkpoint.numbers)}
+                behind |= {key_of(checkpoint.partition, checkpoint.writer), *checkpoint.obsolete}
+                found.obsolete = behind
+                return found
+            if record.key:
+                behind.add(record.key.decode(errors="replace"))
+        return None
+
+    async def _whole(self, record: ConsumerRecord, records: _Records) -> Found | None:
+        if (record.key or b"").count(b"/") > 1:
+            return None  # a part
         try:
-            checkpoint = Checkpoint.FromString(record.value or b"")
+            checkpoint = Checkpoint.FromString(record.value)
         except DecodeError:
             checkpoint = Checkpoint()
-        if not checkpoint.body or zlib.crc32(checkpoint.body) != checkpoint.body_crc32:
+        parts = None
+        if checkpoint.body and zlib.crc32(checkpoint.body) == checkpoint.body_crc32:
+            if checkpoint.layout != self._layout:
+                raise UnknownLayoutError(
+                    f"{self.topic}[{record.partition}] at offset {record.offset}: layout {checkpoint.layout}, "
+                    f"this version knows {self._layout}"
+                )
+            parts = await records.parts(checkpoint.parts)
+        if parts is None:
             log.warning("checkpoint_broken", topic=self.topic, partition=record.partition, offset=record.offset)
             return None
-        if checkpoint.layout != self._layout:
-            raise UnknownLayoutError(
-                f"{self.topic}[{record.partition}] at offset {record.offset}: layout {checkpoint.layout}, "
-                f"this version knows {self._layout}"
-            )
-        return checkpoint
+        return Found(checkpoint, parts)
 
 
-async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[ConsumerRecord]:
-    """Records from `start` up to `end`, exclusive; compaction may have taken some."""
-    consumer.seek(tp, start)
-    found: list[ConsumerRecord] = []
-    while await consumer.position(tp) < end:
-        taken = await consumer.getmany(tp, timeout_ms=READ_TIMEOUT_MS)
+class _Records:
+    """Reads one partition of the topic, wherever asked."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
+        self._consumer, self._tp = consumer, tp
+
+    async def newest_first(self) -> AsyncIterator[ConsumerRecord]:
+        begin = (await self._consumer.beginning_offsets([self._tp]))[self._tp]
+        end = (await self._consumer.end_offsets([self._tp]))[self._tp]
+        step = 1
+        while end > begin:
+            start = max(begin, end - step)
+            for record in reversed(await self._read(start, end)):
+                yield record
+            end, step = start, step * 4
+
+    async def _read(self, start: int, end: int) -> list[ConsumerRecord]:
+        """Records from `start` up to `end`, exclusive; compaction may have taken some."""
+        self._consumer.seek(self._tp, start)
+        found: list[ConsumerRecord] = []
+        while await self._consumer.position(self._tp) < end:
+            found += [r for r in await self._take() if r.offset < end]
+        return found
+
+    async def parts(self, parts: Sequence[CheckpointPart]) -> dict[int, bytes] | None:
+        """Values of the parts by their place; None where one is not there as it was written."""
+        found: dict[int, bytes] = {}
+        ends = await self._consumer.end_offsets([self._tp])
+        for part in sorted(parts, key=lambda part: part.offset):
+            if not 0 <= part.offset < ends[self._tp]:
+                return None
+            if await self._consumer.position(self._tp) != part.offset:
+                self._consumer.seek(self._tp, part.offset)
+            record = (await self._take(1))[0]
+            if record.offset != part.offset or zlib.crc32(record.value or b"") != part.crc32:
+                return None
+            found[part.pane] = record.value
+        return found
+
+    async def _take(self, most: int | None = None) -> list[ConsumerRecord]:
+        taken = await self._consumer.getmany(self._tp, timeout_ms=READ_TIMEOUT_MS, max_records=most)
         if not taken:
-            raise TimeoutError(f"{tp.topic}[{tp.partition}]: no answer while reading checkpoints up to offset {end}")
-        found += [r for r in taken[tp] if r.offset < end]
-    return found
+            raise TimeoutError(f"{self._tp.topic}[{self._tp.partition}]: no answer while reading checkpoints")
+        return list(taken[self._tp])

@@ -6,8 +6,6 @@ a record without that run is the same frame without its dictionary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from services.core.frame import LastingIds
 
 # Fields 1 (header) and 2 (entity_ids), length-delimited: every frame has them at these numbers.
@@ -18,7 +16,6 @@ _SHORTEST = 8
 # Tells the dictionaries of a city's gateways apart: some three ids.
 _KEY_BYTES = 64
 _MOST_IDS = 262_144
-_MOST_KEYS = 65_536
 
 
 class RawDictionaries:
@@ -27,7 +24,10 @@ class RawDictionaries:
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[bytes, tuple[str, ...]]] = {}
         self._ids = 0
-        self._met: set[bytes] = set()  # keys met once: a dictionary that never comes again is not kept
+        # Met once, by key: one that never comes again is soon forgotten. When it comes again its first ids are kept, as
+        # the engine has those already.
+        self._met: dict[bytes, tuple[str, ...]] = {}
+        self._met_ids = 0
 
     def split(self, value: bytes) -> tuple[bytes, tuple[str, ...]]:
         """A record without its dictionary, and the dictionary; the record itself and () where it is not known."""
@@ -37,16 +37,19 @@ class RawDictionaries:
             return value, ()
         return value[:begin] + value[begin + len(raw) :], ids
 
-    def learn(self, value: bytes, ids: Sequence[str]) -> None:
+    def learn(self, value: bytes, ids: tuple[str, ...]) -> None:
         """What was read of a record whose dictionary was not known."""
         begin = _end_of_header(value)
         if not begin or len(ids) < _SHORTEST:
             return
         key = value[begin : begin + _KEY_BYTES]
-        if key not in self._met:
-            if len(self._met) >= _MOST_KEYS:
+        met = self._met.get(key, ())
+        if met != ids:
+            if self._met_ids > _MOST_IDS:
                 self._met.clear()
-            self._met.add(key)
+                met, self._met_ids = (), 0
+            self._met[key] = ids
+            self._met_ids += len(ids) - len(met)
             return
         raw = b"".join(_field_of(entity_id) for entity_id in ids)
         if not value.startswith(raw, begin):
@@ -55,7 +58,9 @@ class RawDictionaries:
             self._known.clear()
             self._ids = 0
         self._ids += len(ids) - len(self._known.get(key, (b"", ()))[1])
-        self._known[key] = (raw, LastingIds(ids))
+        self._known[key] = (raw, LastingIds(met))
+        del self._met[key]
+        self._met_ids -= len(ids)
 
 
 def _end_of_header(value: bytes) -> int:

@@ -1,133 +1,117 @@
-"""The body of a checkpoint: named arrays and lists of texts as one lz4 frame, of which only what changed is packed.
+"""States as bytes: named arrays and lists of texts, and which of them lie in parts that are written by themselves.
 
-A frame is a row of blocks, each compressed by itself. What the panes of a partition hold has blocks of its own for each
-pane, and those of a pane that was not touched since are taken as they are: most of a state has not changed since the
-checkpoint before. Where blocks begin depends on the state alone, so that equal states give equal bytes.
+What a large pane holds is a part, and so are the names of many entities: most of a state has not changed since the
+checkpoint before, and what has not changed is neither packed nor written again.
 """
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import lz4.block
 import lz4.frame
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.panes import SMALLEST_LEFT_OUT
-from services.core.state import CELLS, Change, PartitionState
-from services.runtime.wire import field_head
-from urban.common.v1.checkpoint_pb2 import StateArray, StateBody, StateTexts
+from services.core.state import PartitionState, lengths_of
+from urban.common.v1.checkpoint_pb2 import StateBody
 
-BLOCK_BYTES = 4 << 20  # the most that a block of this frame may hold
-# Arrays of panes with fewer elements are not worth blocks of their own.
-SMALLEST_CUT = SMALLEST_LEFT_OUT
-_OF_EVERY_CELL = f"{CELLS}slot"
-_END = bytes(4)
-_AS_IT_IS = 1 << 31  # in the length of a block: it is not compressed
+# A pane of fewer cells is no part, nor are the names of fewer entities: a record has its price.
+SMALLEST_PART = 4_096
+NAMES = -1  # in place of the place of a pane
+_TEXTS_OF_NAMES = ("cities", "entity_ids")
 
-_Piece = tuple[Any, tuple[str, Change] | None]  # something with bytes (None: known), and their name
+Arrays = Mapping[str, NDArray[Any]]
+Texts = Mapping[str, Sequence[str]]
 
 
-def _begin() -> bytes:
-    compressor = lz4.frame.LZ4FrameCompressor(block_size=lz4.frame.BLOCKSIZE_MAX4MB, block_linked=False)
-    return bytes(compressor.begin())
+class Stretch(NamedTuple):
+    """Some of a state."""
+
+    arrays: Arrays
+    texts: Texts
 
 
-_BEGIN = _begin()
+def pack(arrays: Arrays, texts: Texts) -> bytes:
+    """A StateBody as one lz4 frame. Equal states give equal bytes. ValueError: not little-endian numbers."""
+    body = StateBody()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        if array.dtype.byteorder == ">" or array.dtype.hasobject:
+            raise ValueError(f"array {name}: {array.dtype} is not little-endian numbers")
+        body.arrays.add(name=name, dtype=array.dtype.str, shape=array.shape, data=array.tobytes())
+    for name in sorted(texts):
+        body.texts.add(name=name, values=texts[name])
+    return bytes(lz4.frame.compress(body.SerializeToString(), store_size=False))
 
 
-def pack(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> bytes:
-    """Body of a checkpoint. Equal states give equal bytes. ValueError: an array is not of little-endian numbers."""
-    pieces = [*_pieces_of_arrays(arrays, None), *_pieces_of_texts(texts)]
-    return _frame(pieces, {})[0]
-
-
-class Packer:
-    """Packs the states of one partition, one after the other."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, Change], bytes] = {}
-
-    @property
-    def known(self) -> frozenset[Change]:
-        """The panes whose cells a state may leave out."""
-        return frozenset(pane for name, pane in self._known if name == _OF_EVERY_CELL)
-
-    def pack(self, state: PartitionState) -> bytes:
-        """The same bytes as any other packer's."""
-        pieces = [*_pieces_of_arrays(state.arrays, state), *_pieces_of_texts(state.texts)]
-        body, self._known = _frame(pieces, self._known)
-        return body
-
-
-def unpack(body: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, list[str]]]:
+def unpack(body: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Sequence[str]]]:
     """The arrays (writable) and texts of a body."""
     state = StateBody.FromString(lz4.frame.decompress(body))
     arrays = {a.name: np.frombuffer(a.data, np.dtype(a.dtype)).reshape(tuple(a.shape)).copy() for a in state.arrays}
     return arrays, {t.name: list(t.values) for t in state.texts}
 
 
-def _pieces_of_arrays(arrays: Mapping[str, NDArray[Any]], state: PartitionState | None) -> Iterator[_Piece]:
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        if array.dtype.byteorder == ">" or array.dtype.hasobject:
-            raise ValueError(f"array {name}: {array.dtype} is not little-endian numbers")
-        lengths = state.lengths(name) if state is not None else None
-        whole = array.shape if lengths is None else (sum(lengths),)
-        size = math.prod(whole) * array.itemsize
-        head = StateArray(name=name, dtype=array.dtype.str, shape=whole).SerializeToString()
-        head += field_head(StateArray.DATA_FIELD_NUMBER, size) if size else b""
-        yield field_head(StateBody.ARRAYS_FIELD_NUMBER, len(head) + size) + head, None
-        if state is None or lengths is None or sum(lengths) < SMALLEST_CUT or len(lengths) != len(state.panes):
-            yield array.reshape(-1).view(np.uint8), None
-            continue
-        yield from _cut(name, array, lengths, state)
+class Cut:
+    """A state, cut into parts and what is left."""
+
+    def __init__(self, state: PartitionState) -> None:
+        cells = state.arrays["panes.cells"].tolist() if state.panes else []
+        # By their place: the panes that are parts, left out of the state or not.
+        self.panes = {i: state.panes[i] for i, n in enumerate(cells) if n >= SMALLEST_PART}
+        self.has_names = len(state.texts.get(_TEXTS_OF_NAMES[1], ())) >= SMALLEST_PART
+        self._left_out = {i for i, pane in enumerate(state.panes) if pane in state.left_out}
+        self._stretches: dict[int, dict[str, NDArray[Any]]] = {i: {} for i in self.panes}
+        rest = {name: self._cut(name, state.arrays) for name in state.arrays}
+        texts = {n: t for n, t in state.texts.items() if not (self.has_names and n in _TEXTS_OF_NAMES)}
+        self.rest = Stretch(rest, texts)
+        self._texts = state.texts
+
+    def _cut(self, name: str, arrays: Arrays) -> NDArray[Any]:
+        """What is left of an array."""
+        array, lengths = arrays[name], lengths_of(name, arrays) if self.panes else None
+        if lengths is None:
+            return array
+        rest, end = [array[:0]], 0
+        for place, length in enumerate(lengths):
+            if place in self._left_out:
+                continue
+            stretch = array[end : end + length]
+            end += length
+            if place in self.panes:
+                self._stretches[place][name] = stretch
+            else:
+                rest.append(stretch)
+        return np.concatenate(rest)
+
+    def part(self, place: int) -> Stretch:
+        """What a part holds."""
+        if place == NAMES:
+            return Stretch({}, {name: self._texts[name] for name in _TEXTS_OF_NAMES})
+        return Stretch(self._stretches[place], {})
 
 
-def _cut(name: str, array: NDArray[Any], lengths: Sequence[int], state: PartitionState) -> Iterator[_Piece]:
-    """The array by panes; nothing but the name of those that were left out."""
-    left_out = state.left_out if name.startswith(CELLS) else frozenset()
+def join(rest: bytes, parts: Mapping[int, bytes]) -> tuple[dict[str, NDArray[Any]], dict[str, Sequence[str]]]:
+    """Arrays and texts of a state from what Cut made of it, packed; the parts by their place."""
+    arrays, texts = unpack(rest)
+    stretches = {place: unpack(body) for place, body in parts.items()}
+    if NAMES in stretches:
+        texts |= stretches.pop(NAMES)[1]
+    if stretches:
+        for name in list(arrays):
+            lengths = lengths_of(name, arrays)
+            if lengths is not None:
+                arrays[name] = np.concatenate([*_stretches_of(name, arrays[name], lengths, stretches)])
+    return arrays, texts
+
+
+def _stretches_of(
+    name: str, rest: NDArray[Any], lengths: Sequence[int], parts: Mapping[int, tuple[Arrays, Texts]]
+) -> Iterator[NDArray[Any]]:
     end = 0
-    for length, pane in zip(lengths, state.panes, strict=True):
-        if pane in left_out:
-            yield None, (name, pane)
-            continue
-        yield array[end : end + length].view(np.uint8), (name, pane)
-        end += length
-
-
-def _pieces_of_texts(texts: Mapping[str, Sequence[str]]) -> Iterator[_Piece]:
-    for name in sorted(texts):
-        told = StateTexts(name=name, values=texts[name]).SerializeToString()
-        yield field_head(StateBody.TEXTS_FIELD_NUMBER, len(told)) + told, None
-
-
-def _frame(
-    pieces: Sequence[_Piece], known: Mapping[tuple[str, Change], bytes]
-) -> tuple[bytes, dict[tuple[str, Change], bytes]]:
-    """Pieces one after the other as one lz4 frame, and the blocks of those that may come again."""
-    parts, loose, kept = [_BEGIN], [], {}
-    for piece, key in pieces:
-        if key is None:
-            loose.append(piece)
-            continue
-        parts.append(_blocks(b"".join(loose)))
-        loose = []
-        parts.append(known[key] if piece is None or key in known else _blocks(piece))
-        kept[key] = parts[-1]
-    return b"".join([*parts, _blocks(b"".join(loose)), _END]), kept
-
-
-def _blocks(data: Any) -> bytes:
-    parts = []
-    for begin in range(0, len(data), BLOCK_BYTES):
-        raw = data[begin : begin + BLOCK_BYTES]
-        packed = lz4.block.compress(raw, store_size=False)
-        smaller = len(packed) < len(raw)
-        parts.append(struct.pack("<I", len(packed) if smaller else len(raw) | _AS_IT_IS))
-        parts.append(packed if smaller else bytes(raw))
-    return b"".join(parts)
+    for place, length in enumerate(lengths):
+        if place in parts:
+            yield parts[place][0][name]
+        else:
+            yield rest[end : end + length]
+            end += length

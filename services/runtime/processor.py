@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from services.core.state import NO_WATERMARK, Closing, Counters
 from services.core.windows import BaselineColumns, WindowBatch
 from services.runtime import catalogue, metrics, records
 from services.runtime.baselines import BaselineBook
-from services.runtime.checkpoints import CheckpointStore, checkpoint_of, state_of
+from services.runtime.checkpoints import CheckpointStore, state_of
 from services.runtime.codec import encode_frame, select_rows
 from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
@@ -28,9 +28,9 @@ from services.runtime.decoder import Decoder
 from services.runtime.entities import EntityRegistry
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
-from services.runtime.packing import Packer
 from services.runtime.partitioner import partition_of
 from services.runtime.slot_names import SlotNames
+from services.runtime.state_saver import StateSaver
 
 log = structlog.get_logger(__name__)
 
@@ -68,18 +68,22 @@ class KindProcessor:
         self._partition = Partition(shop.domain, shop.kind, partition)
         self._counted = Counters()
         self._guard = FloodGuard(f"{shop.topic}[{partition}]", stop=shop.stop_at_flood)
-        self._packer = Packer()
+        self._saver = self._make_saver()
         self._count_again_s = 0.0
         self._names: SlotNames | None = None
         self._decoder = Decoder(shop.contract)
         self._newcomers = Newcomers()
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
+    def _make_saver(self, obsolete: Collection[str] = ()) -> StateSaver:
+        return StateSaver(self._shop.checkpoints, self._shop.domain, self._shop.kind.name, self._number, obsolete)
+
     async def restore(self) -> int | None:
         began = time.perf_counter()
         found = await self._shop.checkpoints.load(self._number)
         if found is None:
             return None
+        self._saver = self._make_saver(found.obsolete)
         state = state_of(found)
         if (told := state.arrays.pop(FLOOD_GUARD, None)) is not None:
             self._guard.put(told)
@@ -108,19 +112,21 @@ class KindProcessor:
         await self._shop.outbox.wait_for_room()
 
     async def checkpoint(self) -> int:
-        began, cpu_began = time.perf_counter(), time.thread_time()
-        shop, state = self._shop, self._partition.snapshot(self._packer.known)
-        state.arrays[FLOOD_GUARD] = self._guard.to_array()
+        began, cpu_before_s = time.perf_counter(), self._saver.cpu_s
+        shop = self._shop
+        with self._saver.counting():
+            state = self._partition.snapshot(self._saver.known)
+            state.arrays[FLOOD_GUARD] = self._guard.to_array()
         row = records.ledger_table(shop.kind.name, shop.topic, self._number, state.next_offset, state.counters)
-        message = checkpoint_of(shop.domain, shop.kind.name, state, self._packer)
-        metrics.CHECKPOINT_CPU_SECONDS.labels(shop.domain, shop.kind.name).inc(time.thread_time() - cpu_began)
         next_offset, difference = state.next_offset, state.counters.difference
+        draft = await self._saver.draft(state)
+        metrics.CHECKPOINT_CPU_SECONDS.labels(shop.domain, shop.kind.name).inc(self._saver.cpu_s - cpu_before_s)
         del state  # the flush may wait for hours, and an hour's windows are not held twice meanwhile
         # The ledger tells, and a checkpoint covers, only what is stored and produced.
         await shop.outbox.flush()
         shop.outbox.put({f"{shop.domain}.ledger": row})
         await shop.outbox.flush()
-        size = await shop.checkpoints.save(message)
+        size = await self._saver.save(draft)
         metrics.LEDGER_DIFFERENCE.labels(shop.domain, shop.kind.name, str(self._number)).set(difference)
         metrics.CHECKPOINT_BYTES.labels(shop.domain, shop.kind.name, str(self._number)).set(size)
         metrics.CHECKPOINT_SECONDS.labels(shop.domain, shop.kind.name).observe(time.perf_counter() - began)
@@ -130,7 +136,7 @@ class KindProcessor:
         self.watermark_ms = None
         # Somebody may still know this handler, but nobody needs what it held.
         self._partition = Partition(self._shop.domain, self._shop.kind, self._number)
-        self._packer = Packer()
+        self._saver = self._make_saver()
         self._decoder, self._names = Decoder(self._shop.contract), None
         metrics.forget_partition(self._shop.domain, self._shop.kind.name, self._number)
 

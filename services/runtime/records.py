@@ -83,7 +83,7 @@ def _window_frame(head: WindowFrame, batch: WindowBatch, rows: NDArray[np.int64]
     # Packed fields are their little-endian bytes: written as such, without a Python number for each value.
     parts = [
         head.SerializeToString(),
-        *(names.id_fields[slot] for slot in slots.tolist()),
+        names.id_fields(slots),
         packed_field(WindowFrame.WINDOW_FIELD_NUMBER, window.astype("<u4")),
         packed_field(WindowFrame.ENTITY_FIELD_NUMBER, entity.astype("<u4")),
         packed_field(WindowFrame.REVISION_FIELD_NUMBER, batch.revision[rows].astype("<u4")),

@@ -25,6 +25,7 @@ from services.runtime.garbage import look_seldom
 from services.runtime.grpc_server import GrpcServer
 from services.runtime.kafka_connection import mend_connections
 from services.runtime.logs import configure_logs
+from services.runtime.memory import hold_little
 from services.runtime.migrations import ensure_schema
 from services.runtime.readiness import Probe, Readiness, kafka_probe
 from services.runtime.roles import ArchiverRole, ProcessorRole, Role, end
@@ -66,6 +67,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
     mend_connections()
     look_seldom()
+    hold_little()
     process = _Process(service, settings, roles, topics)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(process.run())

@@ -36,9 +36,15 @@ class SlotNames:
         return pa.array(self._entity_ids, pa.string())
 
     @cached_property
-    def id_fields(self) -> list[bytes]:
-        """Each id as a field of a WindowFrame."""
-        return [text_field(WindowFrame.ENTITY_IDS_FIELD_NUMBER, entity_id) for entity_id in self._entity_ids]
+    def _id_fields(self) -> pa.Array:
+        fields = (text_field(WindowFrame.ENTITY_IDS_FIELD_NUMBER, entity_id) for entity_id in self._entity_ids)
+        return pa.array(fields, pa.binary(), size=len(self._entity_ids))
+
+    def id_fields(self, slots: NDArray[np.int64]) -> bytes:
+        """The ids of these slots as fields of a WindowFrame, one after the other."""
+        # What is taken lies in one buffer, end to end.
+        data = self._id_fields.take(pa.array(slots)).buffers()[2]
+        return b"" if data is None else bytes(data)
 
     @cached_property
     def cities(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The body of a checkpoint gives back what went in, and equal states give equal bytes."""
+"""What a checkpoint is made of gives back what went in, and equal states give equal bytes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 
 from services.core.frame import Frame
 from services.core.partition import Partition
-from services.runtime.packing import SMALLEST_CUT, Packer, pack, unpack
+from services.core.state import Change, PartitionState
+from services.runtime.packing import NAMES, SMALLEST_PART, Cut, join, pack, unpack
 from services.traffic.domain import ROAD_FLOW
-from tests.core.logs import bytes_of_state
 
 
 def test_arrays_and_texts_come_back_as_they_were():
@@ -57,26 +57,31 @@ def minute(number: int, entities: int, late_minutes: int = 0) -> Frame:
     )
 
 
-def test_what_is_packed_after_other_states_is_what_a_new_packer_packs_and_little_of_it_is_packed_anew():
-    body, partition, packer = b"", Partition("traffic", ROAD_FLOW, 0), Packer()
-    entities = SMALLEST_CUT // 2
+def names_of(state: PartitionState) -> int:
+    return id(state.texts["entity_ids"])
+
+
+@pytest.mark.parametrize("entities", [SMALLEST_PART - 1, SMALLEST_PART, 3 * SMALLEST_PART])
+def test_what_was_cut_and_left_out_is_the_whole_state_when_it_is_joined(entities):
+    partition = Partition("traffic", ROAD_FLOW, 0)
+    in_log: dict[Change, bytes] = {}
+    names: dict[int, bytes] = {}
     for number in range(30):
         late = number % 7 if number % 3 == 0 else 0
         list(partition.fold([minute(number, entities), *([minute(number, entities, late)] if late else [])]))
-        state = partition.snapshot()
-        known = dict(packer._known)
-        told = partition.snapshot(packer.known)
-        body = packer.pack(told)
-        assert len(told.left_out) >= len(state.panes) - 2 or number < 5
-        assert body == Packer().pack(state)
-        arrays, texts = unpack(body)
-        assert texts == state.texts
-        assert {name: a.tobytes() for name, a in arrays.items()} == {n: a.tobytes() for n, a in state.arrays.items()}
-        panes = {pane for _, pane in packer._known}
-        assert len(panes - {pane for _, pane in known}) <= 2  # of the minute, and of the late one
-        assert len(panes) == len(state.panes) or number < 3  # what is gone is not remembered
-        large = {n for n, a in state.arrays.items() if state.lengths(n) and len(a) >= SMALLEST_CUT}
-        assert {name for name, _ in packer._known} == large
-    again = Partition.restore("traffic", ROAD_FLOW, partition.snapshot())
-    assert bytes_of_state(again.snapshot()) == bytes_of_state(partition.snapshot())
-    assert Packer().pack(again.snapshot()) == body
+        cut = Cut(partition.snapshot(in_log.keys()))
+        written = {place: pane for place, pane in cut.panes.items() if pane not in in_log}
+        assert len(written) <= 2  # panes of the minute, and of the late one
+        packed = {place: pack(*cut.part(place)) for place in written}
+        in_log = {pane: packed[place] if place in packed else in_log[pane] for place, pane in cut.panes.items()}
+        parts = {place: in_log[pane] for place, pane in cut.panes.items()}
+        whole = partition.snapshot()
+        assert cut.has_names == (entities >= SMALLEST_PART)
+        assert len(parts) == (len(whole.panes) if entities >= SMALLEST_PART else 0)
+        if cut.has_names:
+            parts[NAMES] = names.setdefault(names_of(whole), pack(*cut.part(NAMES)))
+        arrays, texts = join(pack(*cut.rest), parts)
+        assert {name: a.tobytes() for name, a in arrays.items()} == {n: a.tobytes() for n, a in whole.arrays.items()}
+        assert {name: a.dtype for name, a in arrays.items()} == {n: a.dtype for n, a in whole.arrays.items()}
+        assert texts == {name: list(told) for name, told in whole.texts.items()}
+    assert len(names) <= 1  # no entity came or went, so that they are the same object

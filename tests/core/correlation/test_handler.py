@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.rules import load_rules
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, SIGNALS
-from services.runtime.checkpoints import CheckpointStore
+from services.runtime.checkpoints import CheckpointStore, Found
 from services.runtime.fakes import MemoryLog
 from services.runtime.outbox import Outbox
 from services.runtime.records import signal_record, watermark_record
@@ -42,8 +42,8 @@ class World:
         self.saved.append(checkpoint)
         return 1
 
-    async def load(self, partition: int) -> Checkpoint | None:
-        return self.saved[-1] if self.saved else None
+    async def load(self, partition: int) -> Found | None:
+        return Found(self.saved[-1], {}) if self.saved else None
 
     def told(self) -> list[Incident]:
         return [Incident.FromString(record.value or b"") for record in self.log.records(INCIDENTS)[0]]

@@ -1,4 +1,4 @@
-"""Checkpoints that are lost, torn, or overwritten by an older one: the newest whole one is taken."""
+"""Checkpoints that are lost, torn, without a part, or overwritten by an older one: the newest whole one is taken."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.faults.matrix import PROCESS
 from tests.faults.results import end_and_compare
 from tests.faults.row import Outcome, Row, Trial
 from tests.integration.processor.city import PARTITIONS, City, flows, frames_by_minute
+from urban.common.v1.checkpoint_pb2 import Checkpoint
 
 SEGMENTS = 30
 MINUTES_A_FAULT = 12
@@ -20,15 +21,18 @@ STATE_TOPIC = catalogue.checkpoints("traffic", "road_flow")
 async def damage(city: City, trial: Trial) -> str:
     """Puts something bad behind the newest checkpoint of every partition."""
     records = await city.read(STATE_TOPIC)
-    what = trial.chance.choice(("torn", "lost", "older"))
+    what = trial.chance.choice(("torn", "lost", "without a part", "older"))
     async with AIOKafkaProducer(bootstrap_servers=city.kafka, acks="all") as producer:
         for partition in range(PARTITIONS):
-            values = [r.value for r in records if r.partition == partition and r.value]
+            whole = [r for r in records if r.partition == partition and (r.key or b"").count(b"/") == 1]
+            values = [r.value for r in whole if r.value]
             if not values:
                 continue
             older = values[trial.chance.randrange(len(values))]
             torn = values[-1][: trial.chance.randrange(1, len(values[-1]))]
-            value = {"torn": torn, "lost": None, "older": older}[what]
+            lacking = Checkpoint.FromString(values[-1])
+            lacking.parts.add(pane=0, offset=trial.chance.randrange(10_000_000), crc32=1)
+            value = {"torn": torn, "lost": None, "without a part": lacking.SerializeToString(), "older": older}[what]
             # Under another key: a checkpoint that compaction took is the other case, "older".
             await producer.send_and_wait(STATE_TOPIC, value, key=b"damaged", partition=partition)
     return what

@@ -176,10 +176,10 @@ async def test_a_checkpoint_beyond_the_end_of_the_log_stops_the_worker_and_says_
     writer = KafkaWriter(city.kafka)
     await writer.start()
     store = CheckpointStore(city.kafka, STATE_TOPIC, writer)
-    checkpoint = await store.load(frames[0][0])
-    assert checkpoint is not None
-    checkpoint.next_offset += 1000
-    await store.save(checkpoint)
+    found = await store.load(frames[0][0])
+    assert found is not None
+    found.checkpoint.next_offset += 1000
+    await store.save(found.checkpoint)
     await writer.stop()
 
     again = ProcessorRole(TRAFFIC, city.settings())

@@ -19,25 +19,32 @@ from services.environment.indices.standard import (
 )
 
 Float64Array = NDArray[np.float64]
-Concentrations = Mapping[tuple[Pollutant, Period], Float64Array]
+Concentrations = Mapping[tuple[Pollutant, Period], Float64Array | NDArray[np.float32]]
 
-# A number this close to a step of its table's decimals is on it: 0.057 that came as a float32 is 0.05699999843, and
-# truncation would make 0.056 of it. In decimals of the step: 35.49995 µg/m³ counts as 35.5.
-_DECIMALS_OF_A_STEP = 3
+# A number this close to a step of its table's decimals, or to the middle between two, is on it; in decimals of a step.
+# 0.057 that came as a float32 is 0.05699999843, and truncation would make 0.056 of it; so single precision is given
+# more room than double, where it would round what is 0.49997 of a step.
+_SINGLE_SNAPPED, _DOUBLE_SNAPPED = 3, 9
 # Sub-indices of rounded concentrations are fractions whose denominators are below 2**20; what is nearer to an integer
 # than this differs from it by floating-point error alone.
 _INDEX_DECIMALS = 9
 
 
-def round_concentration(standard: Standard, table: Table, concentration: Float64Array) -> Float64Array:
-    """The concentration as the table is asked for it, by the standard's own rule. Any shape; NaN stays NaN."""
+def round_concentration(
+    standard: Standard, table: Table, concentration: Float64Array | NDArray[np.float32]
+) -> Float64Array:
+    """The concentration as the table is asked for it, by the standard's own rule. Any shape; NaN stays NaN.
+
+    Numbers that came in single precision are to be given so: they stand for the decimal number nearest to them.
+    """
     scale = 10.0**table.decimals
-    steps = np.round(concentration * scale, _DECIMALS_OF_A_STEP)
+    snapped = _SINGLE_SNAPPED if concentration.dtype == np.float32 else _DOUBLE_SNAPPED
+    steps = np.round(concentration.astype(np.float64) * scale, snapped)
     truncated = standard.concentration_rounding is ConcentrationRounding.TRUNCATED
     return np.asarray((np.floor(steps) if truncated else np.rint(steps)) / scale, np.float64)
 
 
-def sub_index(standard: Standard, table: Table, concentration: Float64Array) -> Float64Array:
+def sub_index(standard: Standard, table: Table, concentration: Float64Array | NDArray[np.float32]) -> Float64Array:
     """Sub-index (IAQI) of concentrations in the table's unit: integers, NaN where there is none. Any shape."""
     rounded = round_concentration(standard, table, concentration)
     rows = np.array([(s.concentration_low, s.concentration_high, s.index_low, s.index_high) for s in table.segments])
@@ -83,7 +90,7 @@ def air_quality_index(
     Concentrations in the units of the standard's tables, all of one shape. ValueError where none of the terms is given.
     """
     pollutants = tuple(dict.fromkeys(pollutant for pollutant, _ in terms))
-    given = [np.asarray(concentrations[term], np.float64) for term in terms if term in concentrations]
+    given = [concentrations[term] for term in terms if term in concentrations]
     if not given:
         raise ValueError(f"{standard.id}: none of {[f'{p} {q}' for p, q in terms]} is given")
     sub_indices = np.full((len(pollutants), *given[0].shape), np.nan)

@@ -138,8 +138,7 @@ def test_the_line_read_backwards_gives_the_concentration_again(standard: Standar
 def test_a_single_precision_number_counts_as_the_decimal_number_that_it_stands_for(steps, chosen):
     standard, table = chosen
     exact = min(steps, round(table.segments[-1].concentration_high * 10**table.decimals)) / 10**table.decimals
-    single = np.array([exact], np.float32).astype(np.float64)
-    assert round_concentration(standard, table, single)[0] == exact
+    assert round_concentration(standard, table, np.array([exact], np.float32))[0] == exact
 
 
 def test_concentrations_are_truncated_in_america_and_rounded_half_to_even_in_china():
@@ -149,6 +148,8 @@ def test_concentrations_are_truncated_in_america_and_rounded_half_to_even_in_chi
     assert round_concentration(HJ633_2012, chinese, given).tolist() == [35.0, 36.0, 36.0]
     monoxide = HJ633_2012.table(CO, DAY)
     assert round_concentration(HJ633_2012, monoxide, np.array([2.25, 2.251, 2.35])).tolist() == [2.2, 2.3, 2.4]
+    # A mean of NO2 at Dingling, 2013-10-19: nearer to the middle than single precision tells, and yet below it.
+    assert round_concentration(HJ633_2012, HJ633_2012.table(NO2, DAY), np.array([25.4999708])).tolist() == [25.0]
 
 
 def test_a_negative_concentration_and_a_missing_one_have_no_index():

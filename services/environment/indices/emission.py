@@ -6,6 +6,7 @@ Arrays have the time first, in even steps: (steps, …). NaN is a step without a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,6 +14,18 @@ from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+
+
+class EmissionState(IntEnum):
+    """What a source says of itself with each observation; equal in number to urban.environment.v1.EmissionState."""
+
+    RUNNING = 1
+    RUNNING_UNABATED = 2
+    STOPPED = 3
+    MAINTENANCE = 4
+    CALIBRATION = 5
+    FAULT = 6
+
 
 # An hour's mean counts with 45 minutes of data, a day's with 75 % of the hours in which the plant ran
 # (HJ 75-2017; from general knowledge, its text was not at hand).

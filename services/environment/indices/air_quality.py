@@ -50,8 +50,8 @@ def sub_index(standard: Standard, table: Table, concentration: Float64Array | ND
     rows = np.array([(s.concentration_low, s.concentration_high, s.index_low, s.index_high) for s in table.segments])
     last = len(rows) - 1
     place = np.searchsorted(rows[:, 1], rounded, side="left")
-    low, high, index_low, index_high = rows[np.minimum(place, last)].T
-    line = (index_low + (index_high - index_low) * ((rounded.T - low) / (high - low))).T
+    low, high, index_low, index_high = np.moveaxis(rows[np.minimum(place, last)], -1, 0)
+    line = index_low + (index_high - index_low) * (rounded - low) / (high - low)
     exact = np.round(line, _INDEX_DECIMALS)
     up = standard.index_rounding is IndexRounding.UP
     index = np.ceil(exact) if up else np.floor(exact + 0.5)

@@ -58,7 +58,8 @@ EPA_2024 = Standard(
     tables=(
         _table(PM2_5, DAY, "µg/m³", 1, _PM2_5),
         _table(PM10, DAY, "µg/m³", 0, _PM10),
-        # An hour of SO2 says 200 at most; what is worse is said by the mean of the day, which says nothing below.
+        # An hour of SO2 says 200 at most (from general knowledge, for more than 304 ppb; the table ends there); what is
+        # worse is said by the mean of the day, which says nothing below.
         _table(SO2, HOUR, "ppb", 0, _SO2_HOUR, Beyond.CAPPED),
         _table(SO2, DAY, "ppb", 0, _SO2_DAY, first=4),
         _table(NO2, HOUR, "ppb", 0, _NO2),

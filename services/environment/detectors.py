@@ -76,7 +76,7 @@ def find_exceedance(batch: WindowBatch) -> Finding:
 
 
 def find_abatement_off(batch: WindowBatch) -> Finding:
-    """The plant produced for a quarter of an hour or more while the device that cleans its waste was off."""
+    """In a quarter of an hour's observations or more the plant produced while what cleans its waste was off."""
     share = _share_of(batch, EmissionState.RUNNING_UNABATED)
     evidence = (EvidenceColumn("unabated_share", share, ABATEMENT_OFF_SHARE),)
     return Finding(

@@ -1,4 +1,4 @@
-"""Where things are: great-circle distance, H3 cells, and how many rings of cells hold a radius."""
+"""Where things are: great-circle distance and bearing, H3 cells, and how many rings of cells hold a radius."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ def great_circle_m(
     half_east = np.sin((np.radians(other_longitude) - np.radians(longitude)) / 2.0)
     haversine = half_north**2 + np.cos(north) * np.cos(other_north) * half_east**2
     return np.asarray(2.0 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.clip(haversine, 0.0, 1.0))), np.float64)
+
+
+def initial_bearing_deg(
+    latitude: ArrayLike, longitude: ArrayLike, other_latitude: ArrayLike, other_longitude: ArrayLike
+) -> NDArray[np.float64]:
+    """Direction in which the great circle to the other point leaves, clockwise from north, 0 to below 360 degrees.
+
+    Shapes broadcast. On the sphere (Snyder, Map Projections: A Working Manual, USGS 1395, 1987, equation 5-4b). Of one
+    and the same point it is 0; NaN where one of them is NaN.
+    """
+    north, other_north = np.radians(latitude), np.radians(other_latitude)
+    east = np.radians(other_longitude) - np.radians(longitude)
+    towards_east = np.cos(other_north) * np.sin(east)
+    towards_north = np.cos(north) * np.sin(other_north) - np.sin(north) * np.cos(other_north) * np.cos(east)
+    bearing = np.mod(np.degrees(np.arctan2(towards_east, towards_north)), 360.0)
+    # A tiny negative angle is 360 after the remainder is rounded, and 360 is 0.
+    return np.asarray(np.where(bearing >= 360.0, 0.0, bearing), np.float64)
 
 
 @lru_cache(maxsize=65_536)

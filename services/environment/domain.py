@@ -1,13 +1,38 @@
-"""The domain environment: the air that the city breathes. Small until its own indices and detectors come."""
+"""The domain environment: the air that the city breathes, its noise and weather, and what is let out into it."""
 
 from __future__ import annotations
 
-from services.core.kind import HOUR_MS, Aggregate, Column, Domain, Kind, Measure, Window
+from services.core.kind import (
+    HOUR_MS,
+    MINUTE_MS,
+    Aggregate,
+    Column,
+    ColumnType,
+    Detector,
+    Domain,
+    Kind,
+    Measure,
+    Window,
+)
+from services.environment.detectors import (
+    DETECTION_LIMITS,
+    LIMITS,
+    RANGES,
+    SAMPLING,
+    find_abatement_off,
+    find_at_detection_limit,
+    find_exceedance,
+    find_flat_monitoring,
+    find_low_visibility,
+    find_monitoring_gap,
+)
+from services.environment.indices.emission import LONG_HOURS, EmissionState
 
 _PARTICLES_AND_GASES = ("pm2_5_ug_m3", "pm10_ug_m3", "so2_ug_m3", "no2_ug_m3", "o3_ug_m3")
 _POLLUTANTS = (*_PARTICLES_AND_GASES, "co_mg_m3")
 # One value among many numbers is that of an analyser that hangs.
 _MEASURES = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX, Aggregate.DISTINCT)
+_RANGE = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)
 
 AIR_QUALITY = Kind(
     name="air_quality",
@@ -18,8 +43,97 @@ AIR_QUALITY = Kind(
     any_of=_POLLUTANTS,
     windows=(Window("1h", HOUR_MS),),
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
-    disorder_ms=5 * 60_000,
+    disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
 )
 
-ENVIRONMENT = Domain("environment", "Environment", kinds=(AIR_QUALITY,))
+NOISE = Kind(
+    name="noise",
+    columns=(Column("laeq_db", "dB(A)", 0, 150), Column("lamax_db", "dB(A)", 0, 200)),
+    any_of=("laeq_db", "lamax_db"),
+    windows=(Window("1h", HOUR_MS),),
+    measures=(
+        # No mean: that of levels is no level, and the engine has none of their energy yet. What is exceeded for 10 % of
+        # the time, L10, is the 90th percentile.
+        Measure("laeq_db", (Aggregate.COUNT, Aggregate.MIN, Aggregate.MAX, Aggregate.QUANTILE), percents=(10, 50, 90)),
+        Measure("lamax_db", (Aggregate.MAX,)),
+    ),
+    disorder_ms=MINUTE_MS,
+    lateness_ms=6 * HOUR_MS,
+)
+
+WEATHER = Kind(
+    name="weather",
+    columns=(
+        Column("temperature_c", "°C", -90, 60),
+        Column("humidity", "1", 0, 1),
+        Column("pressure_hpa", "hPa", 300, 1_100),
+        Column("wind_m_s", "m/s", 0, 150),
+        Column("wind_from_deg", "°", 0, 360),
+        Column("gust_m_s", "m/s", 0, 200),
+        Column("rain_mm", "mm", 0, 1_000),
+        Column("radiation_w_m2", "W/m²", 0, 2_000),
+        Column("visibility_m", "m", 0, 200_000),
+    ),
+    any_of=(
+        *("temperature_c", "humidity", "pressure_hpa", "wind_m_s", "wind_from_deg"),
+        *("gust_m_s", "rain_mm", "radiation_w_m2", "visibility_m"),
+    ),
+    windows=(Window("10m", 10 * MINUTE_MS), Window("1h", HOUR_MS)),
+    measures=(
+        Measure("temperature_c", (Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)),
+        Measure("humidity", (Aggregate.MEAN,)),
+        Measure("pressure_hpa", (Aggregate.MEAN,)),
+        Measure("wind_m_s", (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX)),
+        # No mean: between 350 and 10 degrees lies north, and the engine has no mean of directions yet.
+        Measure("wind_from_deg", (Aggregate.LAST,)),
+        Measure("gust_m_s", (Aggregate.MAX,)),
+        Measure("rain_mm", (Aggregate.SUM,)),
+        Measure("radiation_w_m2", (Aggregate.MEAN,)),
+        Measure("visibility_m", (Aggregate.MEAN, Aggregate.MIN)),
+    ),
+    disorder_ms=MINUTE_MS,
+    lateness_ms=6 * HOUR_MS,
+    detectors=(Detector("low_visibility", "1", "10m", find_low_visibility),),
+)
+
+EMISSION = Kind(
+    name="emission",
+    columns=(
+        Column("dust_mg_m3", "mg/m³", 0, 10_000),
+        Column("so2_mg_m3", "mg/m³", 0, 50_000),
+        Column("nox_mg_m3", "mg/m³", 0, 50_000),
+        Column("flow_m3_h", "m³/h", 0, 20_000_000),
+        Column("oxygen_percent", "%", 0, 25),
+        Column(
+            *("state", "EmissionState", 1, len(EmissionState)),
+            required=True,
+            type=ColumnType.CODE,
+            codes=tuple((state.value, state.name) for state in EmissionState),
+        ),
+    ),
+    windows=(Window("1h", HOUR_MS), Window("4h", LONG_HOURS * HOUR_MS, HOUR_MS)),
+    measures=(
+        *(Measure(name, _RANGE) for name in ("dust_mg_m3", "so2_mg_m3", "nox_mg_m3")),
+        Measure("flow_m3_h", (Aggregate.MEAN,)),
+        Measure("oxygen_percent", (Aggregate.MEAN,)),
+        Measure("state", (Aggregate.DISTINCT, Aggregate.TOP), tops=3),
+    ),
+    disorder_ms=5 * MINUTE_MS,
+    lateness_ms=6 * HOUR_MS,
+    detectors=(
+        Detector("emission_exceeded", "1", "1h", find_exceedance, attributes=LIMITS),
+        Detector("abatement_off", "1", "1h", find_abatement_off),
+        Detector("monitoring_flat", "1", "4h", find_flat_monitoring, attributes=(*RANGES, *SAMPLING)),
+        Detector(
+            "monitoring_at_detection_limit",
+            "1",
+            "4h",
+            find_at_detection_limit,
+            attributes=(*DETECTION_LIMITS, *SAMPLING),
+        ),
+        Detector("monitoring_gap", "1", "4h", find_monitoring_gap, attributes=(*LIMITS, *SAMPLING)),
+    ),
+)
+
+ENVIRONMENT = Domain("environment", "Environment", kinds=(AIR_QUALITY, NOISE, WEATHER, EMISSION))

@@ -24,7 +24,8 @@ PURE = (*PURE_STDLIB, "numpy", "services.core")
 
 FAUST_FILES = ("services/runtime/faust_host.py", "services/runtime/faust_driver.py")
 
-# Pure modules that a service keeps beside its wiring; a declaration refers to its own indices and detectors.
+# Pure modules that a service keeps beside its wiring, or packages of them where one file would be long; a declaration
+# refers to its own indices and detectors.
 PURE_MODULES = ("domain", "indices", "detectors")
 
 # The clock, chance, the outside world, and what differs from process to process though it looks pure (hash of a str).
@@ -76,7 +77,7 @@ _OWN_PURE = tuple(f"services.{{own}}.{name}" for name in PURE_MODULES)
 RULES = (
     Rule(r"services/core/.*", "core is pure", allowed=(*PURE, "h3")),
     Rule(
-        rf"{_SERVICE}/({'|'.join(PURE_MODULES)})\.py",
+        rf"{_SERVICE}/({'|'.join(PURE_MODULES)})(/\w+)*\.py",
         "a declaration, its indices and detectors are pure",
         allowed=(*PURE, *_OWN_PURE),
     ),

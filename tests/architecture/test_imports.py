@@ -43,6 +43,8 @@ PLANTED = [
     ("services/traffic/domain.py", "from services.runtime import topics", "services.runtime.topics"),
     ("services/traffic/indices.py", "import asyncio", "asyncio"),
     ("services/climate/detectors.py", "import grpc", "grpc"),
+    ("services/climate/indices/air.py", "from services.climate import api", "services.climate.api"),
+    ("services/climate/indices/deep/air.py", "x = open('x')", "open"),
     ("services/traffic/domain.py", "from services.traffic import api", "services.traffic.api"),
     # the direction between rooms
     ("services/runtime/a.py", "from services.traffic.domain import TRAFFIC", "services.traffic.domain.TRAFFIC"),
@@ -79,6 +81,8 @@ PERMITTED = [
     ("services/core/a.py", "from datetime import UTC, datetime\nx = datetime.fromtimestamp(0, UTC)"),
     ("services/core/a.py", "def f(ring):\n    return ring.open(3)"),
     ("services/traffic/domain.py", "from services.core.kind import Kind\nfrom services.traffic.indices import delay"),
+    ("services/climate/domain.py", "from services.climate.indices.air import index"),
+    ("services/climate/indices/air.py", "import numpy\nfrom services.climate.indices.tables import TABLE"),
     (
         "services/traffic/api.py",
         "import asyncio\nfrom services.runtime import topics\nfrom services.traffic import domain",

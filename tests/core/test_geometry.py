@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.core.geometry import EARTH_RADIUS_M, cell_of, great_circle_m, ring_cover
+from services.core.geometry import EARTH_RADIUS_M, cell_of, great_circle_m, initial_bearing_deg, ring_cover
 
 LATITUDES = st.floats(-90, 90)
 LONGITUDES = st.floats(-180, 180)
@@ -50,6 +50,32 @@ def test_distances_of_arrays_are_those_of_their_elements():
     assert told.shape == (3,)
     assert told[1] == great_circle_m(-36.85, 174.76, 10.0, 20.0)
     assert math.isnan(told[2])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "bearing"),
+    [
+        ((0, 0), (1, 0), 0),
+        ((0, 0), (0, 1), 90),
+        ((0, 0), (-1, 0), 180),
+        ((0, 0), (0, -1), 270),
+        ((0, 179), (0, -179), 90),
+    ],
+)
+def test_bearings_go_clockwise_from_north(start, end, bearing):
+    assert initial_bearing_deg(*start, *end) == pytest.approx(bearing)
+
+
+@given(st.floats(-80, 80), LONGITUDES, st.floats(10, 1_000_000), st.floats(0, 359.99))
+def test_who_walks_along_a_bearing_finds_it_again(latitude, longitude, distance_m, bearing):
+    end = _walk((latitude, longitude), distance_m, math.radians(bearing))
+    apart = abs(float(initial_bearing_deg(latitude, longitude, *end)) - bearing)
+    assert min(apart, 360 - apart) < 1e-4 + 1e-2 / distance_m
+    assert great_circle_m(latitude, longitude, *end) == pytest.approx(distance_m, rel=1e-6)
+
+
+def test_a_bearing_to_a_point_that_is_not_known_is_not_known():
+    assert np.isnan(initial_bearing_deg(0, 0, math.nan, 1))
 
 
 def test_a_cell_is_that_of_h3():

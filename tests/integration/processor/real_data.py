@@ -43,7 +43,8 @@ class Observations:
         return len(self.time_ms)
 
 
-def _need(path: str) -> Path:
+def need(path: str) -> Path:
+    """A file of the real data; the test is skipped where there is none."""
     found = REAL_DATA / path
     if not found.is_file():
         pytest.skip(f"no real data at {found}: set URBAN_REAL_DATA to a folder that has {path}")
@@ -52,7 +53,7 @@ def _need(path: str) -> Path:
 
 def los_angeles() -> Observations:
     """Two days of 207 loop detectors, mean speed of every five minutes."""
-    with gzip.open(_need("la_metr_week/los_speed.csv.gz"), "rt") as lines:
+    with gzip.open(need("la_metr_week/los_speed.csv.gz"), "rt") as lines:
         names = lines.readline().strip().split(",")
         mph = np.loadtxt(lines, delimiter=",", dtype=np.float32, max_rows=2 * 288)
     steps, sensors = mph.shape
@@ -72,7 +73,7 @@ def los_angeles() -> Observations:
 def toronto() -> Observations:
     """Subway delays of the second half of 2018: minutes of delay as flow, of the gap to the next train as speed."""
     rows = []
-    with gzip.open(_need("toronto_ttc/ttc_subway_delay.csv.gz"), "rt") as lines:
+    with gzip.open(need("toronto_ttc/ttc_subway_delay.csv.gz"), "rt") as lines:
         for row in csv.DictReader(lines):
             if row["Date"] < "2018-07":
                 continue

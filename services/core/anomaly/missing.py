@@ -40,14 +40,22 @@ class Presence:
         """
         first, last = memory.of("presence.first_ms"), memory.of("presence.last_ms")
         gap = self._missing(last[slot], start_ms)
-        first[slot] = since = np.where(first[slot] == NEVER_MS, start_ms, first[slot])
+        first[slot] = np.where(first[slot] == NEVER_MS, start_ms, first[slot])
         last[slot] = start_ms
-        due = (start_ms - since) / self.window_ms + 1
-        return gap, np.minimum((seen + 1) / due, 1.0) * (WEEK_MS / self.window_ms)
+        return gap, self._a_week(memory, slot, seen + 1)
 
-    def missing(self, memory: Memory, now_ms: int) -> Float64Array:
-        """For how many whole windows each entity has been silent; 0 for one that never was seen. Shape: (entities,)."""
-        return self._missing(memory.of("presence.last_ms")[: len(memory)], np.int64(now_ms))
+    def silent(self, memory: Memory, now_ms: int, seen: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """For how many whole windows each entity has been silent, and how many it told in a week before that.
+
+        0 for one that never was seen. Shapes: (entities,); `seen`: windows that each has told.
+        """
+        slot = np.arange(len(memory))
+        return self._missing(memory.of("presence.last_ms")[slot], np.int64(now_ms)), self._a_week(memory, slot, seen)
+
+    def _a_week(self, memory: Memory, slot: Int64Array, seen: Float64Array) -> Float64Array:
+        first, last = memory.of("presence.first_ms")[slot], memory.of("presence.last_ms")[slot]
+        due = (last - first) / self.window_ms + 1
+        return np.minimum(seen / due, 1.0) * (WEEK_MS / self.window_ms)
 
     def _missing(self, last_ms: Int64Array, start_ms: Int64Array | np.int64) -> Float64Array:
         known = last_ms != NEVER_MS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +27,7 @@ FEWEST = 5
 # has no spread that outliers leave alone. And of the value itself: the last digits of a constant are not strange.
 _FLOOR_SHARE, _FLOOR_DIGITS = 0.05, 1e-6
 _MOST_Z = 1e6
+_LEAST = 1e-100  # so that nothing is divided by 0
 
 
 def robust_z(
@@ -52,12 +52,20 @@ def median_and_mad(history: Float64Array, fewest: int = 4) -> tuple[Float64Array
     One sample is the value of one earlier week, so a history of (weeks, entities, 168) gives what is normal for each
     hour of the week. NaN is no sample; where there are fewer than `fewest`, both are NaN.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, where all samples of an hour are NaN
-        median = np.nanmedian(history, axis=0)
-        mad = np.nanmedian(np.abs(history - median), axis=0)
-    known = np.sum(~np.isnan(history), axis=0) >= fewest
-    return np.where(known, median, np.nan), np.where(known, mad, np.nan)
+    samples = np.sum(~np.isnan(history), axis=0)
+    median = _median(history, samples)
+    mad = _median(np.abs(history - median), samples)
+    return np.where(samples >= fewest, median, np.nan), np.where(samples >= fewest, mad, np.nan)
+
+
+def _median(history: Float64Array, samples: Int64Array) -> Float64Array:
+    """The median over the first axis of those that are no NaN, of which there are so many; NaN where there are none."""
+    ascending = np.sort(history, axis=0)  # NaN last
+    below, above = (
+        np.take_along_axis(ascending, place[None], axis=0)[0]
+        for place in (np.maximum(samples - 1, 0) // 2, samples // 2)
+    )
+    return np.where(samples % 2, below, (below + above) / 2)
 
 
 @dataclass(frozen=True)
@@ -75,10 +83,9 @@ def judge(
 ) -> Residual:
     """Holds values against expectations whose errors had this sigma; `floor`: least sigma, in the value's unit."""
     error = value - expected
-    # Also in proportion to the error, so that no z is greater than _MOST_Z.
-    sigma = np.maximum(np.maximum(sigma, floor), np.abs(error) / _MOST_Z)
-    z = np.divide(error, sigma, out=np.zeros_like(error), where=(sigma > 0) & (seen >= FEWEST))
-    return Residual(expected, error, sigma, z)
+    sigma = np.maximum(sigma, floor)
+    z = np.sign(error) * np.minimum(np.abs(error) / np.maximum(sigma, _LEAST), _MOST_Z)
+    return Residual(expected, error, sigma, np.where(seen < FEWEST, 0.0, z))
 
 
 def clip(residual: Residual, seen: Float64Array) -> Float64Array:

@@ -48,13 +48,16 @@ class Tail:
     warm_up: int = 50  # windows before anything is surprising: one in `share`
     most_excess: float = 4.0  # an excess teaches no more than so many times the mean one
     least: float = 0.3  # the threshold never falls below
+    records: bool = False  # the greatest of n + 1 windows has a probability of 1 / (n + 1), whatever their tail
 
     @property
     def fields(self) -> tuple[Field, ...]:
+        record = (Field(f"{self.name}.record"),) if self.records else ()
         return (
             Field(f"{self.name}.threshold", self.threshold),
             Field(f"{self.name}.excess"),
             Field(f"{self.name}.excesses"),
+            *record,
         )
 
     def surprise(self, memory: Memory, slot: Int64Array, statistic: Float64Array, seen: Float64Array) -> Float64Array:
@@ -62,6 +65,9 @@ class Tail:
         threshold = memory.of(self._threshold)[slot]
         beyond = self._beyond(statistic, threshold)
         told = beyond / (self._mean_excess(memory, slot) * _LN10) - math.log10(self.share)
+        if self.records:
+            beaten = statistic > memory.of(f"{self.name}.record")[slot]
+            told = np.where(beaten, np.maximum(told, np.log10(seen + 1)), told)
         return np.where((beyond > 0) & (seen >= self.warm_up), told, 0.0)
 
     def learn(self, memory: Memory, slot: Int64Array, statistic: Float64Array, seen: Float64Array) -> None:
@@ -72,6 +78,9 @@ class Tail:
         most = self.most_excess * self._mean_excess(memory, slot)
         memory.of(f"{self.name}.excess")[slot] += np.where(counted, np.minimum(beyond, most), 0.0)
         memory.of(f"{self.name}.excesses")[slot] += counted
+        if self.records:
+            record = memory.of(f"{self.name}.record")
+            record[slot] = np.maximum(record[slot], statistic)
         step = np.maximum(self.rate, (seen + 1) ** -0.6) * threshold
         moved = threshold + step * np.where(beyond > 0, 1 - self.share, -self.share)
         memory.of(self._threshold)[slot] = np.maximum(moved, self.least)
@@ -108,10 +117,12 @@ def score(expected_a_week: Float64Array) -> Float64Array:
 class News:
     """Whether a finding is news: more surprising than what its entity showed before, as far as that is still fresh.
 
-    What was shown fades by half each `half_ms`, counted in powers of ten below `DULL`. Two numbers of each entity.
+    What was shown is kept in powers of ten below `DULL`, and fades by half each `half_ms`. To be news a finding is to
+    be greater by `margin`, for what goes on and on at one strength is no news. Two numbers of each entity.
     """
 
     half_ms: int = DAY_MS
+    margin: float = 0.05
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -125,4 +136,4 @@ class News:
         before = shown[slot] * 0.5 ** (np.maximum(time_ms - last_ms[slot], 0) / self.half_ms)
         strength = np.maximum(DULL - np.log10(np.maximum(expected_a_week, np.finfo(np.float64).tiny)), 0.0)
         shown[slot], last_ms[slot] = np.maximum(before, strength), time_ms
-        return np.asarray(strength > before)
+        return np.asarray(strength > before * (1 + self.margin))

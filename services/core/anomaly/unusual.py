@@ -16,7 +16,7 @@ from services.core.anomaly.level import Recent
 from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
 from services.core.anomaly.missing import Presence
 from services.core.anomaly.robust import LongRun, Residual
-from services.core.anomaly.score import WEEK_MS, News, Tail, a_week, combine, score
+from services.core.anomaly.score import News, Tail, a_week, combine, score
 from services.core.anomaly.seasonal import HoltWinters
 
 BoolArray = NDArray[np.bool_]
@@ -105,12 +105,9 @@ class Unusual:
     def silent(self, memory: Memory, now_ms: int) -> Float64Array:
         """The score of each entity's silence by now, for those that may tell nothing more. Shape: (entities,)."""
         slot = np.arange(len(memory))
-        seen, gap = memory.of("seen")[slot], self.presence.missing(memory, now_ms)
-        return self._own_score("gap", memory, slot, gap, seen, np.full(len(slot), self._windows_a_week))
-
-    @property
-    def _windows_a_week(self) -> float:
-        return WEEK_MS / self.window_ms
+        seen = memory.of("seen")[slot]
+        gap, told_a_week = self.presence.silent(memory, now_ms, seen)
+        return self._own_score("gap", memory, slot, gap, seen, told_a_week)
 
     def _step(
         self, memory: Memory, slot: Int64Array, start_ms: Int64Array, phase: Int64Array, value: Float64Array
@@ -181,8 +178,8 @@ def _nothing(rows: int) -> Judgement:
 
 
 def _of_lengths(name: str) -> Tail:
-    """Of runs and gaps, in windows: long ones are few, and what a night is like should be learned in some nights."""
-    return Tail(name, least=2.0, excess=0.5, prior=5.0)
+    """Of runs and gaps, in windows: long ones are few, and nights have a length of their own, beyond which is news."""
+    return Tail(name, least=2.0, excess=0.5, prior=5.0, records=True)
 
 
 def _by_start(start_ms: Int64Array) -> Iterator[Int64Array]:

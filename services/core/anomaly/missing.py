@@ -55,7 +55,7 @@ class Presence:
     def _a_week(self, memory: Memory, slot: Int64Array, seen: Float64Array) -> Float64Array:
         first, last = memory.of("presence.first_ms")[slot], memory.of("presence.last_ms")[slot]
         due = (last - first) / self.window_ms + 1
-        return np.minimum(seen / due, 1.0) * (WEEK_MS / self.window_ms)
+        return np.asarray(np.minimum(seen / due, 1.0) * (WEEK_MS / self.window_ms))
 
     def _missing(self, last_ms: Int64Array, start_ms: Int64Array | np.int64) -> Float64Array:
         known = last_ms != NEVER_MS

@@ -61,11 +61,8 @@ def median_and_mad(history: Float64Array, fewest: int = 4) -> tuple[Float64Array
 def _median(history: Float64Array, samples: Int64Array) -> Float64Array:
     """The median over the first axis of those that are no NaN, of which there are so many; NaN where there are none."""
     ascending = np.sort(history, axis=0)  # NaN last
-    below, above = (
-        np.take_along_axis(ascending, place[None], axis=0)[0]
-        for place in (np.maximum(samples - 1, 0) // 2, samples // 2)
-    )
-    return np.where(samples % 2, below, (below + above) / 2)
+    places = np.stack([np.maximum(samples - 1, 0) // 2, samples // 2])
+    return np.asarray(np.take_along_axis(ascending, places, axis=0).mean(axis=0))
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ class Judgement:
 class Unusual:
     """Judges the windows of many entities against the past of each.
 
-    State lies in a `Memory` of these fields; it is a function of the rows alone. Rows are those of windows in the order
-    of their starts, as they leave a partition; how they are cut into calls makes no difference.
+    State lies in a `Memory` of these fields; it is a function of the rows of each entity alone, in the order of their
+    starts, as windows leave a partition. How rows are cut into calls, and what other entities do, makes no difference.
     """
 
     window_ms: int  # from one window's start to the next one's
@@ -86,15 +86,13 @@ class Unusual:
     def judge(
         self, memory: Memory, slot: Int64Array, start_ms: Int64Array, phase: Int64Array, value: Float64Array
     ) -> Judgement:
-        """Judges rows and takes them in. Shapes: (rows,); by start, each slot once for each start; NaN is no value.
+        """Judges rows and takes them in. Shapes: (rows,); those of an entity by start; NaN is no value.
 
         `phase` of each row is below `seasonal.phases`: its hour of the day or of the week.
         """
-        if np.any(np.diff(start_ms) < 0):
-            raise ValueError("rows must be in the order of their starts")
         memory.grow(int(slot.max(initial=-1)) + 1)
         told = _nothing(len(slot))
-        for some in _by_start(start_ms):
+        for some in _turns(slot):
             later = self.presence.is_next(memory, slot[some], start_ms[some])
             judged = some[later & ~np.isnan(value[some])]
             found = self._step(memory, slot[judged], start_ms[judged], phase[judged], value[judged])
@@ -182,6 +180,13 @@ def _of_lengths(name: str) -> Tail:
     return Tail(name, least=2.0, excess=0.5, prior=5.0, records=True)
 
 
-def _by_start(start_ms: Int64Array) -> Iterator[Int64Array]:
-    """The rows of each start, one start after the other."""
-    yield from np.split(np.arange(len(start_ms)), np.flatnonzero(np.diff(start_ms)) + 1)
+def _turns(slot: Int64Array) -> Iterator[Int64Array]:
+    """The first row of each slot, then the second of each, and so on."""
+    order = np.argsort(slot, kind="stable")
+    sorted_slots = slot[order]
+    turn = np.arange(len(slot)) - np.searchsorted(sorted_slots, sorted_slots)
+    if not turn.any():  # as in most batches: each entity has one window
+        yield np.arange(len(slot))
+        return
+    by_turn = order[np.argsort(turn, kind="stable")]
+    yield from np.split(by_turn, np.cumsum(np.bincount(turn))[:-1])

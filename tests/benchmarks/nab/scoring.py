@@ -6,6 +6,7 @@ NAB 1.1 (github.com/numenta/NAB, commit ea702d7 of 2024-12-03) where the paper l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ Int64Array = NDArray[np.int64]
 PROBATION = 0.15  # of a series, at its beginning: for learning, never scored
 PROBATION_ROWS = 750  # and no more than so many rows: 15 % of 5,000
 STEEPNESS = 5.0  # of the sigmoid
+NOTHING = math.inf  # a threshold that nothing reaches
 FAR = 3.0  # window widths behind a window, from where a false alarm costs all of its weight
 
 
@@ -75,7 +77,7 @@ def weigh(series: Labelled, profile: Profile) -> Rows:
         behind = (row - right) / max(width - 1, 1)
         worth = np.where(row > right, profile.fp * _sigmoid(np.where(behind > FAR, np.inf, behind)), worth)
         inside = (row >= left) & (row <= right)
-        worth[inside] = profile.tp * _sigmoid((row[inside] - right - 1) / width) / _sigmoid(np.float64(-1))
+        worth[inside] = profile.tp * _sigmoid((row[inside] - right - 1) / width) / _sigmoid(np.array(-1.0))
         window[inside] = number
     scored = window[first:]
     return Rows(worth[first:], scored, first, len(np.unique(scored[scored >= 0])))
@@ -89,20 +91,21 @@ def _sigmoid(position: Float64Array) -> Float64Array:
 
 @dataclass(frozen=True)
 class Tally:
-    """What one threshold comes to on some series."""
+    """What a detector comes to on some series."""
 
-    threshold: float
-    raw: float
-    score: float  # normalised: 0 for the null detector, 100 for the perfect one
+    score: float  # 0 for the null detector, 100 for the perfect one
     found: int  # windows with a detection in them
     windows: int
     false_rows: int  # detections outside of windows
+    threshold: float  # NaN: one of each series
 
 
-def tally(corpus: Sequence[Labelled], scores: Sequence[Float64Array], threshold: float, profile: Profile) -> Tally:
-    """The score of `score >= threshold` on a corpus. `scores`: of each series, one number for each row."""
+def tally(
+    corpus: Sequence[Labelled], scores: Sequence[Float64Array], thresholds: Sequence[float], profile: Profile
+) -> Tally:
+    """What `score >= threshold` comes to. `scores`: a number for each row of each series; a threshold for each series."""
     raw, null, perfect, found, false_rows = 0.0, 0.0, 0.0, 0, 0
-    for series, score in zip(corpus, scores, strict=True):
+    for series, score, threshold in zip(corpus, scores, thresholds, strict=True):
         rows = weigh(series, profile)
         detected = score[rows.first :] >= threshold
         for number in np.unique(rows.window[rows.window >= 0]).tolist():
@@ -114,14 +117,15 @@ def tally(corpus: Sequence[Labelled], scores: Sequence[Float64Array], threshold:
         false_rows += int(outside.sum())
         null -= profile.fn * rows.windows
         perfect += profile.tp * len(series.windows)
-    score_ = 100 * (raw - null) / (perfect - null)
-    return Tally(threshold, raw, score_, found, sum(len(s.windows) for s in corpus), false_rows)
+    one = thresholds[0] if len(set(thresholds)) == 1 else math.nan
+    windows = sum(len(series.windows) for series in corpus)
+    return Tally(100 * (raw - null) / (perfect - null), found, windows, false_rows, one)
 
 
-def best_threshold(corpus: Sequence[Labelled], scores: Sequence[Float64Array], profile: Profile) -> Tally:
+def best_threshold(corpus: Sequence[Labelled], scores: Sequence[Float64Array], profile: Profile) -> float:
     """NAB's rule: of all thresholds that the scores offer, the one that scores best on all series together.
 
-    The greatest of those that are equally good; above 1 (no detection at all) where nothing is better than that.
+    The greatest of those that are equally good; NOTHING where to detect nothing is as good.
     """
     weighed = [weigh(series, profile) for series in corpus]
     level = np.concatenate([score[rows.first :] for score, rows in zip(scores, weighed, strict=True)])
@@ -130,12 +134,26 @@ def best_threshold(corpus: Sequence[Labelled], scores: Sequence[Float64Array], p
     window = np.concatenate([np.where(r.window < 0, -1, r.window + f) for r, f in zip(weighed, first, strict=False)])
     order = np.argsort(-level, kind="stable")
     level, worth, window = level[order], worth[order], window[order]
+    gained = np.cumsum(_gains(worth, window, profile))
+    last = np.append(np.flatnonzero(np.diff(level)), len(level) - 1)  # of the rows of equal score
+    best = last[np.argmax(gained[last])]
+    return float(level[best]) if gained[best] > 0 else NOTHING
+
+
+def _gains(worth: Float64Array, window: Int64Array, profile: Profile) -> Float64Array:
+    """What each row adds to the score when detections are taken in that order: of a window its best one counts."""
     gain = np.where(window < 0, worth, 0.0)
     inside = np.flatnonzero(window >= 0)
     inside = inside[np.argsort(window[inside], kind="stable")]
     for mine in np.split(inside, np.flatnonzero(np.diff(window[inside])) + 1):
         gain[mine] = np.diff(np.maximum.accumulate(worth[mine]), prepend=-profile.fn)
-    total = np.cumsum(gain)
-    last = np.append(np.flatnonzero(np.diff(level)), len(level) - 1)  # of the rows of equal score
-    best = last[np.argmax(total[last])]
-    return tally(corpus, scores, float(level[best]) if total[best] > 0 else 1.1, profile)
+    return gain
+
+
+def thresholds_of_others(corpus: Sequence[Labelled], scores: Sequence[Float64Array], profile: Profile) -> list[float]:
+    """For each series the threshold that is best for all others: it has not seen the labels that it is scored by."""
+    places = range(len(corpus))
+    return [
+        best_threshold([corpus[i] for i in places if i != left], [scores[i] for i in places if i != left], profile)
+        for left in places
+    ]

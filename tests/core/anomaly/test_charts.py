@@ -32,10 +32,10 @@ FINITE = st.floats(-20, 20, width=32)
 
 
 def test_ewma_is_that_of_the_handbook():
-    mean, told = np.float64(50.0), []
-    for value in map(float, NIST_VALUES):
+    mean, told = np.array([50.0]), []
+    for value in np.array(NIST_VALUES, np.float64)[:, None]:
         mean = ewma(mean, value, 0.3)
-        told.append(f"{mean:.2f}")
+        told.append(f"{mean[0]:.2f}")
     assert told == NIST_EWMA
 
 
@@ -47,12 +47,12 @@ def test_its_limits_are_those_of_the_handbook():
 
 
 def test_cusum_is_that_of_the_textbook():
-    high = low = np.float64(0.0)
+    high = low = np.zeros(1)
     highs, lows = [], []
-    for value in map(float, CONCENTRATION):
+    for value in np.array(CONCENTRATION, np.float64)[:, None]:
         high, low = cusum(high, low, value - 99.0, 1.0)
-        highs.append(f"{high:.1f}")
-        lows.append(f"{low:.1f}")
+        highs.append(f"{high[0]:.1f}")
+        lows.append(f"{low[0]:.1f}")
     assert highs == UPPER
     assert lows == LOWER
 
@@ -106,8 +106,8 @@ def test_each_entity_has_a_chart_of_its_own(z):
 
 @given(hnp.arrays(np.float64, 30, elements=FINITE))
 def test_a_series_upside_down_has_its_sums_exchanged(z):
-    high = low = turned_high = turned_low = np.float64(0)
-    for value in z:
+    high = low = turned_high = turned_low = np.zeros(1)
+    for value in z[:, None]:
         high, low = cusum(high, low, value)
         turned_high, turned_low = cusum(turned_high, turned_low, -value)
         assert (high, low) == (turned_low, turned_high)

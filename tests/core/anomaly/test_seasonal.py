@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.core.anomaly.memory import Memory
 from services.core.anomaly.robust import CLIP_SIGMAS, Residual
 from services.core.anomaly.seasonal import HoltWinters
+from tests.examples import SHARE
 
 SLOT = np.zeros(1, np.int64)
 NO_FLOOR = np.zeros(1)
@@ -73,9 +74,10 @@ def test_an_outlier_leaves_the_level_where_it_is():
     assert memory.of("seasonal.level")[0] == pytest.approx(50, abs=1)
 
 
+@settings(max_examples=max(1, round(20 * SHARE)))
 @given(st.sampled_from([0.125, 8.0]), st.integers(-1000, 1000))
 def test_another_unit_or_zero_changes_no_z(unit, zero):
-    values = np.random.default_rng(6).normal(50, 5, 200)
+    values = np.random.default_rng(6).normal(50, 5, 100)
     plain, _ = follow(HoltWinters(phases=4), values)
     moved, _ = follow(HoltWinters(phases=4), unit * values + zero)
     # Seasons are short numbers.
@@ -84,5 +86,5 @@ def test_another_unit_or_zero_changes_no_z(unit, zero):
 
 @pytest.mark.parametrize("bad", [{"phases": 0}, {"level_rate": 0.0}, {"season_rate": 1.5}])
 def test_a_bad_configuration_cannot_be_built(bad):
-    with pytest.raises(ValueError, match="phase|rates"):
+    with pytest.raises(ValueError, match=r"^(at least one phase|rates must lie)"):
         HoltWinters(**bad)

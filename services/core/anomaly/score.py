@@ -21,8 +21,8 @@ WEEK_MS = 7 * DAY_MS
 
 # The mean of surprises is that of a geometric mean of tail probabilities. Times e it would be a valid probability
 # however the detectors depend on each other (Vovk and Wang, Combining p-values via averaging, Biometrika 107, 2020);
-# that is for the worst case. On the 55 series of NAB 1.1 that are not in the README's table of three, windows are as
-# surprising as once, 3, 10 and 100 times a week 0.12, 0.3, 1.3 and 9 times a week: a tenth.
+# that is for the worst case. With a tenth of it, what is expected at most 0.1, 1 and 10 times a week comes 0.10, 0.98
+# and 7.0 times in 55 series of NAB 1.1 (README).
 DEPENDENCE = 0.1
 # log10 of a number of windows a week that is no finding at all: about what a week has of one minute each.
 DULL = 4.0

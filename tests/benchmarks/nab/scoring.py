@@ -1,7 +1,7 @@
-"""How NAB scores a detector: the window rule, one threshold for all series, 0 for no detection and 100 for a perfect one.
+"""How NAB scores a detector: the window rule, one threshold for all series, 0 for no detection, 100 for a perfect one.
 
-After Lavin and Ahmad, Evaluating Real-time Anomaly Detection Algorithms (2015, arXiv:1510.03336), and the conventions of
-NAB 1.1 (github.com/numenta/NAB, commit ea702d7 of 2024-12-03) where the paper leaves them open.
+After Lavin and Ahmad, Evaluating Real-time Anomaly Detection Algorithms (2015, arXiv:1510.03336), and the conventions
+of NAB 1.1 (github.com/numenta/NAB, commit ea702d7 of 2024-12-03) where the paper leaves them open.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Tally:
 def tally(
     corpus: Sequence[Labelled], scores: Sequence[Float64Array], thresholds: Sequence[float], profile: Profile
 ) -> Tally:
-    """What `score >= threshold` comes to. `scores`: a number for each row of each series; a threshold for each series."""
+    """What `score >= threshold` comes to. `scores`: a number for each row of a series; a threshold for each series."""
     raw, null, perfect, found, false_rows = 0.0, 0.0, 0.0, 0, 0
     for series, score, threshold in zip(corpus, scores, thresholds, strict=True):
         rows = weigh(series, profile)

@@ -55,7 +55,7 @@ def _milliseconds(texts: Sequence[str]) -> Int64Array:
 
 
 def published(folder: Path) -> dict[str, tuple[float, float]]:
-    """Threshold and score on the whole corpus of each detector whose results a checkout has, by the standard profile."""
+    """Threshold and score on all series of each detector whose results a checkout has, by the standard profile."""
     results = folder / "results" / "final_results.json"
     if not results.is_file():
         return {}

@@ -10,17 +10,14 @@ from numpy.typing import NDArray
 
 from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
 
-# Montgomery, Introduction to Statistical Quality Control, 7th ed. (2013), section 9.2: weights of 0.05 to 0.25 work
-# well, 0.10 among the usual choices.
+# That of Montgomery's example (Introduction to Statistical Quality Control, 4th ed., 2001, p. 428, as IMSL's manual has
+# it): small weights find small changes.
 EWMA_WEIGHT = 0.1
-# The usual width of its limits, in sigma of the EWMA (NIST/SEMATECH e-Handbook, 6.3.2.4, 2012).
-EWMA_WIDTH = 3.0
 # Montgomery and Runger, Applied Statistics and Probability for Engineers, 3rd ed. (2002), section 16-10: k = 1/2 finds
 # a shift of one sigma best, and h = 4 or 5 then gives a good run length between false alarms.
 CUSUM_SLACK = 0.5
 CUSUM_LIMIT = 5.0
-# One error beyond that is an outlier, which others find; a chart should move for what lasts (winsorised, as in Lucas
-# and Crosier, Robust CUSUM, Communications in Statistics 11, 1982).
+# One error beyond that is an outlier, which others find; a chart should move for what lasts, so it is winsorised.
 MOST_SIGMAS = 3.0
 
 

@@ -18,8 +18,8 @@ OUTLIER_Z = 3.5
 
 # Of a normal distribution the mean absolute deviation is sigma * sqrt(2 / pi).
 _DEVIATION_TO_SIGMA = math.sqrt(math.pi / 2)
-# Errors beyond that many sigma teach no more than this: the cleaning of Gelper, Fried and Croux, Robust forecasting
-# with exponential and Holt-Winters smoothing, J. Forecasting 29 (2010), who take 2 and the same for the spread.
+# Errors beyond that many sigma teach no more than this: as Gelper, Fried and Croux clean what they smooth (Robust
+# forecasting with exponential and Holt-Winters smoothing, J. Forecasting 29, 2010; their Huber function has 2).
 CLIP_SIGMAS = 2.5
 # Before that many windows there is no spread to speak of: nothing is clipped, and nothing is unusual.
 FEWEST = 5

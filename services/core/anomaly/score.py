@@ -24,6 +24,8 @@ WEEK_MS = 7 * DAY_MS
 # that is for the worst case. With a tenth of it, what is expected at most 0.1, 1 and 10 times a week comes 0.10, 0.98
 # and 7.0 times in 55 series of NAB 1.1 (README).
 DEPENDENCE = 0.1
+# Windows a week, more than there are: also of an entity that tells one a week nothing is to be called unusual by that.
+ORDINARY = 1e9
 # log10 of a number of windows a week that is no finding at all: about what a week has of one minute each.
 DULL = 4.0
 _LN10 = math.log(10)
@@ -104,8 +106,8 @@ def combine(surprises: Sequence[Float64Array]) -> Float64Array:
 
 
 def a_week(surprise: Float64Array, windows_a_week: Float64Array) -> Float64Array:
-    """Windows a week that are expected to be so surprising by chance."""
-    return windows_a_week * 10.0**-surprise
+    """Windows a week that are expected to be so surprising by chance; ORDINARY where nothing is surprising at all."""
+    return np.where(surprise > 0, windows_a_week * 10.0**-surprise, ORDINARY)
 
 
 def score(expected_a_week: Float64Array) -> Float64Array:

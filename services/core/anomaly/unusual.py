@@ -86,7 +86,7 @@ class Unusual:
     def judge(
         self, memory: Memory, slot: Int64Array, start_ms: Int64Array, phase: Int64Array, value: Float64Array
     ) -> Judgement:
-        """Judges rows and takes them in. Shapes: (rows,); those of an entity by start; NaN is no value.
+        """Judges rows and takes them in. Shapes: (rows,); those of an entity by start; NaN or infinity is no value.
 
         `phase` of each row is below `seasonal.phases`: its hour of the day or of the week.
         """
@@ -94,14 +94,14 @@ class Unusual:
         told = _nothing(len(slot))
         for some in _turns(slot):
             later = self.presence.is_next(memory, slot[some], start_ms[some])
-            judged = some[later & ~np.isnan(value[some])]
+            judged = some[later & np.isfinite(value[some])]
             found = self._step(memory, slot[judged], start_ms[judged], phase[judged], value[judged])
             for f in fields(Judgement):
                 getattr(told, f.name)[judged] = getattr(found, f.name)
         return told
 
     def silent(self, memory: Memory, now_ms: int) -> Float64Array:
-        """The score of each entity's silence by now, for those that may tell nothing more. Shape: (entities,)."""
+        """The score of each entity's silence by now; 0 for one that was never seen. Shape: (entities,)."""
         slot = np.arange(len(memory))
         seen = memory.of("seen")[slot]
         gap, told_a_week = self.presence.silent(memory, now_ms, seen)

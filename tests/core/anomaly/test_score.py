@@ -65,6 +65,10 @@ def test_a_window_a_week_has_half_of_the_score():
     assert told == pytest.approx([0.5, 0.9, 1.0])
 
 
+def test_who_tells_one_window_a_week_is_not_unusual_by_that():
+    assert score(a_week(np.zeros(1), np.ones(1)))[0] < 1e-6
+
+
 def test_news_is_what_was_not_shown_lately():
     news = News()
     memory = Memory(news.fields)

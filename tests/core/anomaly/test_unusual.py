@@ -140,6 +140,16 @@ def test_what_people_would_call_unusual_raises_an_alarm_at_once(change):
     assert told.alarm[901:].sum() <= 1
 
 
+def test_what_is_ordinary_by_day_is_unusual_by_night():
+    value = ordinary(4 * 288)
+    morning, evening = 3 * 288 + 72, 3 * 288 + 216  # the greatest and the least of the day
+    value[evening] = value[morning]
+    told = Rows(value).judge(Memory(UNUSUAL.fields))
+    assert told.expected[evening] == pytest.approx(40, abs=8)
+    assert told.residual[morning] == 0
+    assert told.residual[evening] > 2
+
+
 def test_ordinary_weeks_keep_to_the_budget():
     entities = 40
     told = Rows(ordinary(2016, entities)).judge(Memory(UNUSUAL.fields))
@@ -162,7 +172,10 @@ def test_who_is_silent_every_night_is_missed_only_by_day():
     assert judged.missing[5 * 216 :].max() < 0.5
     end_ms = len(told) * STEP_MS
     assert UNUSUAL.silent(memory, end_ms + 71 * STEP_MS)[0] < 0.5
-    assert UNUSUAL.silent(memory, end_ms + 75 * STEP_MS)[0] > 0.5
+    memory.grow(2)
+    long_silent, never_seen = UNUSUAL.silent(memory, end_ms + 75 * STEP_MS)
+    assert long_silent > 0.5
+    assert never_seen < 1e-6
 
 
 def test_a_slot_that_is_free_is_as_never_seen():

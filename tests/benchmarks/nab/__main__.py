@@ -114,7 +114,7 @@ def main() -> None:
         for name, rules in result["sets"].items():  # type: ignore[attr-defined]  # of objects, as JSON has them
             print(f"{name}\n\n{table(rules)}\n")
     else:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result, indent=2, allow_nan=False))
 
 
 if __name__ == "__main__":

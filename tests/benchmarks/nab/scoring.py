@@ -97,7 +97,7 @@ class Tally:
     found: int  # windows with a detection in them
     windows: int
     false_rows: int  # detections outside of windows
-    threshold: float  # NaN: one of each series
+    threshold: float | None  # None: one of each series, or one that nothing reaches
 
 
 def tally(
@@ -117,7 +117,7 @@ def tally(
         false_rows += int(outside.sum())
         null -= profile.fn * rows.windows
         perfect += profile.tp * len(series.windows)
-    one = thresholds[0] if len(set(thresholds)) == 1 else math.nan
+    one = thresholds[0] if len(set(thresholds)) == 1 and thresholds[0] < NOTHING else None
     windows = sum(len(series.windows) for series in corpus)
     return Tally(100 * (raw - null) / (perfect - null), found, windows, false_rows, one)
 

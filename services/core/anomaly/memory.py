@@ -1,0 +1,75 @@
+"""What detectors remember of each entity: named arrays with a row for each slot, that go into a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64Array = NDArray[np.float64]
+Int64Array = NDArray[np.int64]
+
+_SPARE = 4  # arrays grow by a quarter: each row is copied a few times at most, and little lies idle
+
+
+@dataclass(frozen=True)
+class Field:
+    """One number, or `width` numbers, of each entity."""
+
+    name: str
+    neutral: float = 0.0  # of an entity that was never seen
+    width: int = 0  # 0: one number
+    dtype: str = "<f8"
+
+
+class Memory:
+    """The fields of some detectors for the slots 0 to len - 1. KeyError for a field that was not declared."""
+
+    def __init__(self, fields: Iterable[Field]) -> None:
+        self._fields = {field.name: field for field in fields}
+        self._arrays = {name: self._blank(field, 0) for name, field in self._fields.items()}
+        self._entities = 0
+
+    @staticmethod
+    def _blank(field: Field, rows: int) -> NDArray[Any]:
+        return np.full((rows, field.width) if field.width else rows, field.neutral, field.dtype)
+
+    def __len__(self) -> int:
+        return self._entities
+
+    def grow(self, entities: int) -> None:
+        """Makes room for that many entities at least; new ones are as never seen."""
+        self._entities = max(self._entities, entities)
+        for name, field in self._fields.items():
+            array = self._arrays[name]
+            if len(array) < self._entities:
+                more = self._blank(field, self._entities - len(array) + self._entities // _SPARE)
+                self._arrays[name] = np.concatenate([array, more])
+
+    def of(self, name: str) -> NDArray[Any]:
+        """The array of a field, to read and to write. Shape: (at least entities,) or (…, width)."""
+        return self._arrays[name]
+
+    def forget(self, slots: Int64Array) -> None:
+        """These slots are free: who gets one next was never seen."""
+        for name, field in self._fields.items():
+            self._arrays[name][slots] = field.neutral
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All there is, by name of the field; equal histories give equal bytes."""
+        return {name: array[: self._entities].copy() for name, array in self._arrays.items()}
+
+    def put(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Goes on from what to_arrays told. ValueError where the arrays are of other detectors."""
+        if arrays.keys() != self._fields.keys():
+            raise ValueError(f"state of {sorted(arrays)} where {sorted(self._fields)} are remembered")
+        lengths = {len(array) for array in arrays.values()}
+        for name, field in self._fields.items():
+            expected = self._blank(field, 0).shape[1:]
+            if arrays[name].shape[1:] != expected or len(lengths) != 1:
+                raise ValueError(f"state of {name} has the shape {arrays[name].shape}; rows of {expected} are needed")
+        self._entities = lengths.pop()
+        self._arrays = {name: arrays[name].astype(field.dtype) for name, field in self._fields.items()}

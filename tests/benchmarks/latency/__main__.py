@@ -156,7 +156,9 @@ def latencies(plan: Plan, rows: RowWatch, topics: TopicWatch) -> dict[str, Any]:
         both.append((incidents[pair] - max(closing[stream][window].max() for stream in ROWS), 1))
     windows = plan.seconds - WARM_WINDOWS
     return {
-        ROW: percentiles([(r.at_ms - closing[ROADS][r.window, r.partition], r.rows) for r in measured], moments),
+        ROW: percentiles(
+            [(r.at_ms - closing[ROADS][r.window, r.partition], r.rows) for r in measured], moments, curve=True
+        ),
         ROW_AFTER_END: percentiles([(r.at_ms - plan.start_of(r.window + 1), r.rows) for r in measured], moments),
         SIGNAL: percentiles(first, len(first) // 2),
         INCIDENT: percentiles(second, windows),

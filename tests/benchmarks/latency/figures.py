@@ -17,11 +17,11 @@ _CURVE = (0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 92.5, 95, 97, 98, 99, 9
 _TICKS = {1.0: "0", 2.0: "50 %", 10.0: "90 %", 100.0: "99 %", 1000.0: "99.9 %"}
 
 
-def percentiles(samples: Iterable[tuple[float, int]], independent: int) -> dict[str, Any]:
-    """Percentiles of latencies in ms, each with how often it was met; and how many moments stand behind them.
+def percentiles(samples: Iterable[tuple[float, int]], independent: int, *, curve: bool = False) -> dict[str, Any]:
+    """Percentiles of latencies in ms, each given with how often it was met; and how many moments stand behind them.
 
     Rows that become readable together are many samples and one moment: a percentile beyond 1 - 1 / `independent` is
-    that of a single moment.
+    that of a single moment. `curve`: with the points of a plot.
     """
     histogram = HdrHistogram(_LEAST_US, _MOST_US, _FIGURES)
     for latency_ms, times in samples:
@@ -30,14 +30,11 @@ def percentiles(samples: Iterable[tuple[float, int]], independent: int) -> dict[
     told: dict[str, Any] = {
         name: round(histogram.get_value_at_percentile(percent) / 1000, 1) for name, percent in PERCENTILES.items()
     }
-    curve = [p for p in _CURVE if (100 - p) / 100 * count >= 1]
-    return {
-        **told,
-        "max_ms": round(histogram.get_max_value() / 1000, 1),
-        "samples": count,
-        "moments": independent,
-        "curve": [[p, round(histogram.get_value_at_percentile(p) / 1000, 1)] for p in curve],
-    }
+    told |= {"max_ms": round(histogram.get_max_value() / 1000, 1), "samples": count, "moments": independent}
+    if curve:
+        points = [p for p in _CURVE if (100 - p) / 100 * count >= 1]
+        told["curve_ms"] = {f"{p:g}": round(histogram.get_value_at_percentile(p) / 1000, 1) for p in points}
+    return told
 
 
 def table(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -55,7 +52,9 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
 def plot(runs: Sequence[Mapping[str, Any]], hop: str, title: str) -> str:
     """SVG: latency by percentile, one line for each rate; the percentile's axis grows by its distance from 100 %."""
     series = {
-        f"{run['observations_per_s']:,}/s": [(100 / (100 - p), ms) for p, ms in run["latency"][hop]["curve"]]
+        f"{run['observations_per_s']:,}/s, load {run['load_average']:.0f}": [
+            (100 / (100 - float(percent)), ms) for percent, ms in run["latency"][hop]["curve_ms"].items()
+        ]
         for run in runs
     }
-    return lines(series, title, "percentile", "ms", log_x=True, x_ticks=_TICKS)
+    return lines(series, title, "percentile", "ms", log_x=True, log_y=True, x_ticks=_TICKS)

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 # Nobody waits longer than this for others to join, and a window's end to its row in ClickHouse is to take 150 ms.
 LINGER_S = 0.05
 # The partitions of a process end a window one after the other: after so long without another one all have.
-PAUSE_S = 0.008
+PAUSE_S = 0.015
 # Every insert makes a part that ClickHouse has to merge: of more sends than this in a row each has its whole linger.
 BURST = 4
 # More than this is not stored yet, on its way or not: then folding waits too.

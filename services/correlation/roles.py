@@ -43,7 +43,8 @@ class CorrelatorRole:
         """What starts first stops last; where one fails, those before it are stopped."""
         clickhouse = await ClickHouse.of(self._settings)
         parts.push_async_callback(clickhouse.close)
-        writer = KafkaWriter(self._settings.kafka)
+        # The outbox has collected what leaves together: to wait for more only makes it late.
+        writer = KafkaWriter(self._settings.kafka, linger_ms=0)
         parts.push_async_callback(writer.stop)
         await writer.start()
         outbox = Outbox(DOMAIN, clickhouse, writer)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -17,8 +18,12 @@ from services.runtime.producer import acknowledged_at_last
 
 log = structlog.get_logger(__name__)
 
-# A window's end to its row in ClickHouse is to take 150 ms; a flush by itself takes 10 to 50.
+# Nobody waits longer than this for others to join, and a window's end to its row in ClickHouse is to take 150 ms.
 LINGER_S = 0.05
+# The partitions of a process end a window one after the other: after so long without another one all have.
+PAUSE_S = 0.015
+# Every insert makes a part that ClickHouse has to merge: of more sends than this in a row each has its whole linger.
+BURST = 4
 # More than this is not stored yet, on its way or not: then folding waits too.
 MAXIMUM_PENDING_BYTES = 64 << 20
 # What a column of an Arrow table and a record cost beside their data, measured: 1.0 and 0.9 kB.
@@ -55,10 +60,12 @@ class Outbox:
         self._records: list[Outgoing] = []
         self._pending_bytes = 0
         self._put = 0  # puts so far
+        self._put_at = 0.0  # when the last one came
         self._done = 0  # puts that are stored, produced and acknowledged
         self._wanted = asyncio.Event()  # something was put
         self._hurry = asyncio.Event()  # somebody waits
         self._moved = asyncio.Condition()
+        self._sent_at: deque[float] = deque(maxlen=BURST)  # when the last sends ended
         self._failure: BaseException | None = None
 
     def put(self, rows: Mapping[str, pa.Table], records: Sequence[Outgoing] = ()) -> None:
@@ -70,6 +77,7 @@ class Outbox:
         self._records.extend(records)
         self._pending_bytes += sum(len(r.value or b"") + RECORD_BYTES for r in records)
         self._put += 1
+        self._put_at = time.monotonic()
         self._wanted.set()
         if self._pending_bytes > MAXIMUM_PENDING_BYTES:
             self._hurry.set()
@@ -89,11 +97,15 @@ class Outbox:
         metrics.BACKPRESSURE_SECONDS.labels(self._domain).inc(time.perf_counter() - began)
         self._raise_failure()
 
-    async def flush(self) -> None:
-        """Return when all that was put before is stored, produced and acknowledged. Raises what ended `run`."""
+    async def flush(self, *, hurry: bool = True) -> None:
+        """Return when all that was put before is stored, produced and acknowledged. Raises what ended `run`.
+
+        `hurry`: do not let it linger for others to join it.
+        """
         goal = self._put
         if self._done < goal:
-            self._hurry.set()
+            if hurry:
+                self._hurry.set()
             async with self._moved:
                 await self._moved.wait_for(lambda: self._failure is not None or self._done >= goal)
         self._raise_failure()
@@ -125,11 +137,16 @@ class Outbox:
             raise RuntimeError(f"the outbox of {self._domain} has failed: {self._failure!r}") from self._failure
 
     async def _linger(self) -> None:
-        try:
-            async with asyncio.timeout(self._linger_s):
-                await self._hurry.wait()
-        except TimeoutError:
-            return
+        """Until nobody joins any more, and there are no more than BURST sends in the time of BURST lingers."""
+        latest_s = time.monotonic() + self._linger_s
+        not_before_s = self._sent_at[0] + BURST * self._linger_s if len(self._sent_at) == BURST else 0.0
+        while not self._hurry.is_set():
+            due_s = max(min(self._put_at + PAUSE_S, latest_s), not_before_s)
+            if (wait_s := due_s - time.monotonic()) <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._hurry.wait()
 
     async def _send(self) -> None:
         rows, records, goal, sent_bytes = self._rows, self._records, self._put, self._pending_bytes
@@ -142,6 +159,7 @@ class Outbox:
         rows.clear()
         await self._produce(records)
         self._done = goal
+        self._sent_at.append(time.monotonic())
         self._pending_bytes -= sent_bytes
         async with self._moved:
             self._moved.notify_all()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import structlog
@@ -36,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 # Counting the open windows looks at every pane: a millisecond for 30,000 entities.
 COUNT_INTERVAL_S = 1.0
+# Correlation waits for the event time of all kinds: what its signals end at, other kinds have passed and tell, too.
+LONGEST_STEP_MS = 10_000
 # Window rows that are put into the outbox at once.
 MAXIMUM_PUT_ROWS = 50_000
 FLOOD_GUARD = "flood_guard"  # its array in a checkpoint, beside those of the fold
@@ -53,11 +57,17 @@ class Workshop:
     registry: EntityRegistry
     book: BaselineBook | None
     signal_partitions: int
+    passed_end: asyncio.Event  # set when a partition's event time has passed an end of windows
     stop_at_flood: bool = True  # of records that cannot be taken
 
     @property
     def topic(self) -> str:
         return catalogue.observations(self.domain, self.kind.name)
+
+    @cached_property
+    def step_ms(self) -> int:
+        """All windows of this kind end at multiples of this, and those of most other kinds."""
+        return min(LONGEST_STEP_MS, *(window.step_ms for window in self.kind.windows))
 
 
 class KindProcessor:
@@ -271,6 +281,9 @@ class KindProcessor:
             metrics.DEAD_LETTER_SHARE.labels(domain, kind, str(self._number)).set(self._guard.share)
         watermark_ms = partition.watermark_ms
         if watermark_ms is not None and watermark_ms != NO_WATERMARK:
+            step_ms = self._shop.step_ms
+            if self.watermark_ms is None or watermark_ms // step_ms > self.watermark_ms // step_ms:
+                self._shop.passed_end.set()
             self.watermark_ms = watermark_ms
             metrics.WATERMARK.labels(domain, kind, str(self._number)).set(watermark_ms / 1000)
 

@@ -26,7 +26,9 @@ from services.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+# Correlation hears of event time so often, and at once when it has passed an end of windows: signals wait for that.
 REPORT_INTERVAL_S = 1.0
+SHORTEST_REPORT_INTERVAL_S = 0.02
 # For the last rows of an archiver. Without ClickHouse they are given up: their offsets are not committed.
 LAST_ROWS_TIMEOUT_S = 20.0
 
@@ -64,10 +66,12 @@ class ProcessorRole:
     def __init__(self, domain: Domain, settings: Settings) -> None:
         self._domain, self._settings = domain, settings
         self._processors: dict[tuple[str, int], KindProcessor] = {}
-        self._writer = KafkaWriter(settings.kafka)
+        # The outbox has collected what leaves together: to wait for more only makes it late.
+        self._writer = KafkaWriter(settings.kafka, linger_ms=0)
         # A checkpoint is packed already; to compress it again costs as much as all the rest of it.
         self._checkpoint_writer = KafkaWriter(settings.kafka, compression=None)
         self._registry = EntityRegistry(settings.kafka)
+        self._passed_end = asyncio.Event()
 
     async def start(self) -> None:
         async with AsyncExitStack() as parts:
@@ -147,6 +151,7 @@ class ProcessorRole:
             registry=self._registry,
             book=book,
             signal_partitions=self._signal_partitions,
+            passed_end=self._passed_end,
             stop_at_flood=self._settings.dead_letter_flood == "stop",
         )
 
@@ -159,7 +164,8 @@ class ProcessorRole:
     async def _report(self) -> None:
         """Tell correlation how far event time has come, behind the signals of that time; and Prometheus the lag."""
         while True:
-            await asyncio.sleep(REPORT_INTERVAL_S)
+            await asyncio.sleep(SHORTEST_REPORT_INTERVAL_S)
+            await self._wait_for_end_of_windows()
             for (topic, partition), lag in self._host.lag().items():
                 metrics.LAG.labels(self._domain.name, "processor", topic, str(partition)).set(lag)
             told = {
@@ -171,10 +177,18 @@ class ProcessorRole:
                 for kind in self._domain.kinds
             }
             # A watermark may not overtake the signals before it.
-            await self._outbox.flush()
+            await self._outbox.flush(hurry=False)
             for kind, watermarks in told.items():
                 if watermarks:
                     await self._send_report(kind, watermarks)
+
+    async def _wait_for_end_of_windows(self) -> None:
+        try:
+            async with asyncio.timeout(REPORT_INTERVAL_S):
+                await self._passed_end.wait()
+        except TimeoutError:
+            return
+        self._passed_end.clear()
 
     async def _send_report(self, kind: str, watermarks: dict[int, int]) -> None:
         instance = self._settings.instance

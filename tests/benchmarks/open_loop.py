@@ -39,15 +39,40 @@ class Load:
     history_minutes: int  # before the beginning: of each entity one observation a minute, all at once
 
 
-def groups_of(load: Load) -> list[Group]:
+def ids_of_gateways(gateways: int, rows: int = ROWS) -> list[Group]:
     """Partition and entities of each gateway; the name of an entity begins with that of its gateway."""
     groups: list[Group] = []
-    for gateway in range(load.entities // ROWS):
+    for gateway in range(gateways):
         partition = gateway % OBSERVATION_PARTITIONS
-        names = [f"g{gateway:05d}-{i:04d}" for i in range(8 * ROWS)]
-        mine = np.flatnonzero(partitions_of(names, OBSERVATION_PARTITIONS) == partition)[:ROWS]
+        names = [f"g{gateway:05d}-{i:04d}" for i in range(8 * rows)]
+        mine = np.flatnonzero(partitions_of(names, OBSERVATION_PARTITIONS) == partition)[:rows]
         groups.append((partition, tuple(names[i] for i in mine)))
     return groups
+
+
+def frame_of(ids: tuple[str, ...], columns: dict[str, Any], time_ms: int, source: str, sequence: int) -> Frame:
+    """What one source tells at one moment, one observation of each entity."""
+    return Frame(
+        city=CITY,
+        entity_ids=ids,
+        entity=np.arange(len(ids), dtype=np.uint32),
+        time_ms=np.full(len(ids), time_ms, np.int64),
+        period_s=0,
+        columns=columns,
+        source_id=source,
+        sequence=sequence,
+        clock_ms=time_ms,
+    )
+
+
+def road_columns(chance: np.random.Generator, rows: int = ROWS) -> dict[str, Any]:
+    """Numbers of roads on which traffic flows: none of them is worth a signal."""
+    return {
+        "flow_veh_h": chance.uniform(100, 2_000, rows).astype("<f4"),
+        "speed_kmh": chance.uniform(28, 80, rows).astype("<f4"),
+        "occupancy": chance.uniform(0, 1, rows).astype("<f4"),
+        "heavy_share": np.full(rows, np.nan, "<f4"),
+    }
 
 
 class City:
@@ -95,11 +120,11 @@ class _Writing:
         self._writer, self._load = KafkaWriter(kafka), load
         self._sent, self._late_s, self._stop, self._telling = sent, late_s, stop, telling
         self._contract = FrameContract.of("traffic", ROAD_FLOW)
-        self._groups = groups_of(load)
+        self._groups = ids_of_gateways(load.entities // ROWS)
         self._sequence = [0] * len(self._groups)
         self._frames: Counter[tuple[int, int]] = Counter()
         chance = np.random.default_rng(7)
-        self._columns = [_columns(chance) for _ in range(1024)]
+        self._columns = [road_columns(chance) for _ in range(1024)]
 
     async def run(self) -> Counter[tuple[int, int]]:
         await self._writer.start()
@@ -135,17 +160,9 @@ class _Writing:
     async def _send(self, gateway: int, time_ms: int) -> None:
         partition, ids = self._groups[gateway]
         self._sequence[gateway] += 1
-        frame = Frame(
-            city=CITY,
-            entity_ids=ids,
-            entity=np.arange(ROWS, dtype=np.uint32),
-            time_ms=np.full(ROWS, time_ms, np.int64),
-            period_s=0,
-            columns=self._columns[(self._sequence[gateway] * 31 + gateway * 97) % len(self._columns)],
-            source_id=f"gateway-{gateway}",
-            sequence=self._sequence[gateway],
-            clock_ms=time_ms,
-        )
+        number = self._sequence[gateway]
+        columns = self._columns[(number * 31 + gateway * 97) % len(self._columns)]
+        frame = frame_of(ids, columns, time_ms, f"gateway-{gateway}", number)
         future = await self._writer.send(TOPIC, encode_frame(self._contract, frame), partition=partition)
         future.add_done_callback(lambda done: self._count(partition, done))
         self._frames[time_ms // MINUTE_MS * MINUTE_MS, gateway] += 1
@@ -153,12 +170,3 @@ class _Writing:
     def _count(self, partition: int, done: asyncio.Future[Any]) -> None:
         done.result()
         self._sent[partition] += 1
-
-
-def _columns(chance: np.random.Generator) -> dict[str, Any]:
-    return {
-        "flow_veh_h": chance.uniform(100, 2_000, ROWS).astype("<f4"),
-        "speed_kmh": chance.uniform(28, 80, ROWS).astype("<f4"),
-        "occupancy": chance.uniform(0, 1, ROWS).astype("<f4"),
-        "heavy_share": np.full(ROWS, np.nan, "<f4"),
-    }

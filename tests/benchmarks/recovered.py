@@ -16,25 +16,33 @@ POLL_S = 0.5
 _FOUND = """
 SELECT toUInt32(substring(entity_id, 2, 5)) AS gateway, toUnixTimestamp64Milli(start_time) AS start,
     count(), min(revision), max(revision)
-FROM traffic.road_flow_windows FINAL WHERE window = '1m' GROUP BY gateway, start
+FROM traffic.road_flow_windows FINAL WHERE window = {window:String} AND startsWith(entity_id, 'g')
+GROUP BY gateway, start
 """
 
 Frames = Mapping[tuple[int, int], int]
 
 
-def compare_windows(clickhouse: str, frames: Frames, patience_s: float) -> tuple[int, int]:
-    """Windows of a minute that are not what was sent, and how many were compared.
+def compare_windows(
+    clickhouse: str, frames: Frames, patience_s: float, *, window: str = "1m", beside: tuple[int, int] = (0, 0)
+) -> tuple[int, int]:
+    """Windows of gateways' entities that are not what was sent, and how many were compared.
 
+    `frames`: by start of the window and gateway; `beside` them other records were sent, with so many observations.
     Waits until every observation is in the ledger; SystemExit where it is not, in time, or where the ledger differs.
     """
-    return asyncio.run(_compare(clickhouse, frames, patience_s))
+    return asyncio.run(_compare(clickhouse, frames, patience_s, window, beside))
 
 
-async def _compare(url: str, frames: Frames, patience_s: float) -> tuple[int, int]:
+async def _compare(
+    url: str, frames: Frames, patience_s: float, window: str, beside: tuple[int, int]
+) -> tuple[int, int]:
     clickhouse = await ClickHouse.connect(url)
     try:
-        await _wait_for_ledger(clickhouse, sum(frames.values()) * ROWS, patience_s)
-        found = {(int(row[1]), int(row[0])): tuple(row[2:]) for row in await clickhouse.query(_FOUND)}
+        sent = sum(frames.values())
+        await _wait_for_ledger(clickhouse, sent + beside[0], sent * ROWS + beside[1], patience_s)
+        rows = await clickhouse.query(_FOUND, {"window": window})
+        found = {(int(row[1]), int(row[0])): tuple(row[2:]) for row in rows}
     finally:
         await clickhouse.close()
     expected = {key: (ROWS, count, count) for key, count in Counter(frames).items()}
@@ -42,13 +50,13 @@ async def _compare(url: str, frames: Frames, patience_s: float) -> tuple[int, in
     return wrong, len(expected) * ROWS
 
 
-async def _wait_for_ledger(clickhouse: ClickHouse, sent: int, patience_s: float) -> None:
+async def _wait_for_ledger(clickhouse: ClickHouse, records: int, sent: int, patience_s: float) -> None:
     sql = (
         "SELECT toInt64(sum(next_offset)), toInt64(sum(read)), toInt64(sum(folded)),"
         " toInt64(sum(duplicate + late + dead_lettered)) FROM traffic.ledger FINAL"
     )
     # The last record of each partition is the heartbeat that closes its windows.
-    records = sent // ROWS + OBSERVATION_PARTITIONS
+    records += OBSERVATION_PARTITIONS
     began, handled, figures = time.monotonic(), 0, [0, 0, 0]
     while handled < records:
         if time.monotonic() - began > patience_s:

@@ -98,6 +98,24 @@ async def test_what_is_put_leaves_by_itself_after_a_while():
                 await asyncio.sleep(0.001)
 
 
+async def test_a_few_leave_almost_at_once_then_others_linger_until_somebody_waits():
+    tables = Tables()
+    async with running(tables) as (box, _, _):  # which lingers for a quarter of an hour
+        for number in range(outbox_module.BURST):
+            box.put({"d.a": rows(number)})
+            async with asyncio.timeout(30):
+                await box.flush(hurry=False)
+        box.put({"d.a": rows(8)})
+        patient = asyncio.create_task(box.flush(hurry=False))
+        await asyncio.sleep(10 * outbox_module.PAUSE_S)
+        assert not patient.done()
+        box.put({"d.a": rows(9)})
+        async with asyncio.timeout(30):
+            await box.flush()
+            await patient
+        assert tables.inserts == [*(("d.a", [n]) for n in range(outbox_module.BURST)), ("d.a", [8, 9])]
+
+
 async def test_a_refusal_ends_it_and_everybody_who_waits():
     tables = Tables()
     tables.failure = ValueError("no such column")

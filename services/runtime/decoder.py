@@ -46,7 +46,10 @@ class Decoder:
         sizes = np.ones(len(given), np.int64)
         if len(given):
             records = Records.of(given)
-            kinds = np.array([self._told_by(headers)[0] for headers in records.headers])[records.headers_of]
+            told = [self._told_by(headers) for headers in records.headers]
+            kinds = np.array([kind for kind, _ in told])[records.headers_of]
+            cities: dict[str, int] = {}
+            city_of = np.array([cities.setdefault(city, len(cities)) for _, city in told])[records.headers_of]
             length = records.value.length
             kinds[(length <= 0) | (length > LONGEST_BYTES)] = _OTHER
             for begin, end in runs(kinds):
@@ -54,7 +57,13 @@ class Decoder:
                 if kind == _OTHER or len(some) < FEWEST:
                     self._decode_each(some, frames, sizes[begin:end])
                 else:
-                    self._decode_singles(kind, some, frames, sizes[begin:end])
+                    values = (records.data, some.value)
+                    read = (
+                        self._single_frames.read(*values)
+                        if kind == _FRAME
+                        else self._single_rows.read(*values, [*cities], city_of[begin:end])
+                    )
+                    self._take(read, some, frames, sizes[begin:end])
         return Decoded(frames, sizes)
 
     def _told_by(self, headers: RecordHeaders) -> tuple[int, str]:
@@ -75,15 +84,12 @@ class Decoder:
             frames.extend(found)
             sizes[place] = sum(len(f) if isinstance(f, Frame) else 1 for f in found)
 
-    def _decode_singles(
-        self, kind: int, records: Records, frames: list[Frame | Malformed | Singles], sizes: NDArray[np.int64]
+    def _take(
+        self, read: Read, records: Records, frames: list[Frame | Malformed | Singles], sizes: NDArray[np.int64]
     ) -> None:
-        if kind == _FRAME:
-            read = self._single_frames.read(records.data, records.value)
-        else:
-            cities = [self._told_by(headers)[1] for headers in records.headers]
-            read = self._single_rows.read(records.data, records.value, cities, records.headers_of)
+        """What was read of the records, and one by one what was not."""
         clock_ms, cities, city = _of_headers(read, records)
+        numbered = any(header.source_id for header in read.headers)
         for begin, end in runs(read.done, city * read.done, read.period_s * read.done):
             if not read.done[begin]:
                 self._decode_each(records[begin:end], frames, sizes[begin:end])
@@ -98,7 +104,7 @@ class Decoder:
                     columns={name: values[begin:end] for name, values in read.columns.items()},
                     clock_ms=clock_ms[begin:end],
                     offsets=records.offset[begin:end],
-                    sources=_sources_of(read, begin, end),
+                    sources=_sources_of(read, begin, end) if numbered else (),
                 )
             )
 
@@ -116,8 +122,6 @@ def _of_headers(read: Read, records: Records) -> tuple[NDArray[np.int64], list[s
 
 def _sources_of(read: Read, begin: int, end: int) -> Sequence[tuple[str, int]]:
     """Source and number of each record; empty where none names a source."""
-    if not any(header.source_id for header in read.headers):
-        return ()
     headers = [read.headers[i] for i in read.headers_of[begin:end].tolist()]
     return [(h.source_id, h.sequence) for h in headers] if any(h.source_id for h in headers) else ()
 

@@ -9,7 +9,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-# Twice what a partition has by default; then it begins anew.
+# As many as a partition has entities by default, and some; then it begins anew.
 _MOST_IDS = 262_144
 UNREADABLE = -1
 

@@ -15,7 +15,8 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.util import calc_crc32c
 from numpy.typing import NDArray
 
-from services.runtime.record_columns import Int64Array, RecordHeaders, Records, Spans, all_are
+from services.runtime.record_columns import Int64Array, Records, Spans
+from services.runtime.record_headers import tell_apart, varint
 
 MAGIC = 2
 # Base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and greatest timestamp,
@@ -26,8 +27,6 @@ _MAGIC_AT = 16
 _CRC_FROM = 21
 _CODEC, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
 _DECODE = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
-# Different headers of the records of one fetch that are told apart all at once.
-_MOST_HEADERS = 16
 # How many records in a row are looked at to see whether they have the length of the one before.
 _STRIDE = 64
 
@@ -125,7 +124,7 @@ def _walk(data: bytes, at: int, end: int, starts: list[int]) -> None:
         elif end - at > 1 and data[at + 1] < 0x80:
             step = 2 + ((first & 0x7F | data[at + 1] << 7) >> 1)
         else:
-            length, body = _varint(data, at)
+            length, body = varint(data, at)
             step = body - at + length
             if length < 0:
                 raise CorruptRecordException(f"a record of {length} bytes")
@@ -162,7 +161,7 @@ def _read_columns(topic: str, partition: int, batches: Sequence[Batch], data: by
     delta, at = _varints(view, at)
     key, at = _read_spans(view, at, end)
     value, at = _read_spans(view, at, end)
-    headers, headers_of = _tell_apart(data, at, end)
+    headers, headers_of = tell_apart(data, at, end)
 
     def of_batch(values: Sequence[int]) -> Int64Array:
         return np.repeat(np.array(values, np.int64), [b.records for b in batches])
@@ -207,61 +206,3 @@ def _read_spans(view: NDArray[np.uint8], at: Int64Array, end: Int64Array) -> tup
     if (after > end).any() or (after < begin).any():
         raise CorruptRecordException("a part ends behind its record")
     return Spans(begin, np.maximum(length, -1)), after
-
-
-def _tell_apart(data: bytes, begin: Int64Array, end: Int64Array) -> tuple[list[RecordHeaders], Int64Array]:
-    """All headers that there are, and which each record has. Most records of a topic have the same."""
-    found: dict[bytes, int] = {}
-    which = np.empty(len(begin), np.int64)
-    left = np.arange(len(begin))
-    for _ in range(_MOST_HEADERS):
-        if not len(left):
-            break
-        first, width = int(begin[left[0]]), int(end[left[0]] - begin[left[0]])
-        raw = data[first : first + width]
-        alike = left if (end[left] - begin[left] == width).all() else left[end[left] - begin[left] == width]
-        same = all_are(data, begin[alike], raw)
-        which[alike[same]] = found.setdefault(raw, len(found))
-        rest = np.ones(len(begin), np.bool_)
-        rest[alike[same]] = False
-        left = left[rest[left]]
-    for place in left.tolist():
-        raw = data[int(begin[place]) : int(end[place])]
-        which[place] = found.setdefault(raw, len(found))
-    return [_read_headers(raw) for raw in found], which
-
-
-def _read_headers(raw: bytes) -> RecordHeaders:
-    """CorruptRecordException where they do not end with the bytes."""
-    try:
-        count, at = _varint(raw, 0)
-        found = []
-        for _ in range(count):
-            name, at = _part(raw, at)
-            value, at = _part(raw, at)
-            if name is None:
-                raise CorruptRecordException("a header without a name")
-            found.append((name.decode(), value))
-    except IndexError:
-        raise CorruptRecordException("headers end behind their record") from None
-    if count < 0 or at != len(raw):
-        raise CorruptRecordException(f"{count} headers end {at - len(raw)} bytes behind their record")
-    return tuple(found)
-
-
-def _part(raw: bytes, at: int) -> tuple[bytes | None, int]:
-    length, at = _varint(raw, at)
-    return (raw[at : at + length], at + length) if length >= 0 else (None, at)
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number in zigzag form and where it ends. IndexError: behind the data."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value >> 1 ^ -(value & 1), at
-        if shift > 63:
-            raise CorruptRecordException("a number of more than 64 bits")

@@ -43,7 +43,7 @@ class SingleRows:
         self._names = frozenset((CITY, ID, TIME, PERIOD, *(c.name for c in columns)))
 
     def read(self, data: bytes, values: Spans, cities: Sequence[str], city_of: NDArray[np.int64]) -> Read:
-        """Reads the plain ones. `cities` and which of them a row is of that names none: (records,).
+        """Reads the plain ones. `city_of`, (records,): which of the cities a row is of that names none itself.
 
         The clock of a header is 0: not told.
         """
@@ -128,10 +128,12 @@ class _Headers:
     """The cities of some rows, each once, and which of them each row is of."""
 
     def __init__(self, cities: Sequence[str], city_of: Int64Array) -> None:
-        """`cities` by header, and the header of each row."""
+        """Those that are told beside the rows, each once, and which of them each row is of."""
         self.found: list[Header] = []
         self._places: dict[str, int] = {}
-        self.which = np.array([self._place(city) for city in cities], np.int64)[city_of]
+        for city in cities:
+            self._place(city)
+        self.which = city_of.astype(np.int64)
 
     def _place(self, city: str) -> int:
         if city not in self._places:

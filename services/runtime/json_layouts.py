@@ -199,4 +199,5 @@ def _read_table(table: NDArray[np.uint8]) -> tuple[NDArray[np.float64], BoolArra
         points += is_point
     good &= (digits > 0) & (digits <= _MOST_DIGITS) & ((points == 0) | (behind > 0))
     numbers = whole / 10.0 ** np.where(good, behind, 0)
-    return np.where(negative, -numbers, numbers), good
+    # Without a point it is a whole number, of which there is one zero.
+    return np.where(negative & ((whole > 0) | (points > 0)), -numbers, numbers), good

@@ -150,7 +150,7 @@ def test_rows_of_json_plain_and_odd(changes: list[tuple[int, str, Any]], dropped
 
 PLAIN = [
     b'{"entity_id":"sensor-%d","time":"2024-06-03T10:00:%02d.%03dZ","speed_kmh":%s,"period_s":60}' % (i, i, i, number)
-    for i, number in enumerate([b"7", b"12.5", b"0.25", b"130.75", b"-0.5", b"null"] * 6)
+    for i, number in enumerate([b"7", b"12.5", b"0.25", b"130.75", b"-0", b"null"] * 6)
 ]
 
 

@@ -97,16 +97,18 @@ def read_batch(raw: memoryview, *, check_crc: bool) -> Batch:
 def read_records(topic: str, partition: int, batches: Sequence[Batch], first_offset: int) -> Records:
     """The records of these batches from `first_offset` on. CorruptRecordException where the bytes make no records."""
     bodies = [batch.body() for batch in batches]
+    lengths = [len(body) for body in bodies]
     data = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+    del bodies  # of frames they are some MB, and the fetch is held twice no longer than needed
     starts: list[int] = []
     begin = 0
     try:
-        for batch, body in zip(batches, bodies, strict=True):
+        for batch, length in zip(batches, lengths, strict=True):
             before = len(starts)
-            _walk(data, begin, begin + len(body), starts)
+            _walk(data, begin, begin + length, starts)
             if len(starts) - before != batch.records:
                 raise CorruptRecordException(f"{len(starts) - before} records of {batch.records}")
-            begin += len(body)
+            begin += length
         found = _read_columns(topic, partition, batches, data, np.array(starts, np.int64))
     except IndexError as error:
         raise CorruptRecordException(f"a record ends behind its batch: {error}") from None

@@ -48,12 +48,13 @@ class Frame:
 class Singles:
     """Frames of one observation each, of one city and one period, in columns and in the order of the log.
 
-    All sequences and arrays have one element per frame.
+    All arrays have one element per frame.
     """
 
     city: str
     period_s: int
-    entity_ids: Sequence[str]
+    entity_ids: Sequence[str]  # dictionary: it may hold others too, and grow, but what is there stays
+    entity: Int64Array  # index into entity_ids
     time_ms: Int64Array
     columns: Mapping[str, NumberArray]
     clock_ms: Int64Array
@@ -61,14 +62,14 @@ class Singles:
     sources: Sequence[tuple[str, int]] = ()  # source and number of each frame; empty: none is numbered
 
     def __len__(self) -> int:
-        return len(self.entity_ids)
+        return len(self.entity)
 
     def frame(self, place: int) -> Frame:
         """One of them by itself."""
         source_id, sequence = self.sources[place] if self.sources else ("", 0)
         return Frame(
             city=self.city,
-            entity_ids=(self.entity_ids[place],),
+            entity_ids=(self.entity_ids[int(self.entity[place])],),
             entity=np.zeros(1, np.uint32),
             time_ms=self.time_ms[place : place + 1],
             period_s=self.period_s,
@@ -81,16 +82,16 @@ class Singles:
 
     def take(self, places: Int64Array) -> Singles:
         """Those at these places."""
-        some = places.tolist()
         return Singles(
             self.city,
             self.period_s,
-            [self.entity_ids[i] for i in some],
+            self.entity_ids,
+            self.entity[places],
             self.time_ms[places],
             {name: values[places] for name, values in self.columns.items()},
             self.clock_ms[places],
             self.offsets[places],
-            [self.sources[i] for i in some] if self.sources else (),
+            [self.sources[i] for i in places.tolist()] if self.sources else (),
         )
 
 

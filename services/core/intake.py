@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.core.frame import Frame, Malformed, Problem, Refused, Singles
+from services.core.growing import GrowingPlaces
 from services.core.kind import Kind
 from services.core.portion import Portion, join
 from services.core.slots import Slots
@@ -30,6 +31,7 @@ class Intake:
         self._slots = slots
         self._sources = sources
         self._counters = counters
+        self._places = GrowingPlaces(slots)
         self._good_headers: set[tuple[str, int]] = set()  # city and period
 
     def take(self, records: Sequence[Frame | Malformed | Singles], first: int) -> Portion:
@@ -73,8 +75,8 @@ class Intake:
             frames = (singles.frame(i) for i in range(len(singles)))
             refused = [(place, _refuse(f, fault)) for place, f in zip(places.tolist(), frames, strict=True)]
             singles, places = singles.take(places[:0]), places[:0]
-        valid = self._slots.find_valid(singles.city, singles.entity_ids)
-        portion = join(self._kind, TakenSingles(singles, places.tolist(), valid), end, refused)
+        valid = self._places.find_valid(singles.city, singles.entity_ids, singles.entity)
+        portion = join(self._kind, TakenSingles(singles, places, valid, self._places), end, refused)
         self._counters.dead_lettered += sum(r.count for _, r in portion.refused)
         return portion
 

@@ -112,7 +112,7 @@ class Partition:
         # A frame that passes a border is the last of its step; the last step ends with the records.
         for last in [*np.flatnonzero(borders[1:] > borders[:-1]).tolist(), None]:
             end = len(portion.taken) if last is None else last + 1
-            end_record = None if last is None else portion.taken.records[last] + 1
+            end_record = None if last is None else int(portion.taken.records[last]) + 1
             late, beyond = self._into_panes.fold(portion, first, end, self.watermark_ms)
             while refused and (end_record is None or refused[-1][0] < end_record):
                 beyond.append(refused.pop())

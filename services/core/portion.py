@@ -110,7 +110,7 @@ def _refuse(
     kind: Kind, taken: TakenFrames | TakenSingles, begin: Int64Array, unfit: BoolArray, future: BoolArray
 ) -> Iterator[tuple[int, Refused]]:
     for i in np.unique(np.searchsorted(begin, np.flatnonzero(unfit | future), side="right") - 1).tolist():
-        frame, record, rows = taken.frame(i), taken.records[i], slice(int(begin[i]), int(begin[i + 1]))
+        frame, record, rows = taken.frame(i), int(taken.records[i]), slice(int(begin[i]), int(begin[i + 1]))
         if unfit[rows].any():
             good, problems = validate(kind, frame)
             told = (replace(problem, index=frame.index + problem.index) for problem in problems[:MAX_PROBLEMS])
@@ -134,7 +134,7 @@ def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Itera
             Problem(frame.index + row, "entity_id", frame.entity_ids[int(frame.entity[row])], _beyond(limit))
             for row in of_frame[:MAX_PROBLEMS].tolist()
         )
-        yield portion.taken.records[i], Refused(frame.offset, problems, frame.index + of_frame, "limit")
+        yield int(portion.taken.records[i]), Refused(frame.offset, problems, frame.index + of_frame, "limit")
 
 
 def _beyond(limit: int) -> str:

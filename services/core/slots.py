@@ -125,17 +125,17 @@ class Slots:
         parts.append(np.array(short, np.int64))
         return np.concatenate(parts)
 
-    def find_valid(self, city: str, ids: Sequence[str]) -> NDArray[np.bool_] | None:
-        """Which of these ids are well formed; None: all. Shape: (ids,)."""
-        valid = _mark_valid(ids, self._find(city, ids))
-        return None if valid.all() else valid
+    @property
+    def generation(self) -> int:
+        """Another one whenever a slot was set free: what was known before may not hold any more."""
+        return self._generation
 
-    def place_each(self, city: str, ids: Sequence[str], valid: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-        """The slots of the ids of frames with one id each, as place_all gives them. Shapes: (ids,)."""
+    def place_each(self, city: str, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The slots of valid ids of frames with one id each, as place_all gives them. Shapes: (ids,)."""
         slots = self._find(city, ids)
-        lacking = slots < 0 if valid is None else (slots < 0) & valid
-        index = self._by_city.setdefault(city, {}) if lacking.any() else _NOBODY
-        for place in np.flatnonzero(lacking).tolist():
+        lacking = np.flatnonzero(slots < 0).tolist()
+        index = self._by_city.setdefault(city, {}) if lacking else _NOBODY
+        for place in lacking:
             slots[place] = self._add(city, ids[place], index)
         return slots
 

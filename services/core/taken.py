@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.frame import Frame, NumberArray, Singles
+from services.core.growing import GrowingPlaces
 from services.core.kind import Column
 from services.core.slots import Dictionary, Slots
 
@@ -85,8 +85,9 @@ class TakenSingles:
     """Frames of one observation each, and where each stood among those that came with it."""
 
     singles: Singles
-    records: Sequence[int]
-    valid: BoolArray | None  # per id; None: all are
+    records: Int64Array
+    valid: BoolArray | None  # per frame: is its id; None: all are
+    places: GrowingPlaces
 
     def __len__(self) -> int:
         return len(self.singles)
@@ -126,7 +127,7 @@ class TakenSingles:
 
     def place(self, slots: Slots, first: int, end: int) -> Int64Array:
         valid = None if self.valid is None else self.valid[first:end]
-        return slots.place_each(self.singles.city, self.singles.entity_ids[first:end], valid)
+        return self.places.place(self.singles.city, self.singles.entity_ids, self.singles.entity[first:end], valid)
 
 
 def _concatenate(arrays: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

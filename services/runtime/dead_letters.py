@@ -176,9 +176,7 @@ class FloodGuard:
         """Bad records among the last ones, 0 to 1."""
         return self._sum / len(self._bad) if self._bad else 0.0
 
-    def look_at_all(
-        self, records: Sequence[ConsumerRecord], sizes: Sequence[int], letters: Mapping[int, DeadLetter]
-    ) -> None:
+    def look_at_all(self, offsets: Sequence[int], sizes: Sequence[int], letters: Mapping[int, DeadLetter]) -> None:
         """Records of so many observations each, in their order, and the letters of some, by place. See `look`."""
         good = sum(1 for size in sizes if size)
         if not letters and good >= WINDOW_RECORDS:
@@ -187,8 +185,8 @@ class FloodGuard:
             self._sum = self._in_a_row = 0
             self._flooding = False
             return
-        for place, (record, size) in enumerate(zip(records, sizes, strict=True)):
-            self.look(record.offset, size, letters.get(place))
+        for place, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+            self.look(offset, size, letters.get(place))
 
     def look(self, offset: int, observations: int, letter: DeadLetter | None) -> None:
         """A record of so many observations, and what was refused of it. TooManyBadRecordsError: it is a flood."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from aiokafka.structs import ConsumerRecord
@@ -14,7 +14,7 @@ from services.core.frame import Frame, Malformed, Singles
 from services.runtime.codec import JSON_TYPE, PROTOBUF_TYPES, city_of, content_type, decode_record
 from services.runtime.contracts import FrameContract
 from services.runtime.dictionaries import RawDictionaries
-from services.runtime.log import Headers
+from services.runtime.record_columns import RecordHeaders, Records
 from services.runtime.single_frames import LONGEST_BYTES, Read, SingleFrames
 from services.runtime.single_rows import SingleRows
 
@@ -38,30 +38,35 @@ class Decoder:
         self._contract = contract
         self._dictionaries = RawDictionaries()
         self._single_frames, self._single_rows = SingleFrames(contract), SingleRows(contract)
-        self._kinds: dict[Headers, tuple[int, str]] = {}  # by headers: how a small record is read, and of which city
+        self._kinds: dict[RecordHeaders, tuple[int, str]] = {}  # how a small record is read, and its city
 
-    def decode(self, records: Sequence[ConsumerRecord]) -> Decoded:
+    def decode(self, given: Sequence[ConsumerRecord]) -> Decoded:
         """Gives the same frames as the codec gives record by record. Never raises."""
         frames: list[Frame | Malformed | Singles] = []
-        sizes = np.ones(len(records), np.int64)
-        first = 0
-        for kind, group in groupby(records, self._kind_of):
-            some = list(group)
-            if kind == _OTHER or len(some) < FEWEST:
-                self._decode_each(some, first, frames, sizes)
-            else:
-                self._decode_singles(kind, some, first, frames, sizes)
-            first += len(some)
+        sizes = np.ones(len(given), np.int64)
+        if len(given):
+            records = Records.of(given)
+            told = [self._told_by(headers) for headers in records.headers]
+            kinds = np.array([kind for kind, _ in told])[records.headers_of]
+            cities: dict[str, int] = {}
+            city_of = np.array([cities.setdefault(city, len(cities)) for _, city in told])[records.headers_of]
+            length = records.value.length
+            kinds[(length <= 0) | (length > LONGEST_BYTES)] = _OTHER
+            for begin, end in runs(kinds):
+                kind, some = int(kinds[begin]), records[begin:end]
+                if kind == _OTHER or len(some) < FEWEST:
+                    self._decode_each(some, frames, sizes[begin:end])
+                else:
+                    values = (records.data, some.value)
+                    read = (
+                        self._single_frames.read(*values)
+                        if kind == _FRAME
+                        else self._single_rows.read(*values, [*cities], city_of[begin:end])
+                    )
+                    self._take(read, some, frames, sizes[begin:end])
         return Decoded(frames, sizes)
 
-    def _kind_of(self, record: ConsumerRecord) -> int:
-        value = record.value
-        if value is None or not 0 < len(value) <= LONGEST_BYTES:
-            return _OTHER
-        return self._told_by(record.headers)[0]
-
-    def _told_by(self, told_headers: Headers) -> tuple[int, str]:
-        headers = tuple(told_headers)
+    def _told_by(self, headers: RecordHeaders) -> tuple[int, str]:
         known = self._kinds.get(headers)
         if known is None:
             told = content_type(headers)
@@ -72,61 +77,62 @@ class Decoder:
         return known
 
     def _decode_each(
-        self,
-        records: Sequence[ConsumerRecord],
-        first: int,
-        frames: list[Frame | Malformed | Singles],
-        sizes: NDArray[np.int64],
+        self, records: Records, frames: list[Frame | Malformed | Singles], sizes: NDArray[np.int64]
     ) -> None:
-        for place, r in enumerate(records, first):
+        for place, r in enumerate(records):
             found = decode_record(self._contract, r.value, r.headers, r.timestamp, r.offset, self._dictionaries)
             frames.extend(found)
             sizes[place] = sum(len(f) if isinstance(f, Frame) else 1 for f in found)
 
-    def _decode_singles(
-        self,
-        kind: int,
-        records: Sequence[ConsumerRecord],
-        first: int,
-        frames: list[Frame | Malformed | Singles],
-        sizes: NDArray[np.int64],
+    def _take(
+        self, read: Read, records: Records, frames: list[Frame | Malformed | Singles], sizes: NDArray[np.int64]
     ) -> None:
-        values = [r.value for r in records]
-        if kind == _FRAME:
-            read = self._single_frames.read(values)
-        else:
-            read = self._single_rows.read(values, [self._told_by(r.headers)[1] for r in records])
-        for begin, end in _runs(read):
-            if read.done[begin]:
-                frames.append(_singles_of(read, records, begin, end))
-            else:
-                self._decode_each(records[begin:end], first + begin, frames, sizes)
+        """What was read of the records, and one by one what was not."""
+        clock_ms, cities, city = _of_headers(read, records)
+        numbered = any(header.source_id for header in read.headers)
+        for begin, end in runs(read.done, city * read.done, read.period_s * read.done):
+            if not read.done[begin]:
+                self._decode_each(records[begin:end], frames, sizes[begin:end])
+                continue
+            frames.append(
+                Singles(
+                    city=cities[int(city[begin])],
+                    period_s=int(read.period_s[begin]),
+                    entity_ids=read.entity_ids,
+                    entity=read.entity[begin:end],
+                    time_ms=read.time_ms[begin:end],
+                    columns={name: values[begin:end] for name, values in read.columns.items()},
+                    clock_ms=clock_ms[begin:end],
+                    offsets=records.offset[begin:end],
+                    sources=_sources_of(read, begin, end) if numbered else (),
+                )
+            )
 
 
-def _runs(read: Read) -> Iterator[tuple[int, int]]:
-    """Begin and end of records that were read and are of one city and period, and of those that were not read."""
-    begin = 0
-    for _, group in groupby(
-        zip(read.done.tolist(), read.headers, read.period_s.tolist(), strict=True),
-        lambda told: (told[1].city, told[2]) if told[0] and told[1] is not None else None,
-    ):
-        end = begin + sum(1 for _ in group)
-        yield begin, end
-        begin = end
+def _of_headers(read: Read, records: Records) -> tuple[NDArray[np.int64], list[str], NDArray[np.int64]]:
+    """Clocks by record, all cities, and which of them each record is of. Shapes of arrays: (records,)."""
+    if not read.headers:
+        nothing = np.zeros(len(records), np.int64)
+        return nothing, [], nothing
+    known: dict[str, int] = {}
+    city = np.array([known.setdefault(h.city, len(known)) for h in read.headers], np.int64)[read.headers_of]
+    told_ms = np.array([h.clock_ms for h in read.headers], np.int64)[read.headers_of]
+    return np.where(told_ms == 0, records.timestamp_ms, told_ms), list(known), city
 
 
-def _singles_of(read: Read, records: Sequence[ConsumerRecord], begin: int, end: int) -> Singles:
-    headers = [header for header in read.headers[begin:end] if header is not None]
-    some = records[begin:end]
-    clock_ms = np.array([h.clock_ms or r.timestamp for h, r in zip(headers, some, strict=True)], np.int64)
-    numbered = any(header.source_id for header in headers)
-    return Singles(
-        city=headers[0].city,
-        period_s=int(read.period_s[begin]),
-        entity_ids=read.entity_ids[begin:end],
-        time_ms=read.time_ms[begin:end],
-        columns={name: values[begin:end] for name, values in read.columns.items()},
-        clock_ms=clock_ms,
-        offsets=np.array([r.offset for r in some], np.int64),
-        sources=[(header.source_id, header.sequence) for header in headers] if numbered else (),
-    )
+def _sources_of(read: Read, begin: int, end: int) -> Sequence[tuple[str, int]]:
+    """Source and number of each record; empty where none names a source."""
+    headers = [read.headers[i] for i in read.headers_of[begin:end].tolist()]
+    return [(h.source_id, h.sequence) for h in headers] if any(h.source_id for h in headers) else ()
+
+
+def runs(*columns: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Begin and end of neighbours that are equal in all of these columns, of the same length."""
+    count = len(columns[0])
+    if not count:
+        return
+    other = np.zeros(count - 1, np.bool_)
+    for column in columns:
+        other |= column[1:] != column[:-1]
+    borders = [0, *(np.flatnonzero(other) + 1).tolist(), count]
+    yield from pairwise(borders)

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import faust
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP as TP  # told on: lanes name partitions and know no Faust
 from yarl import URL
+
+from services.runtime.record_columns import Records
+from services.runtime.whole_fetches import read_whole
 
 # Fetches that may wait for their handlers; a fetch holds at most one MiB a partition, or one record.
 MAXIMUM_WAITING_FETCHES = 16
@@ -31,7 +33,7 @@ class Fetched(NamedTuple):
     record that got lost from one that the log never had (the markers of transactions have offsets too).
     """
 
-    records: tuple[ConsumerRecord, ...]
+    records: Records
     start: int | None  # None: not known, as after a rebalance
     end: int  # the next offset
     seeks: int  # of this partition before the fetch; a smaller number is of before the seek
@@ -115,8 +117,9 @@ class _Event(NamedTuple):
 
 
 def _event(tp: TP, fetched: Fetched) -> _Event:
-    last = fetched.records[-1]
-    return _Event(tp.topic, tp.partition, last.offset, last.timestamp, last.timestamp_type, (), None, fetched)
+    records = fetched.records
+    last = (int(records.offset[-1]), int(records.timestamp_ms[-1]), int(records.timestamp_type[-1]))
+    return _Event(tp.topic, tp.partition, *last, (), None, fetched)
 
 
 class FetchThread(stock.AIOKafkaConsumerThread):
@@ -127,6 +130,10 @@ class FetchThread(stock.AIOKafkaConsumerThread):
         self._ends: dict[TP, int | None] = {}  # where the last fetch or seek left each partition
         self._seeks: dict[TP, int] = {}
         self.membership: Membership | None = None
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        read_whole(self._ensure_consumer()._fetcher)
 
     async def _fetch_records(
         self,
@@ -141,7 +148,8 @@ class FetchThread(stock.AIOKafkaConsumerThread):
             if records:
                 # A position that was just consumed to is known: this await does not let anything else run.
                 end = await consumer.position(tp)
-                fetched[tp] = Fetched(tuple(records), self._ends.get(tp), end, self._seeks.get(tp, 0))
+                whole = records[0] if isinstance(records[0], Records) else Records.of(records)
+                fetched[tp] = Fetched(whole, self._ends.get(tp), end, self._seeks.get(tp, 0))
                 self._ends[tp] = end
         return fetched
 

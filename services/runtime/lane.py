@@ -180,8 +180,8 @@ class Lane:
             # Faust drops what it holds when a rebalance begins, and goes to the committed offset after one.
             self._misplaced = True
             return
-        records = [r for r in fetched.records if r.offset >= self.position]
-        if fetched.records[0].offset > max(fetched.start, self.position):
+        records = fetched.records.since(self.position)
+        if fetched.records.offset[0] > max(fetched.start, self.position):
             await self._check_begin()
         if records:
             await self.handler.handle(records)

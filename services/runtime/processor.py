@@ -31,6 +31,7 @@ from services.runtime.entities import EntityRegistry
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
 from services.runtime.partitioner import partition_of
+from services.runtime.record_columns import Records
 from services.runtime.slot_names import SlotNames
 from services.runtime.state_saver import StateSaver
 
@@ -106,10 +107,11 @@ class KindProcessor:
     async def handle(self, records_of_fetch: Sequence[ConsumerRecord]) -> None:
         letters: dict[int, DeadLetter] = {}
         decoded = self._decoder.decode(records_of_fetch)
+        offsets = Records.of(records_of_fetch).offset.tolist()
         place_of_offset: dict[int, int] = {}
         for closing in self._partition.fold(decoded.frames):
             for refused in closing.refused:
-                place_of_offset = place_of_offset or {r.offset: i for i, r in enumerate(records_of_fetch)}
+                place_of_offset = place_of_offset or {offset: i for i, offset in enumerate(offsets)}
                 place = place_of_offset[refused.offset]
                 letter = letters.setdefault(place, DeadLetter(records_of_fetch[place], int(decoded.sizes[place])))
                 letter.add(refused.error_class, refused.problems, refused.rows)
@@ -118,7 +120,7 @@ class KindProcessor:
             self._put_aside([letters[place] for place in sorted(letters)])
         self._tell_progress()
         # Also what a flood brought is put aside first: somebody will want to see what it is.
-        self._guard.look_at_all(records_of_fetch, decoded.sizes.tolist(), letters)
+        self._guard.look_at_all(offsets, decoded.sizes.tolist(), letters)
         await self._shop.outbox.wait_for_room()
 
     async def checkpoint(self) -> int:

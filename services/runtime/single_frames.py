@@ -8,7 +8,6 @@ odd, are left to the codec, one by one.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 
 from services.core.kind import ColumnType
 from services.runtime.contracts import FrameContract
+from services.runtime.id_codes import UNREADABLE, IdCodes
+from services.runtime.record_columns import Spans, rows
 
 # Longer ones hold more than one observation.
 LONGEST_BYTES = 512
@@ -28,6 +29,7 @@ MAX_SOURCE_ID = 128
 
 _VARINT, _FIXED64, _BYTES = 0, 1, 2
 _HEADER, _IDS, _ENTITY, _BASE_TIME, _OFFSET, _PERIOD = 1, 2, 3, 4, 5, 6
+_ODD = -1  # in the place of a header: the codec has to look at it
 Bytes = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
 
@@ -46,8 +48,10 @@ class Read:
     """What was read of some records, by their place. Arrays: (records,)."""
 
     done: NDArray[np.bool_]
-    headers: list[Header | None]
-    entity_ids: list[str]
+    headers: list[Header]  # each once
+    headers_of: Int64Array  # index into them
+    entity_ids: Sequence[str]  # dictionary
+    entity: Int64Array  # index into it
     time_ms: Int64Array
     period_s: Int64Array
     columns: dict[str, NDArray[Any]]
@@ -72,75 +76,82 @@ class SingleFrames:
         self._columns = {numbers[c.name]: c for c in contract.kind.columns}
         self._header_class = type(contract.view().header)
         self._shapes: dict[int, list[Shape]] = {}
+        self._ids = IdCodes()
 
-    def read(self, values: Sequence[bytes]) -> Read:
-        """Reads those of the records that are frames of one observation and have nothing odd in them."""
+    def read(self, data: bytes, values: Spans) -> Read:
+        """Reads those of the values that are frames of one observation and have nothing odd in them."""
         count = len(values)
+        self._ids.make_room()
         read = Read(
             done=np.zeros(count, np.bool_),
-            headers=[None] * count,
-            entity_ids=[""] * count,
+            headers=[],
+            headers_of=np.zeros(count, np.int64),
+            entity_ids=self._ids.ids,
+            entity=np.zeros(count, np.int64),
             time_ms=np.zeros(count, np.int64),
             period_s=np.zeros(count, np.int64),
             columns={c.name: np.full(count, _absent(c.type), c.type.value) for c in self._contract.kind.columns},
         )
-        by_length: dict[int, list[int]] = defaultdict(list)
-        for place, value in enumerate(values):
-            by_length[len(value)].append(place)
-        headers: dict[bytes, Header | None] = {}
-        for length, places in by_length.items():
-            if length <= LONGEST_BYTES:
-                self._read_length(values, np.array(places), length, read, headers)
+        headers: dict[bytes, int] = {}
+        for length in np.unique(values.length).tolist():
+            if 0 < length <= LONGEST_BYTES:
+                places = np.flatnonzero(values.length == length)
+                self._read_length(rows(data, values.begin[places], length), places, read, headers)
         return read
 
-    def _read_length(
-        self, values: Sequence[bytes], places: Int64Array, length: int, read: Read, headers: dict[bytes, Header | None]
-    ) -> None:
-        table = np.frombuffer(b"".join([values[place] for place in places.tolist()]), np.uint8).reshape(-1, length)
-        known = self._shapes.setdefault(length, [])
-        left = np.arange(len(places))
+    def _read_length(self, table: Bytes, places: Int64Array, read: Read, headers: dict[bytes, int]) -> None:
+        known = self._shapes.setdefault(table.shape[1], [])
         for tried in range(MOST_SHAPES):
             if tried == len(known):
-                shape = self._shape_of(table[left[0]].tobytes())
+                shape = self._shape_of(table[0].tobytes())
                 if shape is None:
                     return
                 known.append(shape)
             shape = known[tried]
-            fits = (table[left][:, shape.structure] == shape.bytes).all(axis=1)
-            self._read_shape(table[left[fits]], shape, places[left[fits]], read, headers)
-            left = left[~fits]
-            if not len(left):
+            fits = (table[:, shape.structure] == shape.bytes).all(axis=1)
+            if fits.all():
+                self._read_shape(table, shape, places, read, headers)
                 return
+            self._read_shape(table[fits], shape, places[fits], read, headers)
+            table, places = table[~fits], places[~fits]
         known.pop(0)  # none of them fits: the next call may learn another one
 
     def _read_shape(
-        self, table: Bytes, shape: Shape, places: Int64Array, read: Read, headers: dict[bytes, Header | None]
+        self, table: Bytes, shape: Shape, places: Int64Array, read: Read, headers: dict[bytes, int]
     ) -> None:
         if not len(table):
             return
-        ids = _texts(table, shape.spans[_IDS])
-        if ids is None:
-            return
-        begin, end = shape.spans[_HEADER]
-        raw = np.ascontiguousarray(table[:, begin:end]).tobytes()
-        width = end - begin
         good = _number(table, shape.spans[_ENTITY], "<u4") == 0
-        for row, place in enumerate(places.tolist()):
-            key = raw[row * width : (row + 1) * width]
-            header = headers[key] if key in headers else headers.setdefault(key, self._read_header(key))
-            if header is None:
-                good[row] = False
-            read.headers[place] = header
-            read.entity_ids[place] = ids[row]
+        begin, end = shape.spans[_IDS]
+        entity = self._ids.read(table[:, begin:end])
+        begin, end = shape.spans[_HEADER]
+        headers_of = self._read_headers(table[:, begin:end], read.headers, headers)
+        good &= (entity != UNREADABLE) & (headers_of != _ODD)
         base_ms = _number(table, shape.spans[_BASE_TIME], "<i8") if _BASE_TIME in shape.spans else 0
-        read.time_ms[places] = base_ms + _number(table, shape.spans[_OFFSET], "<u4").astype(np.int64)
+        time_ms = base_ms + _number(table, shape.spans[_OFFSET], "<u4").astype(np.int64)
+        # The codec knows what to say of a time that cannot be.
+        good &= np.abs(time_ms) < 2**47
+        read.entity[places], read.headers_of[places], read.time_ms[places] = entity, headers_of, time_ms
         read.period_s[places] = shape.period_s
         for number, column in self._columns.items():
             if number in shape.spans:
                 read.columns[column.name][places] = _number(table, shape.spans[number], column.type.value)
-        # The codec knows what to say of a time that cannot be.
-        good &= np.abs(read.time_ms[places]) < 2**47
         read.done[places] = good
+
+    def _read_headers(self, raw: Bytes, found: list[Header], known: dict[bytes, int]) -> Int64Array:
+        """Which of the headers found each row has, or _ODD; neighbours often have the same one. Shape: (n,)."""
+        new = np.concatenate(([True], (raw[1:] != raw[:-1]).any(axis=1)))
+        first = np.flatnonzero(new)
+        which = np.empty(len(first), np.int64)
+        for place, row in enumerate(first.tolist()):
+            text = raw[row].tobytes()
+            if text not in known:
+                header = self._read_header(text)
+                known[text] = _ODD if header is None else len(found)
+                if header is not None:
+                    found.append(header)
+            which[place] = known[text]
+        return np.asarray(which[np.cumsum(new) - 1])
 
     def _read_header(self, raw: bytes) -> Header | None:
         """None where there is something about it that the codec has to look at."""
@@ -196,17 +207,6 @@ def _absent(column_type: ColumnType) -> float:
 def _number(table: Bytes, span: tuple[int, int], dtype: str) -> NDArray[Any]:
     begin, end = span
     return np.ascontiguousarray(table[:, begin:end]).view(dtype)[:, 0]
-
-
-def _texts(table: Bytes, span: tuple[int, int]) -> list[str] | None:
-    """The texts in these bytes of each row; None where some are not ASCII."""
-    begin, end = span
-    width = end - begin
-    try:
-        whole = np.ascontiguousarray(table[:, begin:end]).tobytes().decode("ascii")
-    except UnicodeDecodeError:
-        return None
-    return [whole[at : at + width] for at in range(0, len(whole), width)] if width else [""] * len(table)
 
 
 def _walk(value: bytes) -> Iterator[tuple[int, int, int, int]]:

@@ -148,6 +148,33 @@ def test_rows_of_json_plain_and_odd(changes: list[tuple[int, str, Any]], dropped
     same_as_one_by_one(ROAD_FLOW, [record(i, value, JSON) for i, value in enumerate(values)])
 
 
+PLAIN = [
+    b'{"entity_id":"sensor-%d","time":"2024-06-03T10:00:%02d.%03dZ","speed_kmh":%s,"period_s":60}' % (i, i, i, number)
+    for i, number in enumerate([b"7", b"12.5", b"0.25", b"130.75", b"-0", b"null"] * 6)
+]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 35), st.integers(0, 200), st.sampled_from([*range(256), *b'"\\{}:,.-e0'])), max_size=9
+    )
+)
+def test_any_byte_of_json_changed(changes: list[tuple[int, int, int]]):
+    values = [bytearray(value) for value in PLAIN]
+    for place, at, byte in changes:
+        values[place][at % len(values[place])] = byte
+    same_as_one_by_one(ROAD_FLOW, [record(i, bytes(value), JSON) for i, value in enumerate(values)])
+
+
+@given(st.lists(st.tuples(st.integers(0, 35), st.integers(0, 200), st.booleans()), max_size=6))
+def test_bytes_of_json_lost_or_told_twice(changes: list[tuple[int, int, bool]]):
+    values = [bytearray(value) for value in PLAIN]
+    for place, at, twice in changes:
+        at %= len(values[place])
+        values[place][at : at + 1] = values[place][at : at + 1] * 2 if twice else b""
+    same_as_one_by_one(ROAD_FLOW, [record(i, bytes(value), JSON) for i, value in enumerate(values)])
+
+
 def _fits(row: dict[str, Any]) -> bool:
     return all(not isinstance(v, int) or -(2**63) <= v < 2**64 for v in row.values())
 

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from services.runtime.faust_driver import Fetched, Membership
 from services.runtime.lane import Lane, LogLostError
+from services.runtime.record_columns import Records
 
 PARTITION = TP("t", 0)
 
@@ -39,7 +40,7 @@ class Log:
 
     def fetch(self, start: int, end: int, *, known: bool = True, seeks: int | None = None) -> Fetched:
         """What the driver gives of these offsets; before the last seek where `seeks` says so."""
-        records = tuple(record(o) for o in range(start, end) if o not in self.markers)
+        records = Records.of([record(o) for o in range(start, end) if o not in self.markers])
         return Fetched(records, start if known else None, end, len(self.seeks) if seeks is None else seeks)
 
 

@@ -41,8 +41,10 @@ def apart(log: Sequence[Frame | Malformed]) -> list[Frame | Malformed]:
 
 
 def together(log: Sequence[Frame | Malformed], chance: random.Random) -> list[Frame | Malformed | Singles]:
-    """Neighbours of one city and period as columns, now and then cut."""
+    """Neighbours of one city and period as columns, now and then cut; all with one dictionary."""
     cut = 0
+    place_of: dict[str, int] = {}
+    dictionary: list[str] = []
 
     def group(record: Frame | Malformed) -> tuple[str, int, int] | None:
         nonlocal cut
@@ -57,11 +59,14 @@ def together(log: Sequence[Frame | Malformed], chance: random.Random) -> list[Fr
             found.extend(some)
             continue
         frames = [frame for frame in some if isinstance(frame, Frame)]
+        entity = [place_of.setdefault(frame.entity_ids[0], len(place_of)) for frame in frames]
+        dictionary.extend([*place_of][len(dictionary) :])
         found.append(
             Singles(
                 city=key[0],
                 period_s=key[1],
-                entity_ids=[f.entity_ids[0] for f in frames],
+                entity_ids=dictionary,
+                entity=np.array(entity),
                 time_ms=np.concatenate([f.time_ms for f in frames]),
                 columns={name: np.concatenate([f.columns[name] for f in frames]) for name in frames[0].columns},
                 clock_ms=np.array([f.clock_ms for f in frames]),

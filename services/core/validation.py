@@ -37,14 +37,18 @@ class Fault(NamedTuple):
     reason: str
 
 
-def validate(kind: Kind, frame: Frame) -> tuple[NDArray[np.bool_], list[Problem]]:
+def validate(
+    kind: Kind, frame: Frame, valid: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.bool_], list[Problem]]:
     """Which observations of a frame are good, shape (n,), and for each other one the first rule that it breaks.
 
-    Raises InvalidFrame where the frame is wrong as a whole.
+    `valid`: what mark_valid_ids says of the frame's ids, where that is known. Raises InvalidFrame where the frame is
+    wrong as a whole.
     """
     check_frame(kind, frame)
     known = np.full(len(frame), len(frame.entity_ids), np.uint32)
-    valid = mark_valid_ids(frame.entity_ids)
+    if valid is None:
+        valid = mark_valid_ids(frame.entity_ids)
     missing = {c.name: mark_missing(c, frame.columns[c.name]) for c in kind.columns} if len(frame) else {}
     faults = [
         *find_time_faults(frame.time_ms),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from services.core.frame import Frame, Problem
 from services.core.validation import InvalidFrame, validate
 from services.runtime import metrics
 from services.runtime.api.clock import NO_CLOCK, CityClocks
+from services.runtime.api.splitter import Record, Splitter
 from services.runtime.catalogue import observations
-from services.runtime.codec import encode_frame, encode_heartbeat, select_rows
+from services.runtime.codec import encode_heartbeat, select_rows
 from services.runtime.contracts import FrameContract
+from services.runtime.dictionaries import RawDictionaries
 from services.runtime.log import Acknowledged, LogWriter
-from services.runtime.partitioner import Partitioner
 from services.runtime.producer import acknowledged
 from services.runtime.rows import time_text
 
@@ -50,16 +51,17 @@ class Intake:
     def __init__(self, contract: FrameContract, writer: LogWriter, clocks: CityClocks) -> None:
         self.contract = contract
         self.topic = observations(contract.domain, contract.kind.name)
+        self.dictionaries = RawDictionaries()
         self._writer = writer
         self._clocks = clocks
-        self._partitioner = Partitioner(1)
+        self._splitter = Splitter(contract, 1)
         self._order = asyncio.Lock()  # fair: first come, first written
         self._last_write_s: dict[int, float] = {}  # by partition, monotonic
         self._last_heartbeat_ms: dict[int, int] = {}  # by partition, the city's clock
 
     async def start(self) -> None:
         """Asks for the number of partitions. LogError where the topic is not there."""
-        self._partitioner = Partitioner(await self._writer.partitions(self.topic))
+        self._splitter = Splitter(self.contract, await self._writer.partitions(self.topic))
 
     async def take(self, frame: Frame) -> Receipt:
         """Writes the good observations of a frame; returns when they are on their way."""
@@ -76,7 +78,7 @@ class Intake:
         if frame.heartbeat:
             return _refused_whole(frame, "header.heartbeat", "true", "heartbeats are written by the service only")
         try:
-            ok, problems = validate(self.contract.kind, frame)
+            ok, problems = validate(self.contract.kind, frame, self._splitter.spread(frame.entity_ids).valid)
         except InvalidFrame as error:
             return _refused_whole(frame, error.field, error.value, error.reason)
         end_ms = frame.time_ms + frame.period_s * 1000
@@ -85,9 +87,9 @@ class Intake:
         good = np.flatnonzero(ok)
         if not len(good):
             return Receipt(0, len(frame), problems)
-        taken = replace(select_rows(frame, good), clock_ms=clock_ms)
+        taken = select_rows(frame, good) if problems else frame
         async with self._order:
-            sent = [await self._write(p, part) for p, part in self._partitioner.split(taken)]
+            sent = [await self._write(record) for record in self._splitter.split(taken, clock_ms)]
         return Receipt(len(good), len(frame) - len(good), problems, sent)
 
     def _quarantine(
@@ -102,11 +104,9 @@ class Intake:
         found = [Problem(int(i), "time", time_text(int(frame.time_ms[i])), reason) for i in np.flatnonzero(ahead)]
         return ok & ~ahead, sorted((*problems, *found), key=lambda problem: problem.index)
 
-    async def _write(self, partition: int, part: Frame) -> asyncio.Future[Acknowledged]:
-        self._last_write_s[partition] = time.monotonic()
-        key = part.entity_ids[int(part.entity[0])].encode()
-        value = encode_frame(self.contract, part)
-        return await self._send(partition, value, key)
+    async def _write(self, record: Record) -> asyncio.Future[Acknowledged]:
+        self._last_write_s[record.partition] = time.monotonic()
+        return await self._send(record.partition, record.value, record.key)
 
     async def _send(self, partition: int, value: bytes, key: bytes | None) -> asyncio.Future[Acknowledged]:
         sent = await self._writer.send(self.topic, value, partition=partition, key=key, headers=_HEADERS)
@@ -125,7 +125,7 @@ class Intake:
         sent = []
         async with self._order:
             now_s = time.monotonic()
-            for partition in range(self._partitioner.partitions):
+            for partition in range(self._splitter.partitions):
                 idle = now_s - self._last_write_s.get(partition, -1e9) >= idle_seconds
                 if idle and clock_ms > self._last_heartbeat_ms.get(partition, NO_CLOCK):
                     self._last_heartbeat_ms[partition] = clock_ms

@@ -103,7 +103,7 @@ class Splitter:
         """The records of a frame by partition, in that order; rows keep their order, empty parts are left out.
 
         Each has the frame's header with this clock. Its dictionary holds the entities of its partition only, used by a
-        row of this frame or not. An optional column of which the frame has no number is left out: reading gives it back.
+        row of this frame or not. Optional columns without a number in the frame are left out: reading gives them back.
         There must be a row, every entity index must lie inside the dictionary, and times at most 49.7 days apart.
         """
         spread = self.spread(frame.entity_ids)

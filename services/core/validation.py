@@ -137,7 +137,7 @@ def check_shape(kind: Kind, frame: Frame) -> None:
         if values is None:
             if observations:
                 raise InvalidFrame(column.name, "", "the column is missing")
-        elif len(values) != observations and (len(values) or not _may_be_absent(column)):
+        elif len(values) != observations and (len(values) or not column.optional):
             _check_length(column.name, len(values), observations)
     if len(columns) > len(kind.columns):
         unknown = next(name for name in columns if name not in {c.name for c in kind.columns})
@@ -156,10 +156,6 @@ def find_shape_fault(kind: Kind, frame: Frame) -> InvalidFrame | None:
 def _check_length(field: str, length: int, observations: int) -> None:
     if length != observations:
         raise InvalidFrame(field, f"{length} values", f"must be as many as observations, {observations}")
-
-
-def _may_be_absent(column: Column) -> bool:
-    return not column.required and column.type is not ColumnType.CODE
 
 
 def mark_valid_ids(entity_ids: Sequence[str]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from services.runtime.log import Acknowledged, LogError, LogWriter, Unsent
+from services.runtime.log import Acknowledged, LogWriter, Unsent
 
 LINGER_SECONDS = 0.005
 # Then they go at once. A producer's batch holds four times as much.
@@ -45,14 +45,19 @@ class _Bundle:
 
 
 class Gathering:
-    """The way of one partition's records to the log, in the order in which they were added."""
+    """The way of one partition's records to the log, in the order in which they were added.
+
+    A producer has one request for a partition under way at a time. So what comes meanwhile is gathered on, however
+    long it takes: the busier a process is, the more goes together.
+    """
 
     def __init__(self, writer: LogWriter, topic: str, partition: int) -> None:
         self._writer, self._topic, self._partition = writer, topic, partition
         self._bundle: _Bundle | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # None, where there is a bundle: it has lingered
         self._due: deque[_Bundle] = deque()
-        self._size = 0  # bytes in the bundles that are not handed over
+        self._under_way = 0  # bundles that are due or not acknowledged yet
+        self._size = 0  # bytes that are not handed over to the writer
         self._room = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
 
@@ -66,12 +71,23 @@ class Gathering:
             self._close()
         if self._bundle is None:
             self._bundle = _Bundle()
-            self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._close)
+            self._bundle.told.add_done_callback(self._settle)
+            self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._linger_over)
         bundle = self._bundle
         bundle.records.append(record)
         bundle.size += size
         self._size += size
         return bundle.told
+
+    def _linger_over(self) -> None:
+        self._timer = None
+        if not self._under_way:
+            self._close()
+
+    def _settle(self, _: asyncio.Future[Acknowledged]) -> None:
+        self._under_way -= 1
+        if not self._under_way and self._timer is None:
+            self._close()
 
     def _close(self) -> None:
         """What was gathered is due."""
@@ -80,6 +96,7 @@ class Gathering:
         if self._timer is not None:
             self._timer.cancel()
         self._due.append(self._bundle)
+        self._under_way += 1
         self._bundle = self._timer = None
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
@@ -96,7 +113,7 @@ class Gathering:
                 bundle = self._due.popleft()
                 try:
                     bundle.follow(await self._writer.send_all(self._topic, bundle.records, partition=self._partition))
-                except LogError as error:
+                except Exception as error:  # noqa: BLE001 (who waits is told: what is no LogError ends its call loudly)
                     bundle.told.set_exception(error)
                 self._size -= bundle.size
                 self._room.set()

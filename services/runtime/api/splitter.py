@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.frame import Frame, LastingIds, NumberArray
-from services.core.kind import ColumnType
 from services.core.validation import mark_valid_ids
-from services.runtime.contracts import FrameContract
+from services.runtime.contracts import FrameContract, WireColumn
 from services.runtime.partitioner import partitions_of
 from services.runtime.wire import field, field_head
 
@@ -115,7 +114,7 @@ class Splitter:
         header, base, period = self._rest(frame, clock_ms, base_ms)
         places = self._pack("entity", spread.place.take(entity))
         offsets = self._pack("time_offset_ms", (frame.time_ms - base_ms).astype("<u4").take(order))
-        columns = [self._pack(name, values.take(order)) for name, values in self._told(frame)]
+        columns = [_Packed(c.number, c.dtype.itemsize, v.take(order).tobytes()) for c, v in self._told(frame)]
         start = 0
         for p, end in enumerate(ends):
             if end > start:
@@ -133,13 +132,12 @@ class Splitter:
         first, second, third = (view(**told).SerializeToString() for told in fields)
         return first, second, third
 
-    def _told(self, frame: Frame) -> Iterator[tuple[str, NumberArray]]:
-        for column in self._contract.kind.columns:
+    def _told(self, frame: Frame) -> Iterator[tuple[WireColumn, NumberArray]]:
+        for column in self._contract.wire_columns:
             values = frame.columns[column.name]
             # Most have a number in the first row.
-            optional = not column.required and column.type is not ColumnType.CODE
-            if not (optional and np.isnan(values[0]) and np.isnan(values).all()):
-                yield column.name, values.astype(column.type.value, copy=False)
+            if not (column.optional and np.isnan(values[0]) and np.isnan(values).all()):
+                yield column, values.astype(column.dtype, copy=False)
 
     def _pack(self, name: str, values: NDArray[Any]) -> _Packed:
         return _Packed(self._numbers[name], values.itemsize, values.tobytes())

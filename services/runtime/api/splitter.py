@@ -74,7 +74,7 @@ class Splitter:
         else:
             self._known.move_to_end(key)
         if isinstance(entity_ids, LastingIds):
-            if len(self._held) > len(self._known):
+            if len(self._held) > len(self._known):  # most of them are objects that nobody sends any more
                 self._held.clear()
             self._held[id(entity_ids)] = found._replace(entity_ids=entity_ids)
         return found

@@ -22,13 +22,13 @@ IDS = ("a", "b-1", "no blank")
 
 def fit_values(column: Column) -> list[float]:
     if column.codes:
-        return [code for code, _ in column.codes] + ([] if column.required else [0])
+        return [float(code) for code, _ in column.codes] + ([] if column.required else [0])
     return [column.minimum, column.maximum] + ([] if column.required else [math.nan])
 
 
 def unfit_values(column: Column) -> list[float]:
     if column.codes:
-        return [max(code for code, _ in column.codes) + 1] + ([0] if column.required else [])
+        return [max(code for code, _ in column.codes) + 1.0] + ([0.0] if column.required else [])
     beyond = [float(np.nextafter(np.float32(column.maximum), np.float32(np.inf))), column.minimum - 1, math.inf]
     return beyond + ([math.nan] if column.required else [])
 

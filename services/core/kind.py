@@ -69,6 +69,11 @@ class Column:
         if any(not 0 < code <= GREATEST_CODE for code, _ in self.codes):
             raise ValueError(f"column {self.name}: codes must lie between 1 and {GREATEST_CODE}: {self.codes}")
 
+    @property
+    def optional(self) -> bool:
+        """Whether a frame may leave it out: then it reads as NaN."""
+        return not self.required and self.type is not ColumnType.CODE
+
 
 @dataclass(frozen=True)
 class Window:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from services.correlation.roles import CorrelationApiRole, CorrelatorRole
 from services.runtime.catalogue import shared_topics
-from services.runtime.roles import Role
+from services.runtime.role import Role
 from services.runtime.service import chosen_roles, run_service
 from services.runtime.settings import Settings
 

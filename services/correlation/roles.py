@@ -21,7 +21,7 @@ from services.runtime.log import LogReader
 from services.runtime.outbox import Outbox
 from services.runtime.producer import KafkaWriter
 from services.runtime.reader import KafkaReader
-from services.runtime.roles import end, wait_for_first
+from services.runtime.role import end, wait_for_first
 from services.runtime.settings import Settings
 
 LAG_INTERVAL_S = 1.0

@@ -12,8 +12,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from numpy.typing import NDArray
 
 from services.core.frame import Frame, Malformed, NumberArray
-from services.core.kind import Column, ColumnType
-from services.runtime.contracts import FrameContract
+from services.runtime.contracts import FrameContract, WireColumn
 from services.runtime.dictionaries import RawDictionaries
 from services.runtime.json_rows import read_json_record
 from services.runtime.log import Headers
@@ -43,8 +42,9 @@ MAX_SPAN_MS = 2**32 - 1
 PROTOBUF_TYPES = frozenset(("", "application/protobuf", "application/x-protobuf", "application/octet-stream"))
 JSON_TYPE = "application/json"
 
+_U4 = np.dtype("<u4")
 # What an absent column of optional numbers reads as; frames slice it, so it costs nothing.
-_MISSING = {t: np.full(MAX_OBSERVATIONS, np.nan, t.value) for t in (ColumnType.FLOAT, ColumnType.DOUBLE)}
+_MISSING = {t: np.full(MAX_OBSERVATIONS, np.nan, t) for t in (np.dtype("<f4"), np.dtype("<f8"))}
 for _nans in _MISSING.values():
     _nans.flags.writeable = False
 
@@ -180,18 +180,18 @@ def _frame_of(
     if not message.HasField("header"):
         raise RowFault("header", "", "is missing")
     header = message.header
-    entity = _array(columns["entity"], "<u4", "entity")
+    entity = _array(columns["entity"], _U4, "entity")
     _check_sizes(header, message, len(entity_ids), len(entity))
     if header.heartbeat and header.clock_ms <= 0:
         raise RowFault("header.clock_ms", str(header.clock_ms), "a heartbeat tells a clock")
-    offsets = _array(columns["time_offset_ms"], "<u4", "time_offset_ms")
+    offsets = _array(columns["time_offset_ms"], _U4, "time_offset_ms")
     return Frame(
         city=header.city,
         entity_ids=entity_ids,
         entity=entity,
         time_ms=message.base_time_ms + offsets.astype(np.int64),
         period_s=message.period_s,
-        columns={c.name: _column(c, columns[c.name], len(entity)) for c in contract.kind.columns},
+        columns={c.name: _column(c, columns[c.name], len(entity)) for c in contract.wire_columns},
         source_id=header.source_id,
         sequence=header.sequence,
         clock_ms=header.clock_ms,
@@ -215,17 +215,16 @@ def _check_sizes(header: Any, message: Any, ids: int, observations: int) -> None
             raise RowFault(field, str(time_ms), "must be a time before the year 10000")
 
 
-def _array(data: bytes, dtype: str, name: str) -> NDArray[Any]:
-    width = int(dtype[-1])
-    if len(data) % width:
-        raise RowFault(name, f"{len(data)} bytes", f"must be a multiple of {width} bytes")
+def _array(data: bytes, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    if len(data) % dtype.itemsize:
+        raise RowFault(name, f"{len(data)} bytes", f"must be a multiple of {dtype.itemsize} bytes")
     return np.frombuffer(data, dtype)
 
 
-def _column(column: Column, data: bytes, observations: int) -> NumberArray:
-    if not data and not column.required and column.type in _MISSING:
-        return _MISSING[column.type][:observations]
-    values: NumberArray = _array(data, column.type.value, column.name)
+def _column(column: WireColumn, data: bytes, observations: int) -> NumberArray:
+    if not data and column.optional:
+        return _MISSING[column.dtype][:observations]
+    values: NumberArray = _array(data, column.dtype, column.name)
     return values
 
 
@@ -245,10 +244,10 @@ def encode_frame(contract: FrameContract, frame: Frame) -> bytes:
     if len(frame):
         message.entity.append(frame.entity.astype("<u4", copy=False).tobytes())
         message.time_offset_ms.append(offsets.astype("<u4").tobytes())
-        for column in contract.kind.columns:
+        for column in contract.wire_columns:
             values = frame.columns[column.name]
-            if column.required or column.type not in _MISSING or not np.isnan(values).all():
-                getattr(message, column.name).append(values.astype(column.type.value, copy=False).tobytes())
+            if not (column.optional and np.isnan(values).all()):
+                getattr(message, column.name).append(values.astype(column.dtype, copy=False).tobytes())
     return bytes(message.SerializeToString())
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 
@@ -46,6 +47,15 @@ class ContractError(TypeError):
     """A contract and the declaration of its kind do not agree: nothing may start with it."""
 
 
+class WireColumn(NamedTuple):
+    """How a column of a kind lies in its frame."""
+
+    name: str
+    number: int  # of the field
+    dtype: np.dtype[Any]
+    optional: bool  # it may be left out: then it reads as NaN
+
+
 @dataclass(frozen=True)
 class FrameContract:
     """The messages of one kind. `row` and `frame` are the public classes, `view` is private to the codec."""
@@ -75,6 +85,12 @@ class FrameContract:
         """Numbers of the fields that the view reads as bytes."""
         bytes_type = _FieldProto.TYPE_BYTES
         return frozenset(f.number for f in self.view.DESCRIPTOR.fields if f.type == bytes_type)
+
+    @cached_property
+    def wire_columns(self) -> tuple[WireColumn, ...]:
+        """The columns in the order of the declaration, as they lie on the wire."""
+        numbers = {field.name: field.number for field in self.frame.DESCRIPTOR.fields}
+        return tuple(WireColumn(c.name, numbers[c.name], np.dtype(c.type.value), c.optional) for c in self.kind.columns)
 
     @cached_property
     def column_index(self) -> Mapping[str, int]:

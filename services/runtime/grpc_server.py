@@ -126,13 +126,15 @@ def _handlers_of(service: Service) -> grpc.GenericRpcHandler[Any, Any]:
 def _handler_of(descriptor: MethodDescriptor, method: Method, raw: bool) -> Any:
     """Requests come in as bytes and are read here, so that one that cannot be read is refused like any other."""
     request_class = GetMessageClass(descriptor.input_type)
-    read = bytes if raw else _reader_of(request_class, descriptor.input_type.name)
+    read = _reader_of(request_class, descriptor.input_type.name)
     many_requests, many_responses = descriptor.client_streaming, descriptor.server_streaming
     waits = many_responses and not many_requests
 
     def begin(request: Any, context: Context) -> Any:
         if waits and context.time_remaining() is None:
             raise invalid_field("grpc-timeout", "", f"{descriptor.name} would wait for ever: set a deadline")
+        if raw:
+            return method(request, context)
         return method(_read_all(request, read) if many_requests else read(request), context)
 
     async def one(request: Any, context: Context) -> Any:

@@ -50,7 +50,10 @@ class Acknowledged(Protocol):
 
 def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
     """Bytes of a record's key, value and headers, uncompressed."""
-    return len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+    size = len(key or b"") + len(value or b"")
+    for name, text in headers:
+        size += len(name) + len(text or b"")
+    return size
 
 
 class LogError(ConnectionError):

@@ -14,16 +14,19 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import clickhouse_connect
 import stamina
 import structlog
 from clickhouse_connect.driver.client import Client
-from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
 
+from services.runtime.lean import leave_out_dates
 from services.runtime.patience import passes
 from services.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +85,9 @@ async def ensure_schema(url: str, database: str) -> None:
 
 
 def _cluster(url: str) -> ClickhouseCluster:
+    leave_out_dates()
+    from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
+
     return ClickhouseCluster(db_url=url, driver="clickhouse-connect")
 
 

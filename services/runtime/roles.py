@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
 
 import structlog
 
@@ -22,6 +20,7 @@ from services.runtime.faust_host import HandlerFactory, ProcessorHost
 from services.runtime.outbox import Outbox
 from services.runtime.processor import KindProcessor, Workshop
 from services.runtime.producer import KafkaWriter, acknowledged_at_last
+from services.runtime.role import end, wait_for_first
 from services.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,33 +30,6 @@ REPORT_INTERVAL_S = 1.0
 SHORTEST_REPORT_INTERVAL_S = 0.02
 # For the last rows of an archiver. Without ClickHouse they are given up: their offsets are not committed.
 LAST_ROWS_TIMEOUT_S = 20.0
-
-
-class Role(Protocol):
-    """One part of a service process."""
-
-    async def start(self) -> None:
-        """Returns when it is ready to do its work."""
-
-    async def wait(self) -> None:
-        """Returns or raises when it has ended by itself, which it should not."""
-
-    async def stop(self) -> None:
-        """Finishes what is under way, and returns when all is safe."""
-
-
-async def wait_for_first(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Until one of the tasks ends; raises what it raised."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        task.result()
-
-
-async def end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for them. What they raised before was told by `wait`."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class ProcessorRole:

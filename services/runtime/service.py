@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -18,17 +19,17 @@ from prometheus_client import REGISTRY
 
 from services.core.kind import Domain
 from services.runtime import metrics
-from services.runtime.api import ApiRole
 from services.runtime.catalogue import Topic, domain_topics, shared_topics
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.garbage import look_seldom
 from services.runtime.grpc_server import GrpcServer
 from services.runtime.kafka_connection import mend_connections
+from services.runtime.lean import leave_out_pandas
 from services.runtime.logs import configure_logs
 from services.runtime.memory import hold_little
 from services.runtime.migrations import ensure_schema
 from services.runtime.readiness import Probe, Readiness, kafka_probe
-from services.runtime.roles import ArchiverRole, ProcessorRole, Role, end
+from services.runtime.role import Role, end
 from services.runtime.settings import Settings
 from services.runtime.topics import ensure_topics
 
@@ -36,18 +37,29 @@ log = structlog.get_logger(__name__)
 
 ALL = "all"
 API = "api"
+_ROLES = {
+    API: ("services.runtime.api", "ApiRole"),
+    "processor": ("services.runtime.roles", "ProcessorRole"),
+    "archiver": ("services.runtime.roles", "ArchiverRole"),
+}
 # Longer than a worker needs for its last checkpoints and a server for its open calls.
 STOP_TIMEOUT_S = 45.0
 
 
 def main(domain: Domain, arguments: Sequence[str] | None = None) -> int:
     """`python -m services.<domain> all|api|processor|archiver`; the exit status of the process."""
-    makers = {API: ApiRole, "processor": ProcessorRole, "archiver": ArchiverRole}
     settings = Settings()  # type: ignore[call-arg]  # every field has a default
-    names = chosen_roles(domain.name, list(makers), sys.argv[1:] if arguments is None else arguments)
+    names = chosen_roles(domain.name, list(_ROLES), sys.argv[1:] if arguments is None else arguments)
     topics = (*domain_topics(domain), *shared_topics((domain,)))
-    roles = {name: makers[name](domain, settings) for name in names}
+    roles = {name: _class_of(name)(domain, settings) for name in names}
     return run_service(domain.name, settings, roles, topics)
+
+
+def _class_of(role: str) -> Callable[[Domain, Settings], Role]:
+    """Imported by name: an api needs nothing of what a processor needs, Faust above all."""
+    module, name = _ROLES[role]
+    made: Callable[[Domain, Settings], Role] = getattr(importlib.import_module(module), name)
+    return made
 
 
 def chosen_roles(service: str, known: Sequence[str], arguments: Sequence[str]) -> Sequence[str]:
@@ -65,6 +77,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     health alone. `topics` are created where they are missing, and the service's own schema is brought up to date.
     """
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
+    leave_out_pandas()
     mend_connections()
     look_seldom()
     hold_little()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ def field(number: int, data: bytes) -> bytes:
     return field_head(number, len(data)) + data
 
 
+@lru_cache(maxsize=4096)
 def field_head(number: int, length: int) -> bytes:
     """What stands on the wire before the data of a length-delimited field."""
     return _varint(number << 3 | 2) + _varint(length)

@@ -1,4 +1,4 @@
-"""An entity's partition is Kafka's own, and a split frame loses, doubles and reorders nothing."""
+"""An entity's partition is Kafka's own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.partitioner import Partitioner, murmur2, partition_of, partitions_of
-from tests.contract.domains import BY_KIND, MONDAY_MS, make_frame
+from services.runtime.partitioner import murmur2, partition_of, partitions_of
 from tests.examples import examples
-
-KIND = BY_KIND["road_flow"].kind
 
 
 @given(st.lists(st.binary(max_size=128)))
@@ -35,28 +32,3 @@ def test_one_and_many_agree(entity_ids: list[str], partitions: int):
     found = partitions_of(entity_ids, partitions)
     assert found.tolist() == [partition_of(entity_id, partitions) for entity_id in entity_ids]
     assert ((found >= 0) & (found < partitions)).all()
-
-
-@examples(40)
-@given(st.lists(st.text("abc", min_size=1), min_size=1, unique=True), st.integers(1, 40), st.integers(1, 9))
-def test_the_parts_of_a_frame_are_the_frame(entity_ids: list[str], rows: int, partitions: int):
-    frame = make_frame(KIND, entity_ids, [MONDAY_MS + i for i in range(rows)], source_id="s", sequence=4)
-    partitioner = Partitioner(partitions)
-    for _ in range(2):  # once from its memory
-        parts = partitioner.split(frame)
-        assert [p for p, _ in parts] == sorted({p for p, _ in parts})
-        seen: list[int] = []
-        for partition, part in parts:
-            assert len(part)
-            assert (part.source_id, part.sequence, part.city, part.period_s) == ("s", 4, "auckland", 60)
-            times = part.time_ms.tolist()
-            assert times == sorted(times)
-            seen += times
-            for row, time_ms in enumerate(times):
-                source = int(time_ms) - MONDAY_MS
-                entity_id = part.entity_ids[part.entity[row]]
-                assert entity_id == frame.entity_ids[frame.entity[source]]
-                assert partition_of(entity_id, partitions) == partition
-                for name, values in frame.columns.items():
-                    np.testing.assert_array_equal(part.columns[name][row], values[source])
-        assert sorted(seen) == frame.time_ms.tolist()

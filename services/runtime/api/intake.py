@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,13 @@ from services.core.frame import Frame, Problem
 from services.core.validation import InvalidFrame, validate
 from services.runtime import metrics
 from services.runtime.api.clock import NO_CLOCK, CityClocks
+from services.runtime.api.gathering import Gathering
+from services.runtime.api.splitter import Record, Splitter
 from services.runtime.catalogue import observations
-from services.runtime.codec import encode_frame, encode_heartbeat, select_rows
+from services.runtime.codec import encode_heartbeat, select_rows
 from services.runtime.contracts import FrameContract
-from services.runtime.log import Acknowledged, LogWriter
-from services.runtime.partitioner import Partitioner
+from services.runtime.dictionaries import RawDictionaries
+from services.runtime.log import Acknowledged, LogWriter, Unsent
 from services.runtime.producer import acknowledged
 from services.runtime.rows import time_text
 
@@ -50,16 +52,28 @@ class Intake:
     def __init__(self, contract: FrameContract, writer: LogWriter, clocks: CityClocks) -> None:
         self.contract = contract
         self.topic = observations(contract.domain, contract.kind.name)
+        self.dictionaries = RawDictionaries()
         self._writer = writer
         self._clocks = clocks
-        self._partitioner = Partitioner(1)
+        self._splitter = Splitter(contract, 1)
+        self._gatherings: list[Gathering] = []  # by partition
+        labels = contract.domain, contract.kind.name
+        self._accepted = metrics.REPORTED.labels(*labels, "accepted")
+        self._rejected = metrics.REPORTED.labels(*labels, "rejected")
         self._order = asyncio.Lock()  # fair: first come, first written
         self._last_write_s: dict[int, float] = {}  # by partition, monotonic
         self._last_heartbeat_ms: dict[int, int] = {}  # by partition, the city's clock
 
     async def start(self) -> None:
         """Asks for the number of partitions. LogError where the topic is not there."""
-        self._partitioner = Partitioner(await self._writer.partitions(self.topic))
+        partitions = await self._writer.partitions(self.topic)
+        self._splitter = Splitter(self.contract, partitions)
+        self._gatherings = [Gathering(self._writer, self.topic, p) for p in range(partitions)]
+
+    async def stop(self) -> None:
+        """Returns when everything that was taken is on its way."""
+        for gathering in self._gatherings:
+            await gathering.flush()
 
     async def take(self, frame: Frame) -> Receipt:
         """Writes the good observations of a frame; returns when they are on their way."""
@@ -67,52 +81,44 @@ class Intake:
 
     def counted(self, receipt: Receipt) -> Receipt:
         """The same receipt, after the metrics have it."""
-        domain, kind = self.contract.domain, self.contract.kind.name
-        metrics.REPORTED.labels(domain, kind, "accepted").inc(receipt.accepted)
-        metrics.REPORTED.labels(domain, kind, "rejected").inc(receipt.rejected)
+        self._accepted.inc(receipt.accepted)
+        self._rejected.inc(receipt.rejected)
         return receipt
 
     async def _take(self, frame: Frame) -> Receipt:
         if frame.heartbeat:
             return _refused_whole(frame, "header.heartbeat", "true", "heartbeats are written by the service only")
         try:
-            ok, problems = validate(self.contract.kind, frame)
+            ok, problems = validate(self.contract.kind, frame, self._splitter.spread(frame.entity_ids).valid)
         except InvalidFrame as error:
             return _refused_whole(frame, error.field, error.value, error.reason)
-        end_ms = frame.time_ms + frame.period_s * 1000
-        clock_ms = self._clocks.now_ms(frame.city) or int(end_ms.max(initial=0, where=ok))
-        ok, problems = self._quarantine(frame, end_ms, clock_ms, ok, problems)
-        good = np.flatnonzero(ok)
-        if not len(good):
-            return Receipt(0, len(frame), problems)
-        taken = replace(select_rows(frame, good), clock_ms=clock_ms)
+        length_ms = frame.period_s * 1000
+        clock_ms = self._clocks.now_ms(frame.city) or int(frame.time_ms.max(initial=0, where=ok)) + length_ms
+        if int(frame.time_ms.max(initial=0)) + length_ms > clock_ms + self.contract.kind.skew_ms:
+            ok, problems = self._quarantine(frame, clock_ms, ok, problems)
+        taken = frame
+        if problems:
+            good = np.flatnonzero(ok)
+            if not len(good):
+                return Receipt(0, len(frame), problems)
+            taken = select_rows(frame, good)
         async with self._order:
-            sent = [await self._write(p, part) for p, part in self._partitioner.split(taken)]
-        return Receipt(len(good), len(frame) - len(good), problems, sent)
+            sent = [await self._write(record) for record in self._splitter.split(taken, clock_ms)]
+        return Receipt(len(taken), len(frame) - len(taken), problems, sent)
 
     def _quarantine(
-        self, frame: Frame, end_ms: NDArray[np.int64], clock_ms: int, ok: NDArray[np.bool_], problems: list[Problem]
+        self, frame: Frame, clock_ms: int, ok: NDArray[np.bool_], problems: list[Problem]
     ) -> tuple[NDArray[np.bool_], list[Problem]]:
         """Refuses what lies too far ahead of the city's clock, in the same words for every source."""
-        ahead = ok & (end_ms > clock_ms + self.contract.kind.skew_ms)
-        if not ahead.any():
-            return ok, problems
+        ahead = ok & (frame.time_ms + frame.period_s * 1000 > clock_ms + self.contract.kind.skew_ms)
         skew_s = self.contract.kind.skew_ms // 1000
         reason = f"must end at most {skew_s} s after the city's clock, {time_text(clock_ms)}"
         found = [Problem(int(i), "time", time_text(int(frame.time_ms[i])), reason) for i in np.flatnonzero(ahead)]
         return ok & ~ahead, sorted((*problems, *found), key=lambda problem: problem.index)
 
-    async def _write(self, partition: int, part: Frame) -> asyncio.Future[Acknowledged]:
-        self._last_write_s[partition] = time.monotonic()
-        key = part.entity_ids[int(part.entity[0])].encode()
-        value = encode_frame(self.contract, part)
-        return await self._send(partition, value, key)
-
-    async def _send(self, partition: int, value: bytes, key: bytes | None) -> asyncio.Future[Acknowledged]:
-        sent = await self._writer.send(self.topic, value, partition=partition, key=key, headers=_HEADERS)
-        # Where one part of a frame fails nobody asks for the others, nor for any when the caller is gone.
-        sent.add_done_callback(lambda future: future.cancelled() or future.exception())
-        return sent
+    async def _write(self, record: Record) -> asyncio.Future[Acknowledged]:
+        self._last_write_s[record.partition] = time.monotonic()
+        return await self._gatherings[record.partition].add(Unsent(record.key, record.value, _HEADERS))
 
     async def beat(self, clock_ms: int, idle_seconds: float) -> list[asyncio.Future[Acknowledged]]:
         """Writes "the city's clock has come to clock_ms" to each partition without a frame for so long.
@@ -125,11 +131,11 @@ class Intake:
         sent = []
         async with self._order:
             now_s = time.monotonic()
-            for partition in range(self._partitioner.partitions):
+            for partition in range(self._splitter.partitions):
                 idle = now_s - self._last_write_s.get(partition, -1e9) >= idle_seconds
                 if idle and clock_ms > self._last_heartbeat_ms.get(partition, NO_CLOCK):
                     self._last_heartbeat_ms[partition] = clock_ms
-                    sent.append(await self._send(partition, value, None))
+                    sent.append(await self._gatherings[partition].add(Unsent(None, value, _HEADERS)))
         return sent
 
 

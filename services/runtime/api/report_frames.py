@@ -84,7 +84,7 @@ class FrameReports:
             return None
         intake = self._intakes[name]
         try:
-            frame = read_frame(intake.contract, payload)
+            frame = read_frame(intake.contract, payload, dictionaries=intake.dictionaries)
         except FrameTooLargeError as fault:
             raise resource_exhausted(f"{name}.{fault.field}", fault.value, fault.reason) from None
         except RowFault as fault:

@@ -41,7 +41,8 @@ class ApiRole:
     ) -> None:
         """`writer`, `open_reader` and `clickhouse` take the place of the real ones in tests."""
         self._domain, self._settings = domain, settings
-        self._writer = writer or KafkaWriter(settings.kafka)
+        # What observations wait for one another is the intake's to say.
+        self._writer = writer or KafkaWriter(settings.kafka, linger_ms=0)
         self._open_reader = open_reader or (lambda topic: KafkaReader(settings.kafka, topic))
         self._open_watch = open_reader or (lambda topic: KafkaReader(settings.kafka, topic, FETCH_BYTES))
         self._clickhouse = clickhouse
@@ -69,6 +70,7 @@ class ApiRole:
         parts.push_async_callback(self._entities.stop)
         await self._entities.start()
         for intake in self._intakes.values():
+            parts.push_async_callback(intake.stop)
             await intake.start()
         # Its own name and the moment of its birth: a process that starts again counts from one again.
         boot = f"/{uuid.uuid4().hex[:8]}"

@@ -10,7 +10,8 @@ import uvloop
 from services.runtime.garbage import look_seldom
 from services.runtime.kafka_connection import mend_connections
 from services.runtime.logs import configure_logs
-from services.runtime.roles import ProcessorRole, end
+from services.runtime.role import end
+from services.runtime.roles import ProcessorRole
 from services.runtime.settings import Settings
 from tests.benchmarks.job.contract import contract
 from tests.benchmarks.job.domain import BENCHMARK

@@ -70,6 +70,14 @@ def chosen_roles(service: str, known: Sequence[str], arguments: Sequence[str]) -
     raise SystemExit(2)
 
 
+def settle() -> None:
+    """What a process of the city does before it works."""
+    leave_out_pandas()
+    mend_connections()
+    look_seldom()
+    hold_little()
+
+
 def run_service(service: str, settings: Settings, roles: Mapping[str, Role], topics: Sequence[Topic]) -> int:
     """Run the roles until SIGTERM or SIGINT (exit status 0), or until one of them fails (1).
 
@@ -77,10 +85,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     health alone. `topics` are created where they are missing, and the service's own schema is brought up to date.
     """
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
-    leave_out_pandas()
-    mend_connections()
-    look_seldom()
-    hold_little()
+    settle()
     process = _Process(service, settings, roles, topics)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(process.run())

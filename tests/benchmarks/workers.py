@@ -1,4 +1,4 @@
-"""Processors under measurement: real processes, what their metrics and logs tell, and what they take."""
+"""Workers under measurement: real processes, what their metrics and logs tell, and what they take."""
 
 from __future__ import annotations
 
@@ -43,9 +43,11 @@ class Page:
 
 
 class Worker:
-    """One processor."""
+    """One processor, or another role of a service."""
 
-    def __init__(self, module: str, endpoints: Endpoints, folder: Path, name: str, **settings: str) -> None:
+    def __init__(
+        self, module: str, endpoints: Endpoints, folder: Path, name: str, role: str = "processor", **settings: str
+    ) -> None:
         self.port, self.name = free_port(0), name
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("URBAN_")},
@@ -54,7 +56,7 @@ class Worker:
             "URBAN_METRICS_PORT": str(self.port),
             **settings,
         }
-        argv = [sys.executable, "-m", module, "processor"]
+        argv = [sys.executable, "-m", module, role]
         self.began_s = time.time()
         self.child = Child.start(name, argv, folder / f"{name}.log", env=environment, cwd=REPOSITORY)
         self._process = psutil.Process(self.child.pid)

@@ -1,4 +1,4 @@
-"""The observations as records of a topic: one per record in protobuf or JSON, or 256 in a frame."""
+"""The observations as records of a topic: one per record in protobuf or JSON, or those of a gateway in a frame."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def records(job: Job, encoding: Encoding) -> Iterator[Encoded]:
     for report in reports(job):
         partition, ids = sources[report.gateway]
         yield from _encode(known, encoding, partition, ids, report)
-    for partition, name in enumerate(closing_entities()):
+    for partition, name in enumerate(closing_entities(job.partitions)):
         closing = Report(
             gateway=job.gateways + partition,
             number=1,

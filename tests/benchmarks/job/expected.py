@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tests.benchmarks.job.domain import HOP_MS, WINDOW_MS
-from tests.benchmarks.job.observations import ROWS_PER_FRAME, START_MS, Job, gateways, reports
+from tests.benchmarks.job.observations import START_MS, Job, gateways, reports
 
 PANES = WINDOW_MS // HOP_MS
 
@@ -36,17 +38,18 @@ def expected(job: Job) -> Windows:
     # Windows begin up to a window before the first observation, and end up to one after the last.
     first_ms = START_MS - WINDOW_MS
     panes = int((job.end_ms + WINDOW_MS - first_ms) // HOP_MS) + 1
-    shape = (job.gateways * ROWS_PER_FRAME, panes)
+    shape = (job.entities, panes)
     count, total = np.zeros(shape), np.zeros(shape)
     least, greatest = np.full(shape, np.inf), np.full(shape, -np.inf)
     for report in reports(job):
         good = ~report.late
-        row, pane = report.gateway * ROWS_PER_FRAME + report.entity[good], (report.time_ms[good] - first_ms) // HOP_MS
+        cell = report.gateway * job.rows_per_frame + report.entity[good], (report.time_ms[good] - first_ms) // HOP_MS
         value = report.value[good].astype(np.float64)
-        np.add.at(count, (row, pane), 1)
-        np.add.at(total, (row, pane), value)
-        np.minimum.at(least, (row, pane), value)
-        np.maximum.at(greatest, (row, pane), value)
+        # A report has one number of each entity, so no cell is there twice.
+        count[cell] += 1
+        total[cell] += value
+        least[cell] = np.minimum(least[cell], value)
+        greatest[cell] = np.maximum(greatest[cell], value)
     # A window is the pane that it begins in and those after it.
     width = panes - PANES + 1
     count, total = (np.add.reduce([array[:, i : i + width] for i in range(PANES)]) for array in (count, total))
@@ -63,8 +66,8 @@ def differences(found: Any, wanted: Windows, names: list[str]) -> list[str]:
 
     The same row twice is no fault (delivery is at least once), two rows that differ are.
     """
-    number = {name: i for i, name in enumerate(names)}
-    given = np.fromiter((number.get(name, -1) for name in found["entity_id"].to_pylist()), np.int64, len(found))
+    ids = found["entity_id"].combine_chunks()
+    given = pc.fill_null(pc.index_in(ids, pa.array(names, ids.type)), -1).to_numpy().astype(np.int64)
     start_ms = np.asarray(found["start_ms"].to_numpy(), np.int64)
     columns = {name: np.asarray(found[name].to_numpy(), np.float64) for name in wanted.figures}
     mine = given >= 0

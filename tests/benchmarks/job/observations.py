@@ -1,13 +1,15 @@
 """The observations of the job: seeded, in the order in which they are written, and the same for every engine.
 
 Gateways report in turn: each has 256 entities of its own, all of one partition, and tells one number of each, in random
-order, up to 5 s old. One in a hundred is two minutes old: no engine may count it, as its windows are long final.
+order, up to 5 s old. One in a hundred is two minutes old: no engine may count it, as its windows are long final. What
+is measured at another scale has gateways of another size, more partitions, or none that is late.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +33,26 @@ class Job:
     gateways: int = 120  # 30,720 entities
     rate: int = 20_000  # observations per second of event time
     seed: int = 7
+    rows_per_frame: int = ROWS_PER_FRAME  # and entities of a gateway
+    partitions: int = OBSERVATION_PARTITIONS
+    late_share: float = LATE_SHARE
+
+    def __post_init__(self) -> None:
+        if self.gateways % self.partitions:
+            raise ValueError(f"{self.gateways} gateways cannot be shared out evenly to {self.partitions} partitions")
+
+    @property
+    def entities(self) -> int:
+        return self.gateways * self.rows_per_frame
 
     @property
     def frames(self) -> int:
-        return self.observations // ROWS_PER_FRAME
+        return self.observations // self.rows_per_frame
 
     @property
     def end_ms(self) -> int:
         """No observation but the closing ones is as late as this."""
-        return START_MS + DISORDER_MS + self.frames * ROWS_PER_FRAME * 1000 // self.rate + 1
+        return START_MS + DISORDER_MS + self.frames * self.rows_per_frame * 1000 // self.rate + 1
 
     @property
     def closing_ms(self) -> int:
@@ -48,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What one gateway tells at one moment. Shapes: (256,)."""
+    """What one gateway tells at one moment. Shapes: (rows per frame,)."""
 
     gateway: int
     number: int  # of this gateway's reports, from 1 on
@@ -59,44 +72,46 @@ class Report:
     late: NDArray[np.bool_]
 
 
-def gateways(job: Job) -> list[tuple[int, tuple[str, ...]]]:
+@lru_cache(maxsize=1)
+def gateways(job: Job) -> tuple[tuple[int, tuple[str, ...]], ...]:
     """Partition and entities of each gateway; partitions take turns."""
-    wanted = job.gateways * ROWS_PER_FRAME // OBSERVATION_PARTITIONS
-    found: list[list[str]] = [[] for _ in range(OBSERVATION_PARTITIONS)]
-    for first in range(0, 100 * job.gateways * ROWS_PER_FRAME, 65_536):
+    wanted = job.entities // job.partitions
+    found: list[list[str]] = [[] for _ in range(job.partitions)]
+    for first in range(0, 100 * job.entities, 65_536):
         names = [f"sensor-{i:07d}" for i in range(first, first + 65_536)]
-        for name, p in zip(names, partitions_of(names, OBSERVATION_PARTITIONS).tolist(), strict=True):
+        for name, p in zip(names, partitions_of(names, job.partitions).tolist(), strict=True):
             if len(found[p]) < wanted:
                 found[p].append(name)
         if all(len(f) == wanted for f in found):
             break
     made = []
     for gateway in range(job.gateways):
-        partition, first = gateway % OBSERVATION_PARTITIONS, gateway // OBSERVATION_PARTITIONS * ROWS_PER_FRAME
-        made.append((partition, tuple(found[partition][first : first + ROWS_PER_FRAME])))
-    return made
+        partition, first = gateway % job.partitions, gateway // job.partitions * job.rows_per_frame
+        made.append((partition, tuple(found[partition][first : first + job.rows_per_frame])))
+    return tuple(made)
 
 
 def reports(job: Job) -> Iterator[Report]:
     """All reports, in the order of writing."""
     chance = np.random.default_rng(job.seed)
     no_late_before_ms = START_MS + LATE_MS + 2 * DISORDER_MS
+    rows = job.rows_per_frame
     for i in range(job.frames):
-        now_ms = START_MS + DISORDER_MS + i * ROWS_PER_FRAME * 1000 // job.rate
-        late = (chance.random(ROWS_PER_FRAME) < LATE_SHARE) & (now_ms >= no_late_before_ms)
+        now_ms = START_MS + DISORDER_MS + i * job.rows_per_frame * 1000 // job.rate
+        late = (chance.random(rows) < job.late_share) & (now_ms >= no_late_before_ms)
         yield Report(
             gateway=i % job.gateways,
             number=i // job.gateways + 1,
             now_ms=now_ms,
-            entity=chance.permutation(ROWS_PER_FRAME),
-            time_ms=now_ms - chance.integers(0, DISORDER_MS, ROWS_PER_FRAME) - LATE_MS * late,
-            value=(chance.integers(0, 4_001, ROWS_PER_FRAME) / 4).astype(np.float32),
+            entity=chance.permutation(rows),
+            time_ms=now_ms - chance.integers(0, DISORDER_MS, rows) - LATE_MS * late,
+            value=(chance.integers(0, 4_001, rows) / 4).astype(np.float32),
             late=late,
         )
 
 
-def closing_entities() -> list[str]:
+def closing_entities(partitions: int = OBSERVATION_PARTITIONS) -> list[str]:
     """One entity of each partition, in their order."""
-    names = [f"{CLOSING}{i}" for i in range(1_000)]
-    partition = partitions_of(names, OBSERVATION_PARTITIONS)
-    return [names[int(np.flatnonzero(partition == p)[0])] for p in range(OBSERVATION_PARTITIONS)]
+    names = [f"{CLOSING}{i}" for i in range(250 * partitions)]
+    partition = partitions_of(names, partitions)
+    return [names[int(np.flatnonzero(partition == p)[0])] for p in range(partitions)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 import pyarrow as pa
@@ -20,8 +20,10 @@ POLL_S = 0.2
 MOST_QUEUED = 200_000
 
 
-def make_topic(kafka: str, name: str, partitions: int = OBSERVATION_PARTITIONS) -> None:
-    """Make a topic anew, empty."""
+def make_topic(
+    kafka: str, name: str, partitions: int = OBSERVATION_PARTITIONS, configs: Mapping[str, str] | None = None
+) -> None:
+    """Make a topic anew, empty. `configs`: settings that win over ours."""
     admin = AdminClient({"bootstrap.servers": kafka})
     deadline = time.monotonic() + TIMEOUT_S
     while name in admin.list_topics(timeout=TIMEOUT_S).topics:
@@ -30,7 +32,7 @@ def make_topic(kafka: str, name: str, partitions: int = OBSERVATION_PARTITIONS) 
         time.sleep(POLL_S)
         _still(deadline, f"{name} is not deleted")
     # Engines may write results with the time of the event, years ago: nothing is too old to be kept.
-    config = {"max.message.bytes": "8388608", "retention.ms": "-1"}
+    config = {"max.message.bytes": "8388608", "retention.ms": "-1", **(configs or {})}
     made = admin.create_topics([NewTopic(name, partitions, 1, config=config)])
     made[name].result(TIMEOUT_S)
     while len(admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions) < partitions:
@@ -38,8 +40,17 @@ def make_topic(kafka: str, name: str, partitions: int = OBSERVATION_PARTITIONS) 
         _still(deadline, f"{name} has no leaders")
 
 
-def write(kafka: str, topic: str, encoding: Encoding, records: Iterable[Encoded]) -> int:
-    """Write records, in order within each partition; the number of bytes of their values."""
+def write(
+    kafka: str,
+    topic: str,
+    encoding: Encoding,
+    records: Iterable[Encoded],
+    configs: Mapping[str, str | int | bool] | None = None,
+) -> int:
+    """Write records, in order within each partition; the number of bytes of their values.
+
+    `configs`: settings of the producer that win over ours.
+    """
     producer = Producer(
         {
             "bootstrap.servers": kafka,
@@ -48,6 +59,7 @@ def write(kafka: str, topic: str, encoding: Encoding, records: Iterable[Encoded]
             "enable.idempotence": True,
             "queue.buffering.max.messages": 2 * MOST_QUEUED,
             "message.max.bytes": 8 << 20,
+            **(configs or {}),
         }
     )
     size = 0

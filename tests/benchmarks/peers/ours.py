@@ -9,7 +9,7 @@ import sys
 from services.runtime.catalogue import domain_topics, shared_topics
 from services.runtime.topics import ensure_topics
 from tests.benchmarks.job.domain import BENCHMARK
-from tests.benchmarks.job.tables import WINDOWS, make_tables
+from tests.benchmarks.job.tables import RESULTS_SQL, make_tables
 from tests.benchmarks.peers.engine import Command, Engine, Run, Sink
 from tests.benchmarks.peers.log import make_topic
 
@@ -46,7 +46,6 @@ ENGINES = (
         settings={"processes": 1, "checkpoint_seconds": CHECKPOINT_SECONDS},
         remarks="writes every row to ClickHouse and to Kafka, and late observations to a topic",
         prepare=_prepare,
-        results_sql=f"SELECT entity_id, toUnixTimestamp64Milli(start_time) AS start_ms, value_count AS count,"
-        f" value_sum AS sum, value_min AS min, value_max AS max, value_mean AS mean FROM {WINDOWS}",
+        results_sql=RESULTS_SQL,
     ),
 )

@@ -1,0 +1,1 @@
+"""What an observation costs as a city grows."""

@@ -71,7 +71,12 @@ def parse(data: bytes) -> gtfs.FeedMessage:
 
 
 def read_calls(message: gtfs.FeedMessage, timetable: Timetable) -> Reading:
-    """Every call of the trip updates of a message, those of cancelled trips included."""
+    """Every call of the trip updates of a message, those of cancelled trips included.
+
+    ValueError where it tells only what changed since another one: what it leaves out would look like trains that left.
+    """
+    if message.header.incrementality != gtfs.FeedHeader.FULL_DATASET:
+        raise ValueError("the message is differential; only whole ones are understood")
     time_ms = message.header.timestamp * 1000
     calls: list[Call] = []
     unmatched = 0

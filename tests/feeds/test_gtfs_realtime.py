@@ -122,6 +122,10 @@ def test_an_alert_keeps_the_words_of_its_operator():
     assert (found.routes, found.stops) == (("east",), ("WYN",))
 
 
-def test_what_is_no_message_is_refused():
+def test_what_is_no_message_or_not_a_whole_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no GTFS-Realtime message"):
         parse(b"<html>")
+    part = message(0)
+    part.header.incrementality = gtfs.FeedHeader.DIFFERENTIAL
+    with pytest.raises(ValueError, match="differential"):
+        read_calls(part, timetable_in(tmp_path))

@@ -26,9 +26,7 @@ class RoadState:
 
 def time_mean_speed_kmh(speed_kmh: ArrayLike, vehicles: ArrayLike = 1.0, axis: int = -1) -> Float64Array:
     """Arithmetic mean of the speeds of vehicles, each weighted by how many drove at it; NaN where there is none."""
-    speed, weight = _known(speed_kmh, vehicles)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((weight * speed).sum(axis) / weight.sum(axis), np.float64)
+    return _weighted_mean(speed_kmh, vehicles, axis)
 
 
 def space_mean_speed_kmh(speed_kmh: ArrayLike, vehicles: ArrayLike = 1.0, axis: int = -1) -> Float64Array:
@@ -79,8 +77,14 @@ def _combined(state: RoadState, flow_veh_h: Float64Array, axis: int) -> RoadStat
         flow_veh_h,
         space_mean_speed_kmh(state.speed_kmh, state.flow_veh_h, axis),
         _mean(state.occupancy, axis),
-        time_mean_speed_kmh(state.heavy_share, state.flow_veh_h, axis),  # the same mean, of another number
+        _weighted_mean(state.heavy_share, state.flow_veh_h, axis),
     )
+
+
+def _weighted_mean(value: ArrayLike, weight: ArrayLike, axis: int) -> Float64Array:
+    values, weights = _known(value, weight)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((weights * values).sum(axis) / weights.sum(axis), np.float64)
 
 
 def _mean(values: Float64Array, axis: int) -> Float64Array:

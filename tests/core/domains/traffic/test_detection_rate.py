@@ -42,7 +42,7 @@ def recorded() -> tuple[list[Incident], Votes, Votes]:
 def alarms(votes: Votes, way: str) -> NDArray[np.bool_]:
     """The minutes at which an alarm begins."""
     told = {"any": votes.count >= 1, "two": votes.count >= 2}.get(way)
-    held = getattr(votes, way) if told is None else told
+    held = np.array(getattr(votes, way) if told is None else told)
     held[:WARM_UP_MINUTES] = False
     return np.asarray(held & ~np.concatenate([np.zeros_like(held[:1]), held[:-1]]), np.bool_)
 

@@ -54,9 +54,10 @@ def test_a_speed_that_is_not_known_spoils_only_journeys_that_meet_it():
     assert np.isnan(found[[0, 3]]).all()
 
 
-def test_a_step_takes_time():
-    with pytest.raises(ValueError, match="step"):
-        driven_travel_time_s(np.array([1.0]), np.array([[1.0]]), 0.0, np.array([0.0]))
+@pytest.mark.parametrize(("length", "step_s"), [(1.0, 0.0), (0.0, 60.0)])
+def test_a_step_and_a_segment_have_a_length(length, step_s):
+    with pytest.raises(ValueError, match="above 0"):
+        driven_travel_time_s(np.array([length]), np.array([[1.0]]), step_s, np.array([0.0]))
 
 
 @given(st.floats(10.0, 120.0), st.lists(st.floats(50.0, 400.0), min_size=1, max_size=4), st.floats(0.0, 100.0))

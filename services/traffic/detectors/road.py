@@ -1,8 +1,8 @@
 """What is worth a signal on the roads: congestion, sudden stops, incidents by a threshold, faults of detectors.
 
-What a detector is judged by are numbers of its entity; one that lacks them is not judged: `incident_occupancy` and
-`incident_speed_kmh` of a motorway (a street with signals is dense and slow at every red light), `lanes` for what cannot
-be true together, `observations_per_minute` for stuck and silent detectors.
+What a detector is judged by are numbers of its entity; one that lacks them is not judged: `incident_speed_kmh` of a
+motorway (a street with signals is dense and slow at every red light), `lanes` for what cannot be true together,
+`observations_per_minute` for stuck and silent detectors.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch
 from services.traffic.indices.congestion import DEFAULT_FREE_FLOW_SPEED_KMH, travel_time_index
+from services.traffic.indices.incidents import DEFAULT_THRESHOLD
 from services.traffic.indices.sensor_faults import (
     EFFECTIVE_LENGTH_M,
     LEAST_SHARE,
@@ -26,7 +27,7 @@ BoolArray = NDArray[np.bool_]
 
 _UNKNOWN = float("nan")
 FREE_FLOW = (("free_flow_speed_kmh", DEFAULT_FREE_FLOW_SPEED_KMH),)
-INCIDENT = (("incident_occupancy", _UNKNOWN), ("incident_speed_kmh", _UNKNOWN))
+INCIDENT = (("incident_speed_kmh", _UNKNOWN),)
 LANES = (("lanes", _UNKNOWN),)
 SAMPLING = (("observations_per_minute", _UNKNOWN),)
 
@@ -71,8 +72,8 @@ def find_sudden_stop(batch: WindowBatch) -> Finding:
 
 
 def find_incident_threshold(batch: WindowBatch) -> Finding:
-    """Two minutes on end it was denser and slower than this place ever is without an incident."""
-    most, least = batch.attributes["incident_occupancy"], batch.attributes["incident_speed_kmh"]
+    """Two minutes on end it was dense, and slower than this place is without an incident."""
+    most, least = DEFAULT_THRESHOLD.occupancy, batch.attributes["incident_speed_kmh"]
     occupancy, speed = batch.measures["occupancy_mean"], batch.measures["speed_kmh_mean"]
     before = (batch.previous["occupancy_mean"] >= most) & (batch.previous["speed_kmh_mean"] <= least)
     breached = before & (occupancy >= most) & (speed <= least)

@@ -26,7 +26,8 @@ def driven_travel_time_s(
 
     Each segment has one speed in each step of `step_s`; who is on it changes speed as the step does (Van Lint and Van
     der Zijpp, TRR 1855, 2003, with speeds constant in between). NaN where the journey does not end within the steps or
-    meets a speed that is not known. ValueError where a step or a segment has no length. Shapes: (segments,), (steps, segments), (journeys,).
+    meets a speed that is not known. ValueError where a step or a segment has no length.
+    Shapes: (segments,), (steps, segments), (journeys,).
     """
     if step_s <= 0.0 or not np.all(length_m > 0.0):
         raise ValueError(f"steps and segments have a length above 0: {step_s} s, {length_m} m")

@@ -12,7 +12,7 @@ from services.traffic.domain import ROAD_FLOW
 from services.traffic.indices.sensor_faults import Impossible
 from tests.core.domains.traffic.engine import minutes_of, signals_of
 
-MOTORWAY = {"incident_occupancy": 0.25, "incident_speed_kmh": 40.0}
+MOTORWAY = {"incident_speed_kmh": 40.0}
 
 
 def road(flow, speed, occupancy) -> dict[str, list[float]]:

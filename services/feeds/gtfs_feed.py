@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,7 @@ async def recorded(given: argparse.Namespace) -> AsyncIterator[Messages]:
         )
 
 
-async def polled(given: argparse.Namespace) -> AsyncIterator[Messages]:
+async def polled(given: argparse.Namespace) -> AsyncGenerator[Messages, None]:
     """What the addresses answer, every so often; an address that does not answer is asked again the next time."""
     (updates,) = given.updates
     while True:

@@ -159,8 +159,9 @@ class _Run:
             yield self._lost(planned, CallState.SKIPPED)
             return
         # Of the first stop only the departure need be told.
-        event = stop.arrival if stop.arrival.time or stop.arrival.HasField("delay") else stop.departure
-        planned_ms = None if planned is None else self._planned_ms(planned)
+        arrives = bool(stop.arrival.time) or stop.arrival.HasField("delay")
+        event = stop.arrival if arrives else stop.departure
+        planned_ms = None if planned is None else self._ms(planned.arrival_s if arrives else planned.departure_s)
         if event.time:
             time_ms = event.time * 1000
         elif planned_ms is not None and event.HasField("delay"):
@@ -190,11 +191,11 @@ class _Run:
         there = [planned for planned in self.scheduled if planned.stop == stop.stop_id]
         return there[0] if len(there) == 1 else None
 
-    def _planned_ms(self, planned: ScheduledCall) -> int:
-        return self.timetable.start_ms(self.day) + planned.arrival_s * 1000
+    def _ms(self, time_s: int) -> int:
+        return self.timetable.start_ms(self.day) + time_s * 1000
 
     def _lost(self, planned: ScheduledCall, state: CallState) -> Call:
-        return self._made(planned.sequence, planned.stop, self._planned_ms(planned), math.nan, state)
+        return self._made(planned.sequence, planned.stop, self._ms(planned.arrival_s), math.nan, state)
 
     def _made(self, sequence: int, stop: str, time_ms: int, delay_s: float, state: CallState) -> Call:
         headway = (

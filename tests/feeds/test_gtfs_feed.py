@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
-from services.feeds.gtfs_feed import platforms, read_arguments, run
+from services.feeds.gtfs_feed import platforms, polled, read_arguments, run
+from services.feeds.gtfs_realtime import parse
 from services.runtime.catalogue import ENTITIES
 from services.traffic.domain import TRAFFIC
 from services.traffic.indices.punctuality import CallState
@@ -48,6 +51,51 @@ async def test_a_recording_becomes_observations_and_platforms(tmp_path, caplog):
     assert {state for found in states for state in found} == {CallState.CALLED}
     assert sum(map(len, log.records(ENTITIES))) == 2
     assert "Slow trains." in caplog.text
+
+
+class Operator(BaseHTTPRequestHandler):
+    """Answers with messages; every second time it cannot."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(503 if Operator.asked % 2 else 200)
+        self.end_headers()
+        if not Operator.asked % 2:
+            self.wfile.write(message(float(Operator.asked), update("t1", ("WYN", 1, 1))).SerializeToString())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+async def test_an_address_is_asked_again_and_again_also_when_it_does_not_answer(caplog):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Operator) as server:
+        serving_it = threading.Thread(target=server.serve_forever)
+        serving_it.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/updates"
+            where = ["--traffic", ADDRESS, "--city", "x", "--timetable", "x.zip", "--every", "0.01"]
+            asking = polled(read_arguments([*where, "--updates", address]))
+            found = [await anext(asking) for _ in range(2)]
+            await asking.aclose()
+        finally:
+            server.shutdown()
+            serving_it.join()
+    assert [parse(f.updates).header.timestamp - EIGHT_MS // 1000 for f in found] == [120, 240]
+    assert [f.positions for f in found] == [b"", b""]
+    assert Operator.asked == 4
+    assert caplog.text.count("no answer: HTTP Error 503") == 2
+
+
+async def test_a_page_in_place_of_a_message_ends_a_recording_with_an_error(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("<html>gone</html>")
+    timetable = write_timetable(tmp_path / "gtfs.zip")
+    async with serving(TRAFFIC, memory_log(TRAFFIC), clock="replay") as client:
+        where = ["--traffic", f"127.0.0.1:{client.port}", "--city", "auckland", "--timetable", str(timetable)]
+        with pytest.raises(ValueError, match="no GTFS-Realtime message"):
+            await run(read_arguments([*where, "--updates", str(page)]))
 
 
 def test_platforms_lie_where_their_stop_is(tmp_path):

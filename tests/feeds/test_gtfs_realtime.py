@@ -38,6 +38,14 @@ def test_a_delay_alone_tells_the_time_and_one_that_is_told_counts(tmp_path):
     assert (minute(second.time_ms), second.delay_s) == (14.0, -60.0)
 
 
+def test_a_departure_is_held_against_the_departure_where_no_arrival_is_told(tmp_path):
+    told = update("t2", ("WYN", 1, 0))
+    told.stop_time_update[0].ClearField("arrival")
+    told.stop_time_update[0].departure.time = EIGHT_MS // 1000 + 12 * 60
+    (call,) = read_calls(message(9, told), timetable_in(tmp_path)).calls
+    assert (minute(call.time_ms), call.delay_s) == (12.0, 90.0)
+
+
 def test_a_stop_without_its_number_is_found_by_its_name(tmp_path):
     told = update("t2", ("BRI", 7, 16))
     assert [c.sequence for c in read_calls(message(9, told), timetable_in(tmp_path)).calls] == [2]

@@ -38,7 +38,7 @@ class State(IntEnum):
 class Thresholds:
     """Borders of the tests; occupancies are shares of time, 0 to 1.
 
-    Defaults are those of one implementation (Organic Traffic Control, 2015), not of the report of 1978, which tells to
+    Defaults are those of one implementation (Organic Traffic Control), not of the report of 1978, which tells to
     calibrate them for each road.
     """
 

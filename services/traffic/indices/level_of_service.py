@@ -58,7 +58,7 @@ class Congestion(IntEnum):
 
 
 # Speed in km/h above which a road is FREE, BASICALLY_FREE, LIGHT and MODERATE (hanspub 6-1700079, after Chinese cities'
-# practice). A speed at the border belongs to the worse grade; the source leaves that open.
+# practice). A speed at the border belongs to the worse grade.
 CONGESTION_SPEED_KMH = {
     RoadClass.EXPRESSWAY: (65.0, 50.0, 35.0, 20.0),
     RoadClass.ARTERIAL: (40.0, 30.0, 20.0, 15.0),

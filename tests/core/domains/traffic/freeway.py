@@ -26,8 +26,8 @@ SPACING_CELLS = 5
 VEHICLE_KM = 0.0065  # length of a vehicle and the detector's zone
 WARM_UP_MINUTES = 15
 
-# What three lanes keep of their capacity: accident on the shoulder, one lane blocked, two lanes blocked (HCM 6th ed.,
-# 2016, exhibit 11-23; from general knowledge).
+# What three lanes keep of their capacity: accident on the shoulder, one lane blocked, two lanes blocked (HCM 2010,
+# exhibit 10-17, by FHWA-HOP-13-042, appendix C).
 LEFT_OF_CAPACITY = (0.83, 0.49, 0.17)
 # Of a cell's capacity from minute to minute. Chosen so that traffic at 92 % of it jams now and then by itself.
 CAPACITY_SCATTER = 0.05

@@ -98,9 +98,10 @@ class Timetable:
         return datetime.fromtimestamp(time_ms / 1000, self.zone).date()
 
     def headways_s(self, day: date) -> Mapping[tuple[str, int], float]:
-        """Scheduled time since the train before at the platform, by trip and sequence; NaN of a platform's first.
+        """Scheduled time since the train before at the platform, by trip and sequence; NaN where there was none.
 
-        By arrivals; trains of the day before that run after midnight come first. The last few days asked for are kept.
+        By arrivals of this day and the one before: the first train of the morning is held against the last one of the
+        night. The last few days asked for are kept.
         """
         if day not in self._headways:
             while len(self._headways) >= DAYS_KEPT:
@@ -120,12 +121,9 @@ class Timetable:
         for trip in self.trips.values():
             for shift_s, runs in ((-86_400, self.runs_on(trip.id, yesterday)), (0, self.runs_on(trip.id, day))):
                 for call in self.calls.get(trip.id, ()) if runs else ():
-                    if call.arrival_s + shift_s >= 0:
-                        name = platform_id(call.stop, trip.route, trip.direction)
-                        keys.append((trip.id, call.sequence))
-                        rows.append(
-                            (platforms.setdefault(name, len(platforms)), call.arrival_s + shift_s, shift_s == 0)
-                        )
+                    name = platform_id(call.stop, trip.route, trip.direction)
+                    keys.append((trip.id, call.sequence))
+                    rows.append((platforms.setdefault(name, len(platforms)), call.arrival_s + shift_s, shift_s == 0))
         if not rows:
             return {}
         platform, arrival, today = np.array(rows, np.int64).T

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from services.feeds.gtfs_realtime import Call, Reading
+from services.feeds.sender import NO_TIME_MS
 from services.traffic.indices.punctuality import CallState, OccupancyStatus
 from urban.common.v1.frame_pb2 import FrameHeader
 from urban.traffic.v1.rail_call_pb2 import RailCallFrame
@@ -58,13 +59,17 @@ class CallTracker:
         return [MadeCall(call, self._headway_s(call), (occupancy or {}).get(call.trip)) for _, _, call in made]
 
     def _headway_s(self, call: Call) -> float:
+        """Time since the train before at the platform; this one is the next one's."""
         if call.state not in (CallState.CALLED, CallState.ADDED):
             return math.nan
-        before_ms = self._last_ms.get(call.platform)
-        if before_ms is None or call.time_ms >= before_ms:
-            self._last_ms[call.platform] = call.time_ms
-        # One that is told only after the next train is no headway.
-        return math.nan if before_ms is None or call.time_ms < before_ms else (call.time_ms - before_ms) / 1000
+        before_ms = self._last_ms.get(call.platform, NO_TIME_MS)
+        self._last_ms[call.platform] = max(before_ms, call.time_ms)
+        # The first train by the timetable for a day or more ends no gap; and one that is told only after the next train
+        # has no headway.
+        first = call.state is CallState.CALLED and math.isnan(call.scheduled_headway_s)
+        if first or before_ms == NO_TIME_MS or call.time_ms < before_ms:
+            return math.nan
+        return (call.time_ms - before_ms) / 1000
 
 
 def frame_of(calls: Sequence[MadeCall], city: str, source_id: str, time_ms: int) -> RailCallFrame:

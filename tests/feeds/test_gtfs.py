@@ -49,11 +49,16 @@ def test_a_day_counts_from_noon_less_twelve_hours(tmp_path):
 
 def test_headways_are_between_trains_of_a_line_and_direction_at_a_stop(tmp_path):
     found = timetable_in(tmp_path).headways_s(WEDNESDAY)
-    assert math.isnan(found["t1", 1])
     assert [found[key] for key in (("t2", 1), ("t3", 1), ("t2", 2), ("t3", 2))] == [600, 1800, 600, 1800]
-    # The train of the evening before, at 0:10.
-    assert found["t1", 2] == (7 * 60 + 55) * 60
+    # Since the last train of Tuesday, at 23:50 and at 0:10.
+    assert [found["t1", 1], found["t1", 2]] == [(8 * 60 + 10) * 60, (7 * 60 + 55) * 60]
     assert ("t9", 1) not in found
+
+
+def test_the_first_train_after_a_day_without_any_has_no_headway(tmp_path):
+    found = timetable_in(tmp_path).headways_s(date(2024, 6, 3))
+    assert [key for key, headway in found.items() if math.isnan(headway)] == [("t1", 1), ("t1", 2)]
+    assert len(found) == 6
 
 
 def test_a_day_without_trains_has_no_headways(tmp_path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.feeds.gtfs_realtime import Call, Reading
 from services.feeds.rail_calls import CallTracker, MadeCall, frame_of
@@ -78,6 +81,26 @@ def test_a_call_told_after_the_next_train_has_no_headway():
     (late,) = tracker.follow(at(11, call("c", 5)))
     assert math.isnan(late.headway_s)
     assert told(tracker.follow(at(21, call("d", 20)))) == [("d", 20, 10)]
+
+
+def test_the_first_train_for_days_ends_no_gap():
+    tracker = CallTracker()
+    tracker.follow(at(0, call("a", 0)))
+    first = replace(call("b", 3000), scheduled_headway_s=math.nan)
+    assert math.isnan(tracker.follow(at(3000, first))[0].headway_s)
+    assert told(tracker.follow(at(3010, call("c", 3010)))) == [("c", 3010, 10)]
+
+
+@given(st.lists(st.lists(st.integers(0, 30), min_size=4, max_size=4), min_size=1, max_size=12))
+def test_however_expectations_change_each_call_is_told_once_and_never_before_its_time(minutes):
+    tracker, seen = CallTracker(), []
+    for now, expected in enumerate(minutes):
+        made = tracker.follow(at(now * 3, *(call(str(i), m) for i, m in enumerate(expected))))
+        assert all(m.call.time_ms <= EIGHT_MS + now * 3 * MINUTE_MS for m in made)
+        seen += [m.call.trip for m in made]
+    assert len(seen) == len(set(seen))
+    last = tracker.follow(at(200, *(call(str(i), 40) for i in range(4))))
+    assert sorted(seen + [m.call.trip for m in last]) == ["0", "1", "2", "3"]
 
 
 def test_old_calls_are_forgotten_unless_the_feed_goes_on_telling_of_them():

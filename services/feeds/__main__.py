@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import grpc
 
 from services.feeds import auckland, auckland_feed, position
 from services.feeds.local_time import DAY_MS
-from services.feeds.sender import NO_TIME_MS, FrameSender, passes
+from services.feeds.sender import NO_TIME_MS, FrameSender
 
 DOMAINS = ("community", "traffic")
 DEFAULT_SPEED = 1200.0
@@ -32,8 +31,6 @@ DEFAULT_SEED = 1
 STORE_INTERVAL_S = 0.5
 TOLD_INTERVAL_S = 5.0
 STOP_TIMEOUT_S = 10.0
-REGISTER_AT_ONCE = 16
-CALL_TIMEOUT_S = 20.0
 # Further behind than this, a feed goes on at its speed instead of catching up.
 CATCH_UP_S = 2.0
 # After its last frame the clock goes on by this much, so that every window closes and no lateness is left.
@@ -140,30 +137,9 @@ class Feed:
             position.store(self._path, self._progress)
 
     async def _register(self, domain: str) -> None:
-        sender, at_once = self._senders[domain], asyncio.Semaphore(REGISTER_AT_ONCE)
-        async with grpc.aio.insecure_channel(sender.address) as channel:
-            stub = sender.stub(channel)
-
-            async def upsert(entity: Any) -> None:
-                async with at_once:
-                    await _answered(stub.UpsertEntity, {"entity": entity})
-
-            wanted = [entity for owner, entity in auckland_feed.entities(self._plan.seed) if owner == domain]
-            await asyncio.gather(*(upsert(entity) for entity in wanted))
+        wanted = [entity for owner, entity in auckland_feed.entities(self._plan.seed) if owner == domain]
+        await self._senders[domain].register(wanted)
         log.info("%s: %d entities registered", domain, len(wanted))
-
-
-async def _answered(method: Any, fields: Mapping[str, Any]) -> Any:
-    """The answer of an idempotent call, asked again while its service is away."""
-    from urban.common.v1 import service_pb2
-
-    while True:
-        try:
-            return await method(service_pb2.UpsertEntityRequest(**fields), timeout=CALL_TIMEOUT_S, wait_for_ready=True)
-        except grpc.aio.AioRpcError as error:
-            if not passes(error):
-                raise
-            await asyncio.sleep(STORE_INTERVAL_S)
 
 
 def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

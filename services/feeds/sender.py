@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import grpc
 
+from urban.common.v1.entity_pb2 import Entity
+from urban.common.v1.service_pb2 import UpsertEntityRequest
+
 # A partition knows a repetition among the last 64 frames of a source; fewer in flight leave room.
 FRAMES_IN_FLIGHT = 32
 RETRY_FIRST_S = 0.1
 RETRY_LONGEST_S = 2.0
+REGISTER_AT_ONCE = 16
+CALL_TIMEOUT_S = 20.0
+RETRY_INTERVAL_S = 0.5
 RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 # What grpc.aio itself says, with the code INTERNAL, of a message that it was writing while the stream broke.
 BROKEN_WRITE = "Internal error from Core"
@@ -86,6 +92,18 @@ class FrameSender:
         self.sent += len(frame.entity)
         self._news.set()
 
+    async def register(self, entities: Sequence[Entity]) -> None:
+        """Each entity as it is now; asked again while the service is away. AioRpcError where it says no."""
+        at_once = asyncio.Semaphore(REGISTER_AT_ONCE)
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            stub = self.stub(channel)
+
+            async def upsert(entity: Entity) -> None:
+                async with at_once:
+                    await _answered(stub.UpsertEntity, UpsertEntityRequest(entity=entity))
+
+            await asyncio.gather(*(upsert(entity) for entity in entities))
+
     def close(self) -> None:
         """No more will come; `run` returns once everything is acknowledged."""
         self._closed = True
@@ -154,3 +172,14 @@ class FrameSender:
 
     def _clock(self, time_ms: int) -> Any:
         return self._messages.ReportFramesRequest(replay_clock={"city": self._city, "time_ms": time_ms})
+
+
+async def _answered(method: Any, request: Any) -> Any:
+    """The answer of an idempotent call, asked again while its service is away."""
+    while True:
+        try:
+            return await method(request, timeout=CALL_TIMEOUT_S, wait_for_ready=True)
+        except grpc.aio.AioRpcError as error:
+            if not passes(error):
+                raise
+            await asyncio.sleep(RETRY_INTERVAL_S)

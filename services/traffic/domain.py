@@ -1,12 +1,38 @@
-"""The domain traffic: what is observed on roads, how it is windowed, and what is worth a signal."""
+"""The domain traffic: what is observed on roads and rails, how it is windowed, and what is worth a signal."""
 
 from __future__ import annotations
 
-from services.core.kind import MINUTE_MS, Aggregate, Column, Detector, Domain, Kind, Measure, Window
-from services.traffic.detectors import find_congestion, find_sudden_stop
-from services.traffic.indices import DEFAULT_FREE_FLOW_SPEED_KMH
+from services.core.kind import (
+    HOUR_MS,
+    MINUTE_MS,
+    Aggregate,
+    Column,
+    ColumnType,
+    Detector,
+    Domain,
+    Kind,
+    Measure,
+    Window,
+)
+from services.traffic.detectors.rail import find_bunching, find_crowded_train, find_delay, find_gap, find_lost_calls
+from services.traffic.detectors.road import (
+    FAULT_MINUTES,
+    FREE_FLOW,
+    INCIDENT,
+    LANES,
+    SAMPLING,
+    find_congestion,
+    find_impossible_numbers,
+    find_incident_threshold,
+    find_silent_detector,
+    find_stuck_detector,
+    find_sudden_stop,
+)
+from services.traffic.indices.punctuality import CallState, OccupancyStatus
 
 _PLAIN = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)
+# The waiting time of passengers needs sums of squares, a bunch the least and a gap the greatest.
+_HEADWAY = (Aggregate.COUNT, Aggregate.SUM, Aggregate.SUM_OF_SQUARES, Aggregate.MIN, Aggregate.MAX)
 
 ROAD_FLOW = Kind(
     name="road_flow",
@@ -17,7 +43,7 @@ ROAD_FLOW = Kind(
         Column("heavy_share", "1", 0, 1),
     ),
     any_of=("flow_veh_h", "speed_kmh", "occupancy"),
-    windows=(Window("1m", MINUTE_MS), Window("5m", 5 * MINUTE_MS)),
+    windows=(Window("1m", MINUTE_MS), Window("5m", FAULT_MINUTES * MINUTE_MS)),
     measures=(
         Measure("flow_veh_h", (*_PLAIN, Aggregate.SUM)),
         Measure(
@@ -29,11 +55,52 @@ ROAD_FLOW = Kind(
     disorder_ms=30_000,
     lateness_ms=10 * MINUTE_MS,
     detectors=(
-        Detector(
-            "congestion", "1", "5m", find_congestion, attributes=(("free_flow_speed_kmh", DEFAULT_FREE_FLOW_SPEED_KMH),)
-        ),
+        Detector("congestion", "1", "5m", find_congestion, attributes=FREE_FLOW),
         Detector("sudden_stop", "1", "1m", find_sudden_stop),
+        Detector("incident_threshold", "1", "1m", find_incident_threshold, attributes=INCIDENT),
+        Detector("detector_impossible", "1", "5m", find_impossible_numbers, attributes=LANES),
+        Detector("detector_stuck", "1", "5m", find_stuck_detector, attributes=SAMPLING),
+        Detector("detector_silent", "1", "5m", find_silent_detector, attributes=SAMPLING),
     ),
 )
 
-TRAFFIC = Domain("traffic", "Road traffic", kinds=(ROAD_FLOW,))
+RAIL_CALL = Kind(
+    name="rail_call",
+    columns=(
+        Column("headway_s", "s", 0, 86_400),
+        Column("scheduled_headway_s", "s", 0, 86_400),
+        Column("delay_s", "s", -86_400, 86_400),
+        Column("load_p_m2", "1/m²", 0, 20),
+        Column(
+            *("state", "RailCallState", 1, len(CallState)),
+            required=True,
+            type=ColumnType.CODE,
+            codes=tuple((state.value, state.name) for state in CallState),
+        ),
+        Column(
+            *("occupancy_status", "RailOccupancyStatus", 1, len(OccupancyStatus)),
+            type=ColumnType.CODE,
+            codes=tuple((status.value, status.name) for status in OccupancyStatus),
+        ),
+    ),
+    windows=(Window("15m", 15 * MINUTE_MS), Window("1h", HOUR_MS)),
+    measures=(
+        Measure("headway_s", _HEADWAY),
+        Measure("scheduled_headway_s", _HEADWAY),
+        Measure("delay_s", _PLAIN),
+        Measure("load_p_m2", (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX)),
+        Measure("state", (Aggregate.DISTINCT, Aggregate.TOP), tops=len(CallState)),
+        Measure("occupancy_status", (Aggregate.TOP,), tops=1),
+    ),
+    disorder_ms=2 * MINUTE_MS,
+    lateness_ms=2 * HOUR_MS,
+    detectors=(
+        Detector("train_bunching", "1", "15m", find_bunching),
+        Detector("train_gap", "1", "15m", find_gap),
+        Detector("train_delay", "1", "15m", find_delay),
+        Detector("train_crowded", "1", "15m", find_crowded_train),
+        Detector("calls_lost", "1", "1h", find_lost_calls),
+    ),
+)
+
+TRAFFIC = Domain("traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL))

@@ -105,7 +105,8 @@ async def test_a_city_that_is_none_is_invalid(client: Client, parent: str):
 async def test_a_request_without_an_observation_is_listed(client: Client):
     requests = [*report(row()), ReportRequest()]
     answer = await client.Report(iter(requests), timeout=PATIENCE_SECONDS)
-    assert [(r.index, r.field, r.reason) for r in answer.rejections] == [(1, "observation", "must be one of road_flow")]
+    reason = "must be one of road_flow, rail_call"
+    assert [(r.index, r.field, r.reason) for r in answer.rejections] == [(1, "observation", reason)]
 
 
 async def test_a_missing_count_is_no_number():

@@ -5,7 +5,6 @@ The private names that this relies on are pinned by tests/contract/test_whole_fe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.consumer import fetcher as stock
@@ -28,25 +27,25 @@ class WholeFetch:
 
     def __init__(self, of: stock.PartitionRecords, data: bytes) -> None:
         self.next_fetch_offset: int = of.next_fetch_offset
-        self._of, self._data = of, data
-        self._found = self._read()
+        self._tp, self._check_crcs, self._data = of._tp, of._check_crcs, data
+        # It waits to be begun and holds what holds it: Python looks for garbage in cycles seldom, and this is MBs.
+        of._records_iterator.close()
 
-    def __iter__(self) -> Iterator[Records]:
+    def __iter__(self) -> WholeFetch:
         return self
 
     def __next__(self) -> Records:
-        return next(self._found)
-
-    def _read(self) -> Iterator[Records]:
-        batches = [read_batch(raw, check_crc=self._of._check_crcs) for raw in split(self._data)]
+        data, self._data = self._data, b""
+        batches = [read_batch(raw, check_crc=self._check_crcs) for raw in split(data)]
         if not batches:
-            return
+            raise StopIteration
         told = [batch for batch in batches if not batch.is_control and batch.records]
-        topic, partition = self._of._tp
+        topic, partition = self._tp
         records = read_records(topic, partition, told, self.next_fetch_offset) if told else ()
         self.next_fetch_offset = batches[-1].next_offset
-        if records:
-            yield records
+        if not records:
+            raise StopIteration
+        return records
 
 
 def read_whole(fetcher: stock.Fetcher) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 from importlib.metadata import version
 from typing import Any
@@ -45,6 +46,7 @@ def test_what_is_read_of_partition_records_is_there():
     assert (made.next_fetch_offset, made._tp, made._check_crcs) == (7, PARTITION, True)
     assert made._isolation_level == stock.READ_UNCOMMITTED
     assert isinstance(made._records, KeptRecords)
+    assert inspect.isgenerator(made._records_iterator)
 
 
 def result_of(data: bytes, first_offset: int, isolation_level: int = stock.READ_UNCOMMITTED) -> Any:
@@ -115,3 +117,23 @@ async def test_bytes_without_a_whole_batch_are_no_records(told: bytes):
     result, state = result_of(told, 5)
     assert result.getall() == []
     assert state.position == 5
+
+
+@pytest.mark.parametrize("read", [True, False])
+async def test_nothing_of_a_fetch_waits_for_the_garbage_collector(read: bool):
+    """It comes seldom, and a fetch is large: thousands of them lay about before it came."""
+    gc.collect()
+    gc.disable()
+    try:
+        result, _ = result_of(batch_of([A_RECORD]), 0)
+        assert count_fetches() > 0
+        if read:
+            assert len(list(result._partition_records)) == 1
+        del result
+        assert count_fetches() == 0
+    finally:
+        gc.enable()
+
+
+def count_fetches() -> int:
+    return sum(isinstance(o, KeptRecords | WholeFetch) for o in gc.get_objects())

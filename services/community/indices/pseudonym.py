@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
 
-# Bounds of both columns: the doubles between which every one is a whole number and the top bit is set.
+# Bounds of both columns: between them every double is a whole number.
 LEAST = float(2**52)
-MOST = float(2**53 - 1)
+MOST = float(2**53)
 
 _HEX_DIGITS = 13  # 52 bits
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS contact_queries
     until_time   DateTime64(3, 'UTC') COMMENT 'and up to here, exclusive',
     expires_time DateTime64(3, 'UTC') COMMENT 'When what was found is erased'
 )
-ENGINE = ${REPLICATED}MergeTree
+ENGINE = ${REPLICATED}ReplacingMergeTree
 PARTITION BY toYYYYMM(asked_time)
 ORDER BY (city, asked_time, id)
 TTL toDateTime(asked_time) + INTERVAL 3 YEAR

@@ -20,7 +20,8 @@ def labels(
 ) -> list[int]:
     rows = len(metres_north)
     north = np.array(metres_north) * METRE
-    return cluster(np.array(category or [0] * rows), north, np.zeros(rows), radius or {}).tolist()
+    found = cluster(np.array(category or [0] * rows), north, np.zeros(rows), radius or {})
+    return [int(label) for label in found]
 
 
 def test_a_chain_is_one_cluster_and_the_border_is_inside():
@@ -76,5 +77,5 @@ def test_equal_to_all_pairs(points, radius):
 
 def test_a_long_chain_in_any_order_is_one_cluster():
     order = np.random.default_rng(5).permutation(3_000)
-    found = cluster(np.zeros(3_000, np.int64), order * 40 * METRE, np.full(3_000, 10.0), {})
+    found = cluster(np.zeros(3_000, np.int64), np.asarray(order * 40 * METRE, np.float64), np.full(3_000, 10.0), {})
     assert set(found.tolist()) == {0}

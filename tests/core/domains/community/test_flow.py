@@ -39,6 +39,7 @@ def test_before_anybody_usually_comes_the_day_is_as_usual_and_a_lively_one_four_
 
 @pytest.mark.parametrize("present", [-1.0, np.nan])
 def test_fewer_than_none_and_no_number_are_refused(present):
-    for numbers in ((present, 0.0, 0.0), (0.0, 0.0, present)):
-        with pytest.raises(ValueError, match="from 0 up"):
-            forecast_to_closing(*numbers, np.array([1.0]), 1.0)
+    with pytest.raises(ValueError, match="from 0 up"):
+        forecast_to_closing(present, 0.0, 0.0, np.array([1.0]), 1.0)
+    with pytest.raises(ValueError, match="from 0 up"):
+        forecast_to_closing(0.0, 0.0, 0.0, np.array([1.0]), present)

@@ -40,7 +40,7 @@ def test_whoever_knows_sum_and_rule_finds_at_least_two_numbers_for_every_hidden_
     tables = np.array(list(itertools.product(range(3 * least), repeat=cells)))
     hidden, no_total = hidden_cells(tables, least), hidden_totals(tables, least)
     assert (hidden | (tables >= least)).all()
-    like: dict[tuple[object, ...], list[np.ndarray]] = defaultdict(list)
+    like: dict[tuple[tuple[int, ...], int | None], list[np.ndarray]] = defaultdict(list)
     for row, hide, total in zip(tables, hidden, no_total, strict=True):
         told = tuple(np.where(hide, -1, row).tolist())
         like[told, None if total else int(row.sum())].append(row)

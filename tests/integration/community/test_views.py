@@ -25,6 +25,10 @@ def times(minutes: list[int]) -> pa.Array:
     return pa.array([START + timedelta(minutes=m) for m in minutes], TIME)
 
 
+def _number(value: int | None) -> float:
+    return np.nan if value is None else float(value)
+
+
 def known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
@@ -135,8 +139,9 @@ async def test_how_requests_are_answered_by_category_area_and_month(clickhouse: 
     groups: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for number in range(120):
         entity = f"{chance.choice(['noise', 'water'])}:{chance.choice(['8a', '8b'])}"
-        opened, taken, done = chance.randrange(40_000), chance.randrange(1, 9_000), chance.randrange(9_000, 20_000)
-        taken, done = (value if chance.random() < 0.7 else None for value in (taken, done))
+        opened = chance.randrange(20_000)
+        taken = chance.randrange(1, 9_000) if chance.random() < 0.7 else None
+        done = chance.randrange(9_000, 20_000) if chance.random() < 0.7 else None
         mark = chance.randint(1, 5) if chance.random() < 0.4 else None
         rows.append((entity, number, opened, 1.0, nan, nan, nan))
         if taken is not None:
@@ -145,7 +150,7 @@ async def test_how_requests_are_answered_by_category_area_and_month(clickhouse: 
             rows.append((entity, number, opened + done, nan, nan, done * 60.0, nan))
         if mark is not None:
             rows.append((entity, number, opened + 20_001, nan, nan, nan, float(mark)))
-        groups[entity].append(tuple(nan if v is None else v for v in (taken, done, mark)))
+        groups[entity].append((_number(taken), _number(done), _number(mark)))
     # An answer to a request that nobody opened within memory is of no month.
     rows.append(("noise:8a", 999, 5, nan, nan, 60.0, nan))
     names = ("opened", "acknowledged_after_s", "resolved_after_s", "satisfaction")

@@ -49,7 +49,6 @@ FORCED_LEAST, FORCED_SEVERE = 1.0, 1.0
 # brings once in 30,000 times; score 1 and severity "severe" from the second number on. Proposals, not a standard.
 SURGE_Z = 4.0
 SURGE_EXTREME_Z = 10.0
-SURGE_MINIMUM_COUNT = 5.0
 # Where it is not known what is usual, people ask too seldom for a baseline: less than in every second week.
 SURGE_UNKNOWN_EXPECTED = 1.0
 
@@ -104,14 +103,13 @@ def find_request_surge(batch: WindowBatch) -> Finding:
         raise ValueError("a surge is judged against a baseline; the batch has none")
     expected = np.where(np.isnan(normal.median), SURGE_UNKNOWN_EXPECTED, normal.median)
     z = freeman_tukey_z(count, expected)
-    breached = (z >= SURGE_Z) & (count >= SURGE_MINIMUM_COUNT)
     score = np.clip((z - SURGE_Z) / (SURGE_EXTREME_Z - SURGE_Z), 0.0, 1.0)
     severity = np.where(z >= SURGE_EXTREME_Z, Severity.SEVERE, Severity.MODERATE)
     evidence = (
         EvidenceColumn("freeman_tukey_z", z, SURGE_Z),
-        EvidenceColumn("opened_sum", count, SURGE_MINIMUM_COUNT, expected),
+        EvidenceColumn("opened_sum", count, np.nan, expected),
     )
-    return Finding(breached, severity, score, evidence)
+    return Finding(z >= SURGE_Z, severity, score, evidence)
 
 
 def _many(batch: WindowBatch, outcome: PassageOutcome, least: float, severe: float) -> Finding:

@@ -39,6 +39,11 @@ class PassageOutcome(IntEnum):
     COUNTED = 5
 
 
+# Number of people that a place may hold, of the entity whose sensor counts who is there.
+CAPACITY = (("capacity", float("nan")),)
+# So many times the capacity are "severe". A proposal.
+CAPACITY_SEVERE = 1.2
+
 # So many in a quarter of an hour at one gate are a signal, and as many as the second number a severe one. Proposals:
 # forgotten badges come one by one, and a person who follows another is one too many.
 DENIED_LEAST, DENIED_SEVERE = 5.0, 20.0
@@ -78,6 +83,22 @@ def find_dense_crowd(batch: WindowBatch) -> Finding:
     score = np.clip((density - _LEVEL_E_P_M2) / (_LEVEL_F_P_M2 - _LEVEL_E_P_M2), 0.0, 1.0)
     return Finding(
         level >= FruinLevel.E, severity, score, (EvidenceColumn("density_p_m2_mean", density, _LEVEL_E_P_M2),)
+    )
+
+
+def find_over_capacity(batch: WindowBatch) -> Finding:
+    """More people than a place may hold, where there were not in the quarter of an hour before: once for each breach.
+
+    The sensor counts who is there, at moments; of a place without a capacity nothing is known.
+    """
+    count, capacity = batch.measures["count_max"], batch.attributes["capacity"]
+    share = np.divide(count, capacity, out=np.full(len(batch), np.nan), where=capacity > 0.0)
+    breached = (count > capacity) & ~(batch.previous["count_max"] > capacity)
+    return Finding(
+        breached,
+        np.where(share >= CAPACITY_SEVERE, Severity.SEVERE, Severity.MODERATE),
+        np.clip((share - 1.0) / (CAPACITY_SEVERE - 1.0), 0.0, 1.0),
+        (EvidenceColumn("count_max", count, capacity),),
     )
 
 

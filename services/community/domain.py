@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from services.community.detectors import (
+    CAPACITY,
     PassageOutcome,
     find_access_denied,
     find_crowding,
     find_dense_crowd,
     find_forced_gate,
+    find_over_capacity,
     find_request_surge,
     find_tailgating,
 )
@@ -55,6 +57,7 @@ PEOPLE_COUNT = Kind(
     detectors=(
         Detector("crowding", "1", "1h", find_crowding),
         Detector("dense_crowd", "1", "15m", find_dense_crowd),
+        Detector("over_capacity", "1", "15m", find_over_capacity, attributes=CAPACITY),
     ),
     baseline=Baseline("1h", "count_sum"),
 )

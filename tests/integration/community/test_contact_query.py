@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import random
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from deploy.local.servers import Endpoints
 from services.community.contact_query import Question, ask
 from services.community.indices.pseudonym import numbers_of
 from services.runtime.clickhouse import ClickHouse
@@ -94,6 +98,23 @@ async def test_a_question_is_written_down_also_where_nothing_is_found_and_names_
         (answer.query_id, "testville", "Dr. Who", "case 17", QUESTION.case_digest),
     ]
     assert not any(person[:26] in str(rows) for person in PEOPLE)
+
+
+async def test_the_command_asks_and_prints_keyed_hashes(clickhouse: ClickHouse, servers: Endpoints):
+    passages, inside = days()
+    await store(clickhouse, passages)
+    told = ["--city", "testville", "--onset", ONSET.isoformat(), "--until", NOW.isoformat(), "--by", "Dr. Who"]
+    command = [sys.executable, "-m", "services.community.contact_query", *told, "--reason", "case 17"]
+    process = await asyncio.create_subprocess_exec(
+        *(*command, "--person", PEOPLE[0], "--person", PEOPLE[1]),
+        env={**os.environ, "URBAN_CLICKHOUSE": servers.clickhouse},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
+    assert {line["person"]: line["most_s"] / 60 for line in lines} == by_brute_force(inside)
+    assert len(await clickhouse.query("SELECT id FROM community.contact_queries")) == 1
 
 
 async def test_what_has_expired_is_erased_and_the_question_stays(clickhouse: ClickHouse):

@@ -40,9 +40,13 @@ def frame_of(kind: Kind, columns: dict[str, Sequence[float]], step_ms: int) -> F
 
 
 def signals_of(
-    kind: Kind, columns: dict[str, Sequence[float]], step_ms: int = 1_000, median: float = math.nan
+    kind: Kind,
+    columns: dict[str, Sequence[float]],
+    step_ms: int = 1_000,
+    median: float = math.nan,
+    capacity: float = math.nan,
 ) -> list[Signal]:
-    """All signals of these observations of one entity, where so much is normal in every hour."""
+    """All signals of these observations of one entity; `median` is normal in every hour, `capacity` may be there."""
     partition, signals = Partition("community", kind, 0), []
     nothing = {c.name: np.empty(0, c.type.value) for c in kind.columns}
     beat = Frame("auckland", (), np.empty(0, np.uint32), np.empty(0, np.int64), 0, nothing, heartbeat=True)
@@ -52,7 +56,8 @@ def signals_of(
         for batch in closing.batches:
             rows = len(batch)
             normal = BaselineColumns("m", np.full(rows, median), np.zeros(rows), np.full(rows, 8, np.uint32))
-            signals += partition.detect(replace(batch, baseline=normal))
+            attributes = {"capacity": np.full(rows, capacity)}
+            signals += partition.detect(replace(batch, baseline=normal, attributes=attributes))
     return signals
 
 
@@ -110,6 +115,21 @@ def test_people_who_pass_and_counts_of_who_is_inside_raise_nothing():
 def test_a_dense_crowd_begins_at_level_e_and_is_severe_at_f(density, severity):
     columns = {"count": [10.0] * 3, "density_p_m2": [density] * 3}
     assert told(signals_of(PEOPLE_COUNT, columns)) == ([("dense_crowd", severity)] if severity else [])
+
+
+def over_capacity(counts: Sequence[float], capacity: float) -> list[tuple[int, Severity]]:
+    """Quarters of an hour, of which each has one count, and severities of the signals."""
+    signals = signals_of(PEOPLE_COUNT, {"count": counts}, step_ms=15 * MINUTE_MS, capacity=capacity)
+    return [((s.start_ms - T0) // (15 * MINUTE_MS), s.severity) for s in signals if s.type == "over_capacity"]
+
+
+def test_a_place_is_over_its_capacity_above_it_and_that_is_told_once_for_each_breach():
+    assert over_capacity([90, 100, 101, 130, 101, 100, 120], 100.0) == [(2, Severity.MODERATE), (6, Severity.SEVERE)]
+    assert over_capacity([9_000], math.nan) == []
+
+
+def test_of_a_capacity_of_nobody_everybody_is_too_many_but_there_is_no_saying_how_much():
+    assert over_capacity([1.0], 0.0) == []
 
 
 def requests(number: int) -> dict[str, Sequence[float]]:

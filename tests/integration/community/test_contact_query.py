@@ -67,6 +67,7 @@ async def store(clickhouse: ClickHouse, passages: list[tuple[str, int, int, bool
         "count_out": pa.array([0.0 if i else 1.0 for i in inwards], pa.float32()),
         "person_a": pa.array(a[people]),
         "person_b": pa.array(b[people]),
+        "kafka_offset": pa.array(range(rows), pa.int64()),
     }
     await clickhouse.insert("community.passage", pa.table(table))
     await clickhouse.command(

@@ -45,6 +45,7 @@ async def store(clickhouse: ClickHouse) -> None:
         "latitude": pa.array([row[5] for row in rows]),
         "longitude": pa.array([nan if math.isnan(row[5]) else 174.0 for row in rows]),
         "request_a": pa.array([2.0**52 + row[1] for row in rows]),
+        "kafka_offset": pa.array(range(len(rows)), pa.int64()),
     }
     await clickhouse.insert("community.service_request", pa.table(table))
 

@@ -36,10 +36,10 @@ SELECT toUnixTimestamp64Milli(w.start_time) AS start_ms, sum(ifNotFinite(w.count
     sum(ifNotFinite(w.count_out_sum, 0)) AS gone, count() AS gates,
     avgIf(w.confidence_mean, NOT isNaN(w.confidence_mean)) AS confidence
 FROM community.people_count_windows AS w FINAL
-INNER JOIN
-    (SELECT entity_id FROM community.entities FINAL WHERE city = {city:String} AND labels['place'] = {place:String}) AS e
-    ON w.entity_id = e.entity_id
-WHERE w.city = {city:String} AND w.window = '15m' AND start_ms >= {since:Int64} AND start_ms < {until:Int64}
+WHERE w.entity_id IN (
+        SELECT entity_id FROM community.entities FINAL WHERE city = {city:String} AND labels['place'] = {place:String}
+    )
+    AND w.city = {city:String} AND w.window = '15m' AND start_ms >= {since:Int64} AND start_ms < {until:Int64}
 GROUP BY start_ms ORDER BY start_ms
 """
 _PLACE = """

@@ -51,8 +51,8 @@ async def store(clickhouse: ClickHouse) -> None:
 
 
 def cluster(category: str, requests: int, first: int, last: int, north: float) -> Cluster:
-    times = ((START + timedelta(minutes=minute)).isoformat() for minute in (first, last))
-    return Cluster(category, requests, *times, north * METRE, 174.0)
+    first_time, last_time = ((START + timedelta(minutes=minute)).isoformat() for minute in (first, last))
+    return Cluster(category, requests, first_time, last_time, north * METRE, 174.0)
 
 
 async def test_open_requests_within_the_radius_of_their_category_are_one_cluster(clickhouse: ClickHouse):

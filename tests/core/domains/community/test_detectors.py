@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,8 +24,10 @@ PASSED, DENIED, TAILGATED, FORCED, COUNTED = PassageOutcome
 # 2024-06-03T00:00Z
 T0 = 1_717_372_800_000
 
+Columns = Mapping[str, Sequence[float]]
 
-def frame_of(kind: Kind, columns: dict[str, Sequence[float]], step_ms: int) -> Frame:
+
+def frame_of(kind: Kind, columns: Columns, step_ms: int) -> Frame:
     rows = len(next(iter(columns.values())))
     missing = {c.name: [0.0 if c.codes else math.nan] * rows for c in kind.columns}
     return Frame(
@@ -41,7 +43,7 @@ def frame_of(kind: Kind, columns: dict[str, Sequence[float]], step_ms: int) -> F
 
 def signals_of(
     kind: Kind,
-    columns: dict[str, Sequence[float]],
+    columns: Columns,
     step_ms: int = 1_000,
     median: float = math.nan,
     capacity: float = math.nan,
@@ -61,7 +63,7 @@ def signals_of(
     return signals
 
 
-def passages(*spells: tuple[PassageOutcome, int]) -> dict[str, Sequence[float]]:
+def passages(*spells: tuple[PassageOutcome, int]) -> Columns:
     return {"outcome": [float(outcome) for outcome, times in spells for _ in range(times)]}
 
 
@@ -113,7 +115,7 @@ def test_people_who_pass_and_counts_of_who_is_inside_raise_nothing():
     ],
 )
 def test_a_dense_crowd_begins_at_level_e_and_is_severe_at_f(density, severity):
-    columns = {"count": [10.0] * 3, "density_p_m2": [density] * 3}
+    columns: Columns = {"count": [10.0] * 3, "density_p_m2": [density] * 3}
     assert told(signals_of(PEOPLE_COUNT, columns)) == ([("dense_crowd", severity)] if severity else [])
 
 
@@ -132,7 +134,7 @@ def test_of_a_capacity_of_nobody_everybody_is_too_many_but_there_is_no_saying_ho
     assert over_capacity([1.0], 0.0) == []
 
 
-def requests(number: int) -> dict[str, Sequence[float]]:
+def requests(number: int) -> Columns:
     return {"opened": [1.0] * number, "request_a": [LEAST + i for i in range(number)], "request_b": [LEAST] * number}
 
 

@@ -44,8 +44,12 @@ def cluster(
         if not LEAST_RADIUS_M <= radius < EARTH_RADIUS_M:
             raise ValueError(f"category {code}: radius {radius} m must be 0 or at least {LEAST_RADIUS_M:g} m")
         members = np.flatnonzero((category == code) & known)
-        one, other = near_pairs(latitude[members], longitude[members], radius)
-        labels[members] = members[_components(len(members), one, other)]
+        # What has no address of its own stands at the middle of the city, by thousands: such a place is one point.
+        places, place = np.unique(np.stack([latitude[members], longitude[members]]), axis=1, return_inverse=True)
+        found = _components(places.shape[1], *near_pairs(*places, radius))[place.reshape(-1)]
+        first = np.full(places.shape[1], len(category))
+        np.minimum.at(first, found, members)
+        labels[members] = first[found]
     return labels
 
 

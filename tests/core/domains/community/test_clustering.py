@@ -75,6 +75,13 @@ def test_equal_to_all_pairs(points, radius):
     assert cluster(category, north, east, {0: radius, 1: radius}).tolist() == expected
 
 
+def test_a_hundred_thousand_requests_at_the_middle_of_the_city_are_one_place():
+    rows = 100_000
+    north = np.zeros(rows)
+    north[-1] = 49.0 * METRE
+    assert not cluster(np.zeros(rows, np.int64), north, np.zeros(rows), {}).any()
+
+
 def test_a_long_chain_in_any_order_is_one_cluster():
     order = np.random.default_rng(5).permutation(3_000)
     found = cluster(np.zeros(3_000, np.int64), np.asarray(order * 40 * METRE, np.float64), np.full(3_000, 10.0), {})

@@ -46,7 +46,7 @@ def cluster(
         members = np.flatnonzero((category == code) & known)
         # What has no address of its own stands at the middle of the city, by thousands: such a place is one point.
         places, place = np.unique(np.stack([latitude[members], longitude[members]]), axis=1, return_inverse=True)
-        found = _components(places.shape[1], *near_pairs(*places, radius))[place.reshape(-1)]
+        found = _components(places.shape[1], *near_pairs(places[0], places[1], radius))[place.reshape(-1)]
         first = np.full(places.shape[1], len(category))
         np.minimum.at(first, found, members)
         labels[members] = first[found]

@@ -42,7 +42,8 @@ WITH passages AS
     LEFT JOIN
         (SELECT entity_id, labels['building'] AS building FROM community.entities FINAL WHERE city = {city:String}) AS e
         ON p.entity_id = e.entity_id
-    WHERE p.city = {city:String} AND time_ms >= {since:Int64} AND time_ms < {until:Int64}
+    WHERE p.city = {city:String} AND p.time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+        AND p.time < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
         AND NOT isNaN(p.person_a) AND NOT isNaN(p.person_b) AND (p.count_in > 0 OR p.count_out > 0)
 )
 SELECT building, time_ms, inwards, a, b FROM passages

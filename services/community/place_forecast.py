@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from services.community.indices.flow import forecast_to_closing
+from services.community.indices.flow import flow_balance, forecast_to_closing
 from services.community.indices.suppression import LEAST_SHOWN
 from services.core.kind import MINUTE_MS
 from services.runtime.clickhouse import ClickHouse
@@ -36,10 +36,10 @@ SELECT toUnixTimestamp64Milli(w.start_time) AS start_ms, sum(ifNotFinite(w.count
     sum(ifNotFinite(w.count_out_sum, 0)) AS gone, count() AS gates,
     avgIf(w.confidence_mean, NOT isNaN(w.confidence_mean)) AS confidence
 FROM community.people_count_windows AS w FINAL
-WHERE w.entity_id IN (
+WHERE w.city = {city:String} AND w.window = '15m' AND w.start_time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+    AND w.start_time < fromUnixTimestamp64Milli({until:Int64}, 'UTC') AND w.entity_id IN (
         SELECT entity_id FROM community.entities FINAL WHERE city = {city:String} AND labels['place'] = {place:String}
     )
-    AND w.city = {city:String} AND w.window = '15m' AND start_ms >= {since:Int64} AND start_ms < {until:Int64}
 GROUP BY start_ms ORDER BY start_ms
 """
 _PLACE = """
@@ -81,6 +81,7 @@ class PlaceNow:
     coverage: float  # gates that told the last quarter of an hour, as a share of all, 0 to 1
     confidence: float | None  # of them, 0 to 1
     usual_days: int
+    gate_drift: float | None  # of them, people who came and did not go as a share of all who passed: median
     peak: float | None  # the greatest number of people until closing
     full_time: str | None  # when there are more than the capacity for the first time
 
@@ -103,12 +104,13 @@ async def look(clickhouse: ClickHouse, city: str, place: str, hours: Hours, now:
 def _tell(flows: pa.Table, days: Sequence[int], step: int, steps: int, capacity: float, gates: int) -> PlaceNow:
     start_ms = flows["start_ms"].to_numpy()
     entered = _by_day(start_ms, flows["entered"].to_numpy(), days, steps)
-    net = entered - _by_day(start_ms, flows["gone"].to_numpy(), days, steps)
+    gone = _by_day(start_ms, flows["gone"].to_numpy(), days, steps)
+    net = entered - gone
     told = _by_day(start_ms, flows["gates"].to_numpy().astype(np.float64), days, steps)
     confidence = _by_day(start_ms, flows["confidence"].to_numpy(), days, steps)[0, step - 1]
     present = max(float(net[0, :step].sum()), 0.0)
     known = np.flatnonzero(told[1:].any(axis=1)) + 1
-    peak = full = None
+    peak = full = drift = None
     if len(known) >= LEAST_WEEKS:
         forecast = forecast_to_closing(
             present,
@@ -117,11 +119,13 @@ def _tell(flows: pa.Table, days: Sequence[int], step: int, steps: int, capacity:
             np.median(net[known, step:], axis=0),
             capacity,
         )
+        drifts = flow_balance(entered[known].T, gone[known].T).drift
+        drift = float(np.median(drifts)) if not np.isnan(drifts).any() else None
         peak = _shown(forecast.peak)
         full = None if forecast.full_step < 0 else _text(days[0] + (step + forecast.full_step + 1) * STEP_MS)
     until = _text(days[0] + step * STEP_MS)
     sure = float(confidence) if told[0, step - 1] and not np.isnan(confidence) else None
-    return PlaceNow(until, _shown(present), capacity, told[0, step - 1] / gates, sure, len(known), peak, full)
+    return PlaceNow(until, _shown(present), capacity, told[0, step - 1] / gates, sure, len(known), drift, peak, full)
 
 
 def _by_day(

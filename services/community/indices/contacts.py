@@ -1,8 +1,8 @@
 """Who was together with a person for so long that it counts: at least 15 minutes within 24 hours, from two days before.
 
-Source: CDC, Appendix A of the guidance on contact tracing for COVID-19 (close contact: a cumulative total of 15 minutes
-or more over a 24-hour period, from two days before onset). Its 6 feet are no matter here: together is who was inside
-the same area, which is more people.
+Source: CDC's definition of a close contact for COVID-19, a cumulative total of 15 minutes or more over a 24-hour
+period, from two days before onset (2020-10-21; the date is from general knowledge). Its 6 feet are no matter here:
+together is who was inside the same area, which is more people.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Stays:
         return len(self.person)
 
     def take(self, which: NDArray[np.bool_]) -> Stays:
+        """Those that are marked."""
         return Stays(self.person[which], self.area[which], self.start_ms[which], self.end_ms[which])
 
     def within(self, since_ms: int, until_ms: int) -> Stays:

@@ -67,14 +67,17 @@ async def test_a_day_twice_as_lively_is_full_before_it_closes_also_across_a_chan
     today = ([2 * n for n in USUAL_IN[:4]], [2 * n for n in USUAL_OUT[:4]])
     await store(clickhouse, {**weeks(8), DAY: today})
     # 280 came and 80 left; twice + 40, 0, - 20, - 40 … are to follow.
-    expected = PlaceNow(utc(10, 0), 200.0, 250.0, 1.0, 0.75, 8, 280.0, utc(10, 15))
+    expected = PlaceNow(utc(10, 0), 200.0, 250.0, 1.0, 0.75, 8, 0.0, 280.0, utc(10, 15))
     assert await look(clickhouse, "c", "park", HOURS, at(10, 7)) == expected
 
 
 async def test_a_usual_day_stays_below_and_a_gate_that_is_silent_is_told(clickhouse: ClickHouse):
-    await store(clickhouse, {**weeks(4), DAY: (USUAL_IN[:4], USUAL_OUT[:4])})
+    # On each of the Sundays 20 of 220 were not seen to go.
+    usual = dict.fromkeys(weeks(4), (USUAL_IN, [*USUAL_OUT[:-1], 20.0]))
+    await store(clickhouse, {**usual, DAY: (USUAL_IN[:4], USUAL_OUT[:4])})
     found = await look(clickhouse, "c", "park", HOURS, at(10, 0))
     assert (found.people, found.peak, found.full_time, found.usual_days) == (100.0, 140.0, None, 4)
+    assert found.gate_drift == pytest.approx(20 / 210)
     later = await look(clickhouse, "c", "park", HOURS, at(10, 15))
     assert (later.coverage, later.confidence) == (0.0, None)
 
@@ -82,7 +85,8 @@ async def test_a_usual_day_stays_below_and_a_gate_that_is_silent_is_told(clickho
 async def test_without_four_such_days_nothing_is_foretold_and_fewer_than_ten_people_are_hidden(clickhouse: ClickHouse):
     await store(clickhouse, {**weeks(3), DAY: ([9.0], [0.0])}, gates=1)
     found = await look(clickhouse, "c", "park", HOURS, at(9, 15))
-    assert (found.people, found.peak, found.usual_days, found.coverage) == (None, None, 3, 0.5)
+    assert (found.people, found.peak, found.gate_drift, found.usual_days) == (None, None, None, 3)
+    assert found.coverage == 0.5
 
 
 async def test_a_place_without_capacity_or_gates_or_that_is_closed_is_refused(clickhouse: ClickHouse):

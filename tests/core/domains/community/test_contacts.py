@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.community.indices.contacts import BEFORE_ONSET_MS, LEAST_TOGETHER_MS, Stays, contacts_of, stays_of
+from services.community.indices.contacts import BEFORE_ONSET_MS, Stays, contacts_of, stays_of
 from services.core.kind import DAY_MS, HOUR_MS, MINUTE_MS
 
 CASE = np.array([0])
@@ -93,7 +93,3 @@ def test_equal_to_brute_force(rows, least, within, since, until):
         strict=True,
     )
     assert {p: tuple(rest) for p, *rest in told} == expected
-
-
-def test_fifteen_minutes_is_the_least():
-    assert LEAST_TOGETHER_MS == 900_000

@@ -120,7 +120,8 @@ def _tell(flows: pa.Table, days: Sequence[int], step: int, steps: int, capacity:
             capacity,
         )
         drifts = flow_balance(entered[known].T, gone[known].T).drift
-        drift = float(np.median(drifts)) if not np.isnan(drifts).any() else None
+        passed = drifts[~np.isnan(drifts)]
+        drift = float(np.median(passed)) if len(passed) else None
         peak = _shown(forecast.peak)
         full = None if forecast.full_step < 0 else _text(days[0] + (step + forecast.full_step + 1) * STEP_MS)
     until = _text(days[0] + step * STEP_MS)

@@ -24,7 +24,7 @@ ENGINE = ${REPLICATED}ReplacingMergeTree
 PARTITION BY toYYYYMM(time)
 ORDER BY (city, entity_id, time, kafka_partition, kafka_offset, kafka_index)
 TTL stored_time + INTERVAL 90 DAY
-COMMENT 'Observations of passages, each place of the log once; of a frame that was sent twice, both places';
+COMMENT 'Observations of passages, each place of the log once; of a frame that was sent twice, both places (not for analysts)';
 
 CREATE TABLE IF NOT EXISTS passage_windows
 (
@@ -62,4 +62,4 @@ ENGINE = ${REPLICATED}ReplacingMergeTree(revision)
 PARTITION BY toYYYYMM(start_time)
 ORDER BY (city, window, entity_id, start_time)
 TTL stored_time + INTERVAL 13 MONTH
-COMMENT 'Windows of passages; an observation that came late makes another revision';
+COMMENT 'Windows of passages; an observation that came late makes another revision (not for analysts)';

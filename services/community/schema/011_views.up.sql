@@ -1,4 +1,7 @@
--- What analysts see of people: no cell of fewer than ten, and none that follows from a total.
+-- What analysts see of people: no cell of fewer than ten, and none that follows from a total. The tables have them all.
+
+ALTER TABLE people_count MODIFY COMMENT 'Observations of people counts, each place of the log once; of a frame that was sent twice, both places (not for analysts)';
+ALTER TABLE people_count_windows MODIFY COMMENT 'Windows of people counts; an observation that came late makes another revision (not for analysts)';
 
 CREATE OR REPLACE VIEW people_flow
 (

@@ -37,6 +37,8 @@ ANALYSTS = "urban"
 # Tables that every domain has; one view each covers all of them (schema/*.up.sql here beside).
 SHARED_TABLES = frozenset({"signals", "entities", "ledger", "archive_ledger", "dead_letters", "dead_letter_replays"})
 INTERNAL_TABLES = frozenset({"schema_versions", "baselines"})
+# How the comment of a table ends of which no view is made: it has pseudonyms or small numbers of people.
+NOT_FOR_ANALYSTS = "(not for analysts)"
 WAIT_S = 60.0
 
 
@@ -129,6 +131,9 @@ def _make_views(client: Client) -> None:
     made: dict[str, str] = {}
     for database, table, comment in tables:
         if table in SHARED_TABLES | INTERNAL_TABLES or not re.fullmatch("[a-z][a-z0-9_]*", table):
+            continue
+        if comment.endswith(NOT_FOR_ANALYSTS):
+            client.command(f"DROP VIEW IF EXISTS `{ANALYSTS}`.`v_{table}`")
             continue
         if table in made:
             raise ValueError(f"{made[table]} and {database} both have a table {table}: kinds need names of their own")

@@ -1,0 +1,1 @@
+"""What people in places and their requests are judged by: occupancy, contacts, flows, small cells, clusters; pure."""

@@ -27,13 +27,15 @@ def occupancy(
     """Anchor + in - out for every area, at every event, whatever the order they are given in. Shapes: (events,).
 
     An event is a passage of some people in or out, or a count of all who are inside (`counted`, else NaN), which
-    anchors the sum anew; nobody is inside before the first event. At one moment people come before others go, and the
-    count is taken after both. Who leaves and was never seen to come does not count. ValueError: a negative number.
+    anchors the sum anew; nobody is inside before the first event. At one moment events that bring people come before
+    those that take some away, and counts last, of several the greatest. Who leaves and was never seen to come does not
+    count. ValueError: a negative number.
     """
     is_count = ~np.isnan(counted)
     if len(area) and (min(entered.min(), left.min()) < 0 or (counted[is_count] < 0).any()):
         raise ValueError("people that come, go or are counted cannot be fewer than none")
-    order = np.lexsort((left > 0, is_count, time_ms, area))
+    # Events that are alike in all of these do the same, so that the order they were given in does not show.
+    order = np.lexsort((np.nan_to_num(counted), left - entered, is_count, time_ms, area))
     anchors = is_count[order]
     change = np.where(anchors, np.nan_to_num(counted[order]), entered[order] - left[order]).astype(np.int64)
     begins = anchors.copy()

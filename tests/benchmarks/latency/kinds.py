@@ -11,9 +11,9 @@ from services.community.domain import PEOPLE_COUNT
 from services.core.kind import Aggregate, Detector, Domain, Kind, Measure, Window
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch
-from services.traffic.detectors import find_congestion
+from services.traffic.detectors.road import find_congestion
 from services.traffic.domain import ROAD_FLOW
-from services.traffic.indices import DEFAULT_FREE_FLOW_SPEED_KMH
+from services.traffic.indices.congestion import DEFAULT_FREE_FLOW_SPEED_KMH
 
 WINDOW_MS = 1_000
 WINDOW = Window("1s", WINDOW_MS)

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.community.indices.occupancy import Occupancy, occupancy
@@ -66,11 +66,19 @@ EVENTS = st.lists(
 )
 
 
+def in_turn(event: Event) -> tuple[object, ...]:
+    area, time_ms, entered, left, counted = event
+    is_count = counted == counted
+    return area, time_ms, is_count, left - entered, counted if is_count else 0.0
+
+
 @given(EVENTS)
+@example([(0, 0, 0, 1, 0.0), (0, 0, 0, 1, 1.0)])
+@example([(0, 0, 1, 3, NONE), (0, 0, 3, 1, NONE)])
 def test_equal_to_a_plain_count_and_independent_of_the_order(events):
     inside: dict[int, int] = {}
     expected = []
-    for area, time_ms, entered, left, counted in sorted(events, key=lambda e: (e[0], e[1], e[4] == e[4], e[3] > 0)):
+    for area, time_ms, entered, left, counted in sorted(events, key=in_turn):
         before = inside.get(area, 0)
         inside[area] = int(counted) if counted == counted else max(before + entered - left, 0)
         expected.append((area, time_ms, inside[area]))

@@ -23,7 +23,7 @@ from tests.faults.clickhouse_front import (
 from tests.faults.matrix import PROCESS
 from tests.faults.results import end_and_compare, watching
 from tests.faults.row import Outcome, Row, Trial
-from tests.integration.processor.city import PARTITIONS, City, Flow, flows, frames_by_minute
+from tests.integration.processor.city import PARTITIONS_OF_TRAFFIC, City, Flow, flows, frames_by_minute
 
 SEGMENTS = 40
 MINUTES_A_FAULT = 6
@@ -113,7 +113,9 @@ def assert_undisturbed(processor: Child) -> None:
     """It runs, and it had its partitions from the beginning to now: no rebalance, no restart."""
     assert processor.poll() is None, processor.tail()
     restored = processor.log.read_text().count("partition_restored")
-    assert restored == PARTITIONS, f"{restored} restores of {PARTITIONS} partitions\n{processor.tail(40)}"
+    assert restored == PARTITIONS_OF_TRAFFIC, (
+        f"{restored} restores of {PARTITIONS_OF_TRAFFIC} partitions\n{processor.tail(40)}"
+    )
 
 
 async def end_in_an_outage(city: City, front: ClickHouseFront, workers: list[Child]) -> None:

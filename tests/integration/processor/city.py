@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,11 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 MINUTE_MS = 60_000
 START_MS = 1_780_272_000_000  # 2026-06-01T00:00Z, a Monday
 NAME = "testville"
-PARTITIONS = 4
+PARTITIONS = 4  # of each kind
+# Traffic with one kind, where it matters how many partitions a worker has.
+ROADS = replace(TRAFFIC, kinds=(ROAD_FLOW,))
+# What one process of the whole service has.
+PARTITIONS_OF_TRAFFIC = PARTITIONS * len(TRAFFIC.kinds)
 WAIT_S = 60.0
 POLL_S = 0.1
 DELETE_TIMEOUT_S = 30.0

@@ -18,6 +18,7 @@ from services.traffic.domain import ROAD_FLOW, TRAFFIC
 from tests.integration.processor.city import (
     MINUTE_MS,
     PARTITIONS,
+    ROADS,
     START_MS,
     City,
     flows,
@@ -109,7 +110,7 @@ async def test_two_processors_share_the_partitions_and_one_takes_over_from_the_o
     rows = flows(MINUTES, segments=20)
     frames = frames_by_minute(rows)
     half = len(frames) // 2
-    one, other = ProcessorRole(TRAFFIC, city.settings()), ProcessorRole(TRAFFIC, city.settings(instance="other"))
+    one, other = ProcessorRole(ROADS, city.settings()), ProcessorRole(ROADS, city.settings(instance="other"))
     await one.start()
     await city.send(frames[: half // 2])
     await other.start()
@@ -135,8 +136,8 @@ async def test_a_partition_that_stays_where_it_is_goes_on_without_its_checkpoint
     frames = frames_by_minute(rows)
     half = len(frames) // 2
     settings = {"session_timeout_seconds": 30}
-    one = ProcessorRole(TRAFFIC, city.settings(**settings))
-    other = ProcessorRole(TRAFFIC, city.settings(instance="other", **settings))
+    one = ProcessorRole(ROADS, city.settings(**settings))
+    other = ProcessorRole(ROADS, city.settings(instance="other", **settings))
     with capture_logs() as told:
         await one.start()
         await city.send(frames[:half])

@@ -7,10 +7,12 @@ import asyncio
 from structlog.testing import capture_logs
 
 from services.runtime.roles import ProcessorRole
-from services.traffic.domain import ROAD_FLOW, TRAFFIC
+from services.traffic.domain import ROAD_FLOW
 from tests.integration.processor.city import (
     MINUTE_MS,
     PARTITIONS,
+    PARTITIONS_OF_TRAFFIC,
+    ROADS,
     START_MS,
     City,
     flows,
@@ -39,9 +41,7 @@ async def test_a_restart_of_a_static_member_takes_no_partition_from_the_others(c
     frames = frames_by_minute(rows)
     third = len(frames) // 3
     a, b, again = (
-        ProcessorRole(
-            TRAFFIC, city.settings(static_member=True, instance=name, session_timeout_seconds=float(SESSION_S))
-        )
+        ProcessorRole(ROADS, city.settings(static_member=True, instance=name, session_timeout_seconds=float(SESSION_S)))
         for name in ("worker-0", "worker-1", "worker-1")
     )
     await started(city, a, PARTITIONS)
@@ -77,7 +77,7 @@ async def test_of_two_static_members_of_one_name_the_first_ends_and_says_why(cit
     first = city.start("processor", **environment)
 
     async def restored() -> bool:
-        return first.tail(200).count("partition_restored") == PARTITIONS
+        return first.tail(200).count("partition_restored") == PARTITIONS_OF_TRAFFIC
 
     await city.until(restored, "a processor with all partitions")
     second = city.start("processor", **environment)

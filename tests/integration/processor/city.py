@@ -244,7 +244,9 @@ class City:
         ends = await self.ends(observations(domain, kind))
 
         async def handled() -> bool:
-            rows = await self.query(f"SELECT kafka_partition, next_offset FROM {domain}.ledger FINAL")
+            rows = await self.query(
+                f"SELECT kafka_partition, next_offset FROM {domain}.ledger FINAL WHERE kind = '{kind}'"
+            )
             offsets = {row[0]: row[1] for row in rows}
             return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
 

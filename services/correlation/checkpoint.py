@@ -14,7 +14,7 @@ from services.core.correlation.state import CorrelatorCounters, CorrelatorState,
 from services.core.state import NO_WATERMARK
 from services.correlation.intake import read_signal
 from services.correlation.wire import IncidentWriter
-from services.runtime.checkpoints import pack, unpack
+from services.runtime.packing import pack, unpack
 from urban.common.v1.checkpoint_pb2 import Checkpoint
 from urban.common.v1.signal_pb2 import Signal as SignalMessage
 

@@ -13,11 +13,9 @@ from google.protobuf.message import DecodeError
 
 from services.core.state import Counters, PartitionState
 from services.runtime.log import Acknowledged, LogWriter
-from services.runtime.packing import join, pack, unpack
+from services.runtime.packing import join
 from services.runtime.producer import acknowledged_at_last
 from urban.common.v1.checkpoint_pb2 import Checkpoint, CheckpointPart
-
-__all__ = ["LAYOUT", "CheckpointStore", "Found", "UnknownLayoutError", "key_of", "pack", "state_of", "unpack"]
 
 log = structlog.get_logger(__name__)
 

@@ -9,9 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
 
-# A level that is exceeded for 10 % of the time is the 90th percentile (ISO 1996-1:2016, 3.1.3).
-PERCENTS_EXCEEDED = (10, 50, 90)
-
 # Hours of the local day, each by its start. The default of directive 2002/49/EC, annex I (2002-06-25).
 DAY_HOURS = tuple(range(7, 19))
 EVENING_HOURS = tuple(range(19, 23))

@@ -22,7 +22,6 @@ SECTOR_DEG = 360.0 / len(SECTORS)
 # Least speed in m/s at 10 m of each force from 1 on: 0 to 12 of WMO-No. 306, code table 1100; 13 to 17 as the scale is
 # continued in East Asia (GB/T 28591-2012; printed by highpeaktent.com after Taiwan's weather bureau).
 BEAUFORT_M_S = (0.3, 1.6, 3.4, 5.5, 8.0, 10.8, 13.9, 17.2, 20.8, 24.5, 28.5, 32.7, 37.0, 41.5, 46.2, 51.0, 56.1)
-GREATEST_FORCE = len(BEAUFORT_M_S)
 
 # Below it a wind has no direction: vanes start to turn at about 0.5 m/s (WMO-No. 8, chapter 5, asks for that).
 CALM_M_S = 0.5

@@ -14,9 +14,8 @@ CodeArray = NDArray[np.int64]
 # guimei8.com/6819.html).
 DELAY_TIERS_S = (300.0, 900.0, 1_800.0)
 
-# Standing passengers per m²: what Chinese metros are designed for, and what Beijing means to hold.
+# Standing passengers per m² that Chinese metros are designed for.
 DESIGN_LOAD_P_M2 = 6.0
-COMFORT_LOAD_P_M2 = 4.5
 
 
 class CallState(IntEnum):

@@ -6,6 +6,7 @@ import typer
 
 from services.cli import dlq, incidents
 from services.cli.migrate import migrate
+from services.cli.replay import replay
 from services.cli.reset import reset
 from services.cli.send import send
 from services.cli.sql import sql
@@ -25,6 +26,7 @@ app.command()(up)
 app.command()(status)
 app.command()(sql)
 app.command()(send)
+app.command()(replay)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dlq.app, name="dlq")

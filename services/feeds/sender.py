@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -42,6 +42,7 @@ class _Entry:
     clock_ms: int
     sequence: int
     request: Any
+    refused: Callable[[Any], None] | None  # is told the answer, where observations were refused
 
 
 class FrameSender:
@@ -82,13 +83,16 @@ class FrameSender:
         self._clock_ms = time_ms
         self._news.set()
 
-    async def send(self, kind: str, frame: Any) -> None:
-        """Queue a frame of observations; waits while too many are in flight."""
+    async def send(self, kind: str, frame: Any, refused: Callable[[Any], None] | None = None) -> None:
+        """Queue a frame of observations; waits while too many are in flight.
+
+        `refused` is called with the answer if some are refused; without it they are logged.
+        """
         while len(self._pending) >= FRAMES_IN_FLIGHT:
             self._moved.clear()
             await self._moved.wait()
         request = self._messages.ReportFramesRequest(**{kind: frame})
-        self._pending.append(_Entry(self._clock_ms, frame.header.sequence, request))
+        self._pending.append(_Entry(self._clock_ms, frame.header.sequence, request, refused))
         self.sent += len(frame.entity)
         self._news.set()
 
@@ -138,7 +142,9 @@ class FrameSender:
                 )
             self.accepted += answer.accepted
             self.rejected += answer.rejected
-            if answer.rejected:
+            if answer.rejected and entry.refused is not None:
+                entry.refused(answer)
+            elif answer.rejected:
                 first = answer.rejections[0]
                 log.error(
                     "%s refused %d observations of frame %d; observation %d: %s = %s: %s",

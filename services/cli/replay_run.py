@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from services.cli.output import say
 from services.core.kind import Domain, Kind
+from services.core.sources import SPAN
 from services.feeds.recordings.block import Refusal
 from services.feeds.recordings.numbering import NumberedFrame, Span, step_of
 from services.feeds.recordings.player import Player
@@ -119,7 +120,7 @@ class Run:
 
     async def _play(self, address: str, speed: float | None, register: bool, final: bool) -> Outcome:
         began = time.monotonic()
-        sender = FrameSender(self._domain.name, address, self._city)
+        sender = FrameSender(self._domain.name, address, self._city, in_flight=SPAN)
         contracts = {kind.name: FrameContract.of(self._domain.name, kind) for kind in self._kinds}
         player = Player(sender, contracts, self._tally.refuse, speed, final=final)
         loop = asyncio.get_running_loop()
@@ -136,9 +137,9 @@ class Run:
             showing.cancel()
         outcome = self._outcome
         outcome.accepted, outcome.stopped, outcome.frames = sender.accepted, player.stopped, player.frames
-        if player.stopped and player.acknowledged_ms is not None:
+        if player.stopped and player.resume_ms is not None:
             step_ms = max(step_of(kind) for kind in self._kinds)
-            outcome.resume_ms = player.acknowledged_ms // step_ms * step_ms
+            outcome.resume_ms = player.resume_ms // step_ms * step_ms
         return self._conclude(time.monotonic() - began)
 
     async def _show(self, began: float, sender: FrameSender, player: Player) -> None:

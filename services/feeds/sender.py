@@ -52,7 +52,8 @@ class FrameSender:
     numbers, and folded once.
     """
 
-    def __init__(self, domain: str, address: str, city: str) -> None:
+    def __init__(self, domain: str, address: str, city: str, in_flight: int = FRAMES_IN_FLIGHT) -> None:
+        """`in_flight`: frames that are not acknowledged, at most."""
         self.sent = 0  # observations handed over for the first time
         self.accepted = 0
         self.rejected = 0
@@ -61,6 +62,7 @@ class FrameSender:
         self._messages = import_module(f"urban.{domain}.v1.service_pb2")
         self._clock_ms = NO_TIME_MS
         self._pending: deque[_Entry] = deque()
+        self._in_flight = in_flight
         self._acknowledged = 0  # entries that have left `_pending`
         self._news = asyncio.Event()
         self._moved = asyncio.Event()
@@ -70,6 +72,11 @@ class FrameSender:
     def position_ms(self) -> int:
         """Event time (ms since 1970, UTC) up to which everything is acknowledged; NO_TIME_MS before the first clock."""
         return self._pending[0].clock_ms - 1 if self._pending else self._clock_ms
+
+    @property
+    def acknowledged(self) -> int:
+        """Frames that were sent and are acknowledged."""
+        return self._acknowledged
 
     def stub(self, channel: grpc.aio.Channel) -> Any:
         """The generated stub of the domain's service on a channel."""
@@ -88,7 +95,7 @@ class FrameSender:
 
         `refused` is called with the answer if some are refused; without it they are logged.
         """
-        while len(self._pending) >= FRAMES_IN_FLIGHT:
+        while len(self._pending) >= self._in_flight:
             self._moved.clear()
             await self._moved.wait()
         request = self._messages.ReportFramesRequest(**{kind: frame})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -42,6 +43,8 @@ class Player:
         self.last_ms: int | None = None  # where the last observation so far ends
         self.frames = 0
         self._sender, self._contracts, self._refuse, self._speed, self._final = sender, contracts, refuse, speed, final
+        self._clock_ms = NO_TIME_MS
+        self._unacknowledged: deque[int] = deque()  # steps of the frames that were sent
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -53,10 +56,10 @@ class Player:
         return self._stop.is_set()
 
     @property
-    def acknowledged_ms(self) -> int | None:
-        """Event time before which everything is acknowledged."""
-        position_ms = self._sender.position_ms
-        return None if position_ms <= NO_TIME_MS else position_ms + 1
+    def resume_ms(self) -> int | None:
+        """The step from which on to send again; None: nothing was sent."""
+        self._forget_acknowledged()
+        return self._unacknowledged[0] if self._unacknowledged else self.reached_ms
 
     async def play(self, frames: Iterator[NumberedFrame]) -> None:
         """Until the recording's end, or `stop`. AioRpcError: the service refuses the stream."""
@@ -86,11 +89,10 @@ class Player:
                 if self._speed is not None:
                     anchor = anchor or (time.monotonic(), numbered.step_ms)
                     await self._wait_for(numbered.step_ms, anchor, self._speed)
-                self._sender.announce(max(numbered.step_ms, self.reached_ms or numbered.step_ms))
                 self.reached_ms = numbered.step_ms
                 await self._send(numbered)
         if self.last_ms is not None:
-            self._sender.announce(self._end_ms(self.last_ms))
+            self._announce(self._end_ms(self.last_ms))
 
     async def _wait_for(self, time_ms: int, anchor: tuple[float, int], speed: float) -> None:
         """Until it is time for this step. Meanwhile the city's clock goes on, by whole steps of all kinds."""
@@ -100,8 +102,7 @@ class Player:
             now_ms = began_ms + int((time.monotonic() - began) * 1000 * speed)
             clock_ms = min(now_ms, time_ms) // step_ms * step_ms
             if self.reached_ms is not None and clock_ms > self.reached_ms:
-                self.reached_ms = clock_ms
-                self._sender.announce(clock_ms)
+                self._announce(clock_ms)
             await asyncio.sleep(min(wait_s, _CLOCK_EVERY_S))
 
     async def _send(self, numbered: NumberedFrame) -> None:
@@ -114,10 +115,23 @@ class Player:
             for _ in range(answer.rejected - len(answer.rejections)):
                 self._refuse(Refusal(numbered.file, 0, "observation", "", "is refused as others of its frame are"))
 
+        end_ms = int(frame.time_ms.max()) + frame.period_s * 1000
+        # As far as it must, or these would be of the future, and no further, or their windows might be over before.
+        self._announce(max(numbered.step_ms, end_ms - contract.kind.skew_ms))
         await self._sender.send(numbered.kind, message, refused)
         self.frames += 1
-        end_ms = int(frame.time_ms.max()) + frame.period_s * 1000
+        self._unacknowledged.append(numbered.step_ms)
+        self._forget_acknowledged()
         self.last_ms = max(end_ms, self.last_ms or end_ms)
+
+    def _announce(self, clock_ms: int) -> None:
+        """The clock never goes back, though what was measured over a longer time may have been sent before."""
+        self._clock_ms = max(clock_ms, self._clock_ms)
+        self._sender.announce(self._clock_ms)
+
+    def _forget_acknowledged(self) -> None:
+        while self.frames - len(self._unacknowledged) < self._sender.acknowledged:
+            self._unacknowledged.popleft()
 
     def _end_ms(self, last_ms: int) -> int:
         """The clock after the last frame: every window that it is in has ended, and what follows it is in time."""

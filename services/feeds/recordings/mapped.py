@@ -121,6 +121,7 @@ class MappedTable:
         names = [name for name in piece.columns if name not in self._mapping.time.columns]
         cells = np.full((len(piece), len(names)), np.nan)
         entities = np.zeros(len(names), np.uint32)
+        empty = 0
         for place, name in enumerate(names):
             number, known = self._entities(Piece(piece.line[:1], {}), {"column": pa.array([name])})
             entities[place] = number[0]
@@ -128,9 +129,10 @@ class MappedTable:
             for row in np.flatnonzero(good & ~readable).tolist():
                 value = piece.columns[name][row].as_py()
                 self._tell(piece, row, f"{self._told.wide} of {name}", value, _reason(wanted, column))
+            empty += int((good & readable & np.isnan(values)).sum())
             cells[:, place] = np.where(readable & known[0], values, np.nan)
         rows, places = np.nonzero(good[:, None] & ~np.isnan(cells))
-        self._count_empty(int(good.sum()) * len(names) - len(rows))
+        self._count_empty(empty)
         columns = absent(self._kind, len(rows)) | {
             self._told.wide: cells[rows, places].astype(np.dtype(wanted.type.value))
         }

@@ -26,8 +26,8 @@ from tests.integration.processor.real_data import need
 from tests.integration.recordings.replaying import Service
 
 # All stations, and days with the worst air of that winter. More of them: URBAN_REAL_DAYS=671 is all there is.
-DAYS = int(os.environ.get("URBAN_REAL_DAYS") or 6)
-FROM = date(2014, 1, 13) if DAYS <= 300 else FIRST_DAY
+DAYS = int(os.environ.get("URBAN_REAL_DAYS") or 4)
+FROM = date(2014, 1, 14) if DAYS <= 300 else FIRST_DAY
 COLUMNS = {p: f"{p.value}_{'mg' if p is Pollutant.CO else 'ug'}_m3" for p in Pollutant}
 DATABASE = "beijing_replayed"
 

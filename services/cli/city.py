@@ -40,6 +40,7 @@ class CitySettings:
 
     root: Path
     feed: bool = True
+    replayed: bool = False  # the clock is that of `urban replay`, also without the feed
     speed: float | None = None  # event seconds a second; None: the feed's own
     until: datetime | None = None  # event time at which the feed ends
     cache: Path | None = None  # of downloads; None: root/cache
@@ -47,7 +48,7 @@ class CitySettings:
     @property
     def clock(self) -> str:
         """The city's clock: that of the replay, or the wall's."""
-        return "replay" if self.feed else "wall"
+        return "replay" if self.feed or self.replayed else "wall"
 
     @property
     def feed_file(self) -> Path:

@@ -39,7 +39,7 @@ def replay(
         str, typer.Option(help="Seconds of event time a second, or 'max': as fast as it is acknowledged.")
     ] = SPEED_MAX,
     since: Annotated[
-        str, typer.Option("--from", help="Only observations from this time on: 2014-03-01 or RFC 3339.")
+        str, typer.Option("--from", help="Only observations from this time on: 2014-03-01 (UTC) or RFC 3339.")
     ] = "",
     until: Annotated[str, typer.Option("--to", help="Only observations before this time.")] = "",
     zone: Annotated[str, typer.Option(help="Of times that tell no offset, where the format does not know.")] = "UTC",
@@ -64,7 +64,7 @@ def replay(
 
     Every refused observation is told by file, line, field, value and reason; exit status 1 if there is any. Ctrl-C
     waits for what is on its way and says where to go on, which the same command does too. The services must run by
-    the clock of a replay (URBAN_CLOCK=replay; `urban up --no-feed --replay-clock`).
+    the clock of a replay (URBAN_CLOCK=replay; `urban up --replay`).
     """
     if form == "list":
         _list_formats()
@@ -72,7 +72,7 @@ def replay(
     import grpc
 
     from services.cli.calls import in_words
-    from services.cli.replay_run import Run
+    from services.cli.recording_run import Run
 
     try:
         domain, found = _kinds(kinds)

@@ -32,6 +32,9 @@ def up(
     summary: Annotated[Path | None, typer.Option(help="Write a summary to this file, as JSON.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Wipe the data of earlier runs first.")] = False,
     no_feed: Annotated[bool, typer.Option("--no-feed", help="No replay: the city waits for your data.")] = False,
+    replayed: Annotated[
+        bool, typer.Option("--replay", help="No feed, and the clock of `urban replay`: for recordings of yours.")
+    ] = False,
     root: RootOption = None,
     cache: Annotated[
         Path | None, typer.Option(envvar="URBAN_CACHE", help="Folder of downloads.", show_default="cache in the root")
@@ -52,7 +55,8 @@ def up(
     try:
         settings = CitySettings(
             root=find_root(root).absolute(),
-            feed=not no_feed,
+            feed=not (no_feed or replayed),
+            replayed=replayed,
             speed=speed,
             until=read_moment(until) if until else None,
             cache=cache.absolute() if cache else None,

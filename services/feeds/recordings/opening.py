@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _BROKEN = (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError)
 
 

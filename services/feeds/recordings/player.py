@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from services.feeds.recordings.numbering import NumberedFrame, step_of
 from services.feeds.sender import NO_TIME_MS, FrameSender
 from services.runtime.codec import encode_frame
 from services.runtime.contracts import FrameContract
+from urban.common.v1.entity_pb2 import Entity
 
 # Frames that are made at once, in a thread of their own, while others are on their way.
 _MADE_AT_ONCE = 64
@@ -31,18 +32,22 @@ class Player:
         sender: FrameSender,
         contracts: Mapping[str, FrameContract],
         refuse: Refuse,
+        sent: Callable[[NumberedFrame], None],
         speed: float | None,
         *,
         final: bool = False,
     ) -> None:
-        """`contracts` by kind. `speed`: seconds of event time a second; None: as fast as frames are acknowledged.
+        """`contracts` by kind. `sent` is told of each frame when it is on its way. `speed`: seconds of event time a
+        second; None: as fast as frames are acknowledged.
 
         `final`: nothing follows, so that in the end the clock goes on until no window is open nor takes anything.
         """
         self.reached_ms: int | None = None  # event time that has been sent
         self.last_ms: int | None = None  # where the last observation so far ends
         self.frames = 0
+        self.registered = 0
         self._sender, self._contracts, self._refuse, self._speed, self._final = sender, contracts, refuse, speed, final
+        self._sent = sent
         self._clock_ms = NO_TIME_MS
         self._unacknowledged: deque[int] = deque()  # steps of the frames that were sent
         self._stop = asyncio.Event()
@@ -61,10 +66,10 @@ class Player:
         self._forget_acknowledged()
         return self._unacknowledged[0] if self._unacknowledged else self.reached_ms
 
-    async def play(self, frames: Iterator[NumberedFrame]) -> None:
-        """Until the recording's end, or `stop`. AioRpcError: the service refuses the stream."""
+    async def play(self, frames: Iterator[NumberedFrame], entities: Sequence[Entity] = ()) -> None:
+        """Entities, then frames, until the recording's end, or `stop`. AioRpcError: the service refuses them."""
         serving = asyncio.ensure_future(self._sender.run())
-        feeding = asyncio.ensure_future(self._feed(frames))
+        feeding = asyncio.ensure_future(self._feed(frames, entities))
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
             # The sender ends by itself only when its service refuses the stream.
@@ -82,7 +87,9 @@ class Player:
                 task.cancel()
             await asyncio.gather(serving, feeding, stopping, return_exceptions=True)
 
-    async def _feed(self, frames: Iterator[NumberedFrame]) -> None:
+    async def _feed(self, frames: Iterator[NumberedFrame], entities: Sequence[Entity]) -> None:
+        await self._sender.register(entities)
+        self.registered = len(entities)
         anchor: tuple[float, int] | None = None
         while made := await asyncio.to_thread(lambda: list(islice(frames, _MADE_AT_ONCE))):
             for numbered in made:
@@ -119,6 +126,7 @@ class Player:
         # As far as it must, or these would be of the future, and no further, or their windows might be over before.
         self._announce(max(numbered.step_ms, end_ms - contract.kind.skew_ms))
         await self._sender.send(numbered.kind, message, refused)
+        self._sent(numbered)
         self.frames += 1
         self._unacknowledged.append(numbered.step_ms)
         self._forget_acknowledged()

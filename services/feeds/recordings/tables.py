@@ -19,7 +19,8 @@ from services.feeds.recordings.mapping import TableMapping
 from services.feeds.recordings.opening import Item, text_lines
 from services.runtime.rows import clip
 
-_CSV_BYTES = 1 << 20
+# Arrow reads 32 of these ahead, for each file that is open.
+_CSV_BYTES = 1 << 16
 _JSON_ROWS = 8_192
 
 

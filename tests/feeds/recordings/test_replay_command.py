@@ -191,7 +191,7 @@ async def test_trains_come_with_their_platforms_and_alerts(tmp_path):
     async with serving(TRAFFIC, log, clock="replay") as client:
         answer = await urban(client.port, "traffic.rail_call", timetable, *reversed(files))
     assert answer.status == 0, answer.errors
-    assert "2 entities registered" in answer.errors
+    assert "2 entities registered" in answer.output
     assert "Slow trains." in answer.errors
     rows = sorted(
         (int(frame.time_ms[i]), frame.entity_ids[frame.entity[i]], float(frame.columns["delay_s"][i]))

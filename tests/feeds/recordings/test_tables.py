@@ -12,7 +12,8 @@ from services.cli.domains import find_kind
 from services.feeds.recordings.formats import find_format, mapping_names
 from services.feeds.recordings.mapped import check_mapping
 from services.feeds.recordings.mapping import BUILT_IN, MappingError, parse_mapping, read_mapping
-from tests.feeds.recordings.reading import read, write
+from services.feeds.recordings.reading import Plan, Reading, Tally
+from tests.feeds.recordings.reading import CITY, read, write
 
 HOUR_MS = 3_600_000
 T0 = 1_717_408_800_000  # 2024-06-03T10:00Z
@@ -87,7 +88,7 @@ def test_every_row_that_is_no_observation_is_told_by_line_field_value_and_reason
     assert [time for _, time, *_ in found.rows] == [T0, T0 + HOUR_MS, T0 + 80 * 60_000]
 
 
-def test_lines_are_counted_over_large_files_and_memory_stays_that_of_some_rows(tmp_path):
+def test_lines_are_counted_over_large_files(tmp_path):
     rows = 120_000
     lines = [f"a,2024-06-03,{10 + i // 60 % 10}:{i % 60:02},50,40,N" for i in range(rows)]
     lines[77_777] = "a,2024-06-03,10:00,50,40"
@@ -97,6 +98,21 @@ def test_lines_are_counted_over_large_files_and_memory_stays_that_of_some_rows(t
     )
     assert found.lines() == [(77_779, "line", "a,2024-06-03,10:00,50,40"), (100_001, "temperature_c", "x")]
     assert sum(len(frame.frame) for frame in found.frames) == rows - 2
+
+
+def test_frames_come_before_the_whole_file_is_read(tmp_path):
+    form = write(tmp_path / "m.toml", WEATHER.splitlines())
+    days = (f"2024-{month:02}-{day:02}" for month in range(1, 7) for day in range(1, 29))
+    clocks = [f"{i // 60:02}:{i % 60:02}" for i in range(24 * 60)]
+    rows = [f"a,{day},{clock},50,40,N" for day in days for clock in clocks if (day, clock[:2]) != ("2024-03-31", "02")]
+    path = write(tmp_path / "a.csv", ["name,day,clock,temp (F),hum,wind", *rows])
+    domain, kind = find_kind("environment.weather")
+    tally = Tally(lambda refusal: None)
+    frames = Reading(Plan(domain, [kind], [path], CITY, str(form)), tally, lambda note: None).frames()
+    next(frames)
+    assert 0 < tally.bytes_read < tally.bytes_total / 2
+    assert 1 + sum(1 for _ in frames) == len(rows) / 5
+    assert tally.bytes_read == tally.bytes_total
 
 
 def test_a_file_without_a_column_is_refused_as_a_whole(tmp_path):

@@ -43,8 +43,12 @@ async def urban(city: City, *arguments: str, services: dict[str, str] | None = N
         env=env,
         cwd=REPOSITORY,
     )
-    async with asyncio.timeout(wait_s):
-        output, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(wait_s):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     return Answer(process.returncode or 0, output.decode(), errors.decode())
 
 

@@ -127,7 +127,7 @@ def test_a_new_format_is_one_entry():
 def test_several_kinds_of_one_file_come_in_the_order_of_time(tmp_path):
     lines = [
         "No,year,month,day,hour,PM2.5,PM10,SO2,NO2,CO,O3,TEMP,PRES,DEWP,RAIN,wd,WSPM,station",
-        *(f"{h},2013,3,1,{h},9,9,3,17,300,89,-0.5,1024.5,-21.4,0,NNW,5.7,Dongsi" for h in range(24)),
+        *(f"{h},2013,3,1,{h},{h},20,3,10,400,50,1.5,1000,-5,0,NNW,2,Somewhere" for h in range(24)),
     ]
     found = read("environment.air_quality,environment.weather", write(tmp_path / "a.csv", lines), form="beijing_prsa")
     assert [frame.kind for frame in found.frames] == ["air_quality", "weather"] * 24

@@ -22,7 +22,7 @@ from services.core.aggregates import folds_of, parts_of
 from services.core.closing import FixedSeries, Touched, join_touched
 from services.core.detection import Detection
 from services.core.folding import Folding
-from services.core.frame import Frame, Malformed, Singles
+from services.core.frame import Block, Frame, Malformed
 from services.core.intake import Intake
 from services.core.kind import Kind
 from services.core.layout import begin_columns, layout_of
@@ -72,7 +72,7 @@ class Partition:
         self._intake = Intake(self._kind, self._slots, self._sources, self.counters)
         self._into_panes = Folding(self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters)
 
-    def fold(self, records: Sequence[Frame | Malformed | Singles]) -> Iterator[Closing]:
+    def fold(self, records: Sequence[Frame | Malformed | Block]) -> Iterator[Closing]:
         """Folds the next records of the log, in their order; gives what leaves the partition meanwhile.
 
         To be drawn to its end; batches are to be given to `detect` before the next call. ValueError where a record
@@ -92,8 +92,8 @@ class Partition:
         self.next_offset = next_offset
         self._folding = False
 
-    def _next_offset_after(self, records: Sequence[Frame | Malformed | Singles]) -> int:
-        parts = [r.offsets if isinstance(r, Singles) else (r.offset,) for r in records]
+    def _next_offset_after(self, records: Sequence[Frame | Malformed | Block]) -> int:
+        parts = [r.offsets if isinstance(r, Block) else (r.offset,) for r in records]
         offsets = np.concatenate([np.empty(0, np.int64), *parts])
         offsets = np.concatenate(([self.next_offset], offsets[offsets >= 0]))
         back = np.flatnonzero(offsets[1:] < offsets[:-1])

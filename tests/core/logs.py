@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, Malformed, Problem, Singles
+from services.core.frame import Block, Frame, Malformed, Problem
 from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.core.partition import Closing, Partition, PartitionState
 from services.core.signals import EvidenceColumn, Finding, Severity, Signal
@@ -196,9 +196,7 @@ def _random_frame(chance: random.Random, of: Kind, offset: int, clock_ms: int) -
     )
 
 
-def fold_all(
-    partition: Partition, records: Sequence[Frame | Malformed | Singles]
-) -> tuple[list[Closing], list[Signal]]:
+def fold_all(partition: Partition, records: Sequence[Frame | Malformed | Block]) -> tuple[list[Closing], list[Signal]]:
     """Everything that leaves while these records are folded at once."""
     closings, signals = [], []
     for closing in partition.fold(records):
@@ -260,6 +258,6 @@ def left_over(closings: Iterable[Closing]) -> tuple[list[tuple[int, int]], list[
     refused: list[Refusal] = []
     for closing in closings:
         for part in closing.late:
-            late += [(part.frame.offset, row) for row in part.rows.tolist()]
+            late += zip(part.offsets.tolist(), part.rows.tolist(), strict=True)
         refused += [(r.offset, r.error_class, r.count, r.problems, tuple(r.rows)) for r in closing.refused]
-    return late, refused
+    return sorted(late), refused

@@ -94,7 +94,8 @@ class Panes:
         self._parts = tuple(parts)
         self._pages = 1  # ever used, page 0 among them
         self._free: list[int] = []
-        self.pool: Arrays = {p.name: np.full(_FIRST_PAGES * PAGE, p.neutral, p.dtype) for p in self._parts}
+        self.pool: Arrays = {p.name: np.full(PAGE, p.neutral, p.dtype) for p in self._parts}
+        self._grow(_FIRST_PAGES)
         # Page of each block of 64 slots; row 0 is the pane that was never touched.
         self._table: NDArray[np.int32] = np.zeros((8, 1), np.int32)
         self._rows: dict[tuple[int, int], int] = {}
@@ -172,12 +173,18 @@ class Panes:
         self._pages += len(new)
         capacity = len(self.pool[REVISION]) // PAGE
         if self._pages > capacity:
-            # By a quarter where there are some: what is not used yet is memory too.
-            more = max(self._pages - capacity, capacity // 4 if capacity >= _MANY_PAGES else capacity)
-            for part in self._parts:
-                neutral = np.full(more * PAGE, part.neutral, part.dtype)
-                self.pool[part.name] = np.concatenate((self.pool[part.name], neutral))
+            # By an eighth where there are some: what is not used yet is memory too.
+            self._grow(max(self._pages, capacity + (capacity // 8 if capacity >= _MANY_PAGES else capacity)))
+        for part in self._parts:
+            self.pool[part.name][new.start * PAGE : new.stop * PAGE] = part.neutral
         return [*reused, *new]
+
+    def _grow(self, pages: int) -> None:
+        """Makes room for so many pages. Nothing is written to the new ones: they are no memory until they are used."""
+        for part in self._parts:
+            before = self.pool[part.name]
+            self.pool[part.name] = np.empty(pages * PAGE, part.dtype)
+            self.pool[part.name][: len(before)] = before
 
     def find_expired(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
         """The panes that no window will look at again."""

@@ -21,7 +21,7 @@ import stamina
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from services.runtime.lean import leave_out_dates
+from services.runtime.memory import leave_out_dates
 from services.runtime.patience import passes
 from services.runtime.settings import Settings
 

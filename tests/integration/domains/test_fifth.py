@@ -8,12 +8,11 @@ import re
 import sys
 from collections.abc import Awaitable
 from subprocess import CompletedProcess
-from typing import NamedTuple
 
 import pytest
 
 from tests.integration.domains.steps import Block, read_files, read_steps
-from tests.integration.domains.tree import Tree, add_plant, copy_tree
+from tests.integration.domains.tree import Added, Tree, add_plant, copy_tree
 from tests.integration.processor.city import City
 
 SERVICE = "services/plant"
@@ -23,29 +22,27 @@ BETWEEN_S = 5.0
 _CELL = re.compile(r"│\s+(\S+)(?=\s+│)")
 
 
-class Added(NamedTuple):
-    """The tree with the fifth domain, and what `urban draft` printed."""
-
-    tree: Tree
-    drafted: list[str]
-
-
 @pytest.fixture(scope="module")
 def added(tmp_path_factory: pytest.TempPathFactory) -> Added:
-    tree = copy_tree(tmp_path_factory.mktemp("tree"))
-    done = add_plant(tree)
-    assert (done.returncode, done.stderr) == (0, "")
-    return Added(tree, done.stdout.splitlines())
+    return add_plant(copy_tree(tmp_path_factory.mktemp("tree")))
+
+
+def test_what_is_still_to_do_is_said_with_the_folder_and_the_step(added: Added):
+    assert added.before_drafts == "urban: services/plant: __init__.py is missing: `urban draft plant` writes it\n"
+    assert added.before_code == (
+        "urban: services/plant: urban.plant.v1.machine_pb2 is missing: `urban draft plant` writes"
+        " proto/urban/plant/v1/machine.proto, `make proto` makes code of it\n"
+    )
 
 
 def test_the_drafts_are_those_that_the_page_names(added: Added):
     shown = read_steps()[3][1]
     assert shown.language == "text"
-    assert added.drafted == shown.text.splitlines()
+    assert added.drafts == shown.text.splitlines()
 
 
 def test_one_folder_and_one_folder_of_contracts_are_all_that_changed(added: Added):
-    assert added.tree.changed() == sorted({*read_files(), *added.drafted})
+    assert added.tree.changed() == sorted({*read_files(), *added.drafts})
     assert all(path.startswith((f"{SERVICE}/", f"{CONTRACT}/")) for path in added.tree.changed())
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.integration.domains.steps import REPOSITORY, read_files, read_steps
 
@@ -74,14 +75,27 @@ def copy_tree(root: Path) -> Tree:
     return tree
 
 
-def add_plant(tree: Tree) -> subprocess.CompletedProcess[str]:
-    """Steps 1 to 4: the files that people write, the drafts, and code of the contract; what the third step printed."""
+class Added(NamedTuple):
+    """The tree with the plant, and what commands said on the way there."""
+
+    tree: Tree
+    before_drafts: str
+    drafts: list[str]
+    before_code: str
+
+
+def add_plant(tree: Tree) -> Added:
+    """Steps 1 to 4: the files that people write, the drafts, and code of the contract."""
     for name, text in read_files().items():
         (tree.root / name).parent.mkdir(exist_ok=True)
         (tree.root / name).write_text(text, encoding="utf-8")
+    before_drafts = tree.shell("urban topics")
     drafted = tree.shell(read_steps()[3][0].text)
+    assert (drafted.returncode, drafted.stderr) == (0, "")
+    before_code = tree.shell("urban topics")
+    assert before_drafts.returncode == before_code.returncode == 1
     _generate(tree)
-    return drafted
+    return Added(tree, before_drafts.stderr, drafted.stdout.splitlines(), before_code.stderr)
 
 
 def _generate(tree: Tree) -> None:

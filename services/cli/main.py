@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from services.cli import dlq, incidents
+from services.cli.draft import draft
 from services.cli.migrate import migrate
 from services.cli.reset import reset
 from services.cli.send import send
@@ -30,6 +31,7 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(dlq.app, name="dlq")
 app.command()(topics)
 app.command()(migrate)
+app.command()(draft)
 app.command()(reset)
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from services.core.frame import Frame
 from services.core.kind import Kind
 from services.core.partition import Partition
 from services.core.validation import InvalidFrame, validate
-from services.security.domain import CAMERA_EVENT
+from services.security.camera_event import CAMERA_EVENT
 from services.traffic.domain import ROAD_FLOW
 
 TIME_MS = 1_700_000_000_000

@@ -131,7 +131,7 @@ def camera(*topics: int) -> Frame:
     return dataclasses.replace(road(len(topics)), columns=columns)
 
 
-@pytest.mark.parametrize("code", [0, 12, 4_000_000_000])
+@pytest.mark.parametrize("code", [0, 999, 4_000_000_000])
 def test_an_unknown_code_is_refused(code):
     index, field, value, reason = problem_of(CAMERA_EVENT, camera(5, code))
     assert (index, field, value) == (1, "topic", str(code))

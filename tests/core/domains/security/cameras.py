@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from services.core.frame import Frame
 from services.core.partition import Partition
 from services.core.signals import Signal
+from services.core.windows import WindowBatch
 from services.security.camera_event import CAMERA_EVENT
 from services.security.indices.camera_topics import CameraTopic
 
@@ -50,6 +51,23 @@ def frame_of(events: Sequence[Event], offset: int) -> Frame:
     return Frame("testville", ids, entity, time_ms, 0, columns, offset=offset, clock_ms=int(time_ms.max()))
 
 
+def batches_of(
+    partition: Partition, events: Sequence[Event], *, until_s: float = 24 * HOUR_S, rows: int = 1
+) -> Iterator[WindowBatch]:
+    """Windows of these events in this order of arrival, so many in a frame, until the clock has come to `until_s`."""
+    parts = [events[i : i + rows] for i in range(0, len(events), rows)]
+    frames = [frame_of(part, offset) for offset, part in enumerate(parts)]
+    nothing = {c.name: np.empty(0, c.type.value) for c in CAMERA_EVENT.columns}
+    none = (np.empty(0, np.uint32), np.empty(0, np.int64))
+    end_ms = T0_MS + int(until_s * 1000)
+    frames.append(Frame("testville", (), *none, 0, nothing, offset=len(parts), clock_ms=end_ms, heartbeat=True))
+    for frame in frames:
+        for closing in partition.fold([frame]):
+            assert not closing.refused
+            yield from closing.batches
+    assert partition.counters.difference == 0
+
+
 def signals_of(
     events: Sequence[Event],
     numbers: Mapping[str, Mapping[str, float]] | None = None,
@@ -57,26 +75,14 @@ def signals_of(
     until_s: float = 24 * HOUR_S,
     rows: int = 1,
 ) -> list[Signal]:
-    """All signals of these events in this order of arrival, so many in a frame; `numbers` of entities by name."""
+    """All signals of these events, as above; `numbers` of entities by name."""
     partition = Partition("security", CAMERA_EVENT, 0)
-    parts = [events[i : i + rows] for i in range(0, len(events), rows)]
-    frames = [frame_of(part, offset) for offset, part in enumerate(parts)]
-    nothing = {c.name: np.empty(0, c.type.value) for c in CAMERA_EVENT.columns}
-    none = (np.empty(0, np.uint32), np.empty(0, np.int64))
-    end_ms = T0_MS + int(until_s * 1000)
-    frames.append(Frame("testville", (), *none, 0, nothing, offset=len(parts), clock_ms=end_ms, heartbeat=True))
     defaults = {name: default for d in CAMERA_EVENT.detectors for name, default in d.attributes}
     signals = []
-    for frame in frames:
-        for closing in partition.fold([frame]):
-            assert not closing.refused
-            for batch in closing.batches:
-                known = [(numbers or {}).get(batch.entity_ids[slot], {}) for slot in batch.slot.tolist()]
-                attributes = {
-                    name: np.array([of.get(name, default) for of in known]) for name, default in defaults.items()
-                }
-                signals += partition.detect(replace(batch, attributes=attributes))
-    assert partition.counters.difference == 0
+    for batch in batches_of(partition, events, until_s=until_s, rows=rows):
+        known = [(numbers or {}).get(batch.entity_ids[slot], {}) for slot in batch.slot.tolist()]
+        attributes = {name: np.array([of.get(name, default) for of in known]) for name, default in defaults.items()}
+        signals += partition.detect(replace(batch, attributes=attributes))
     return signals
 
 

@@ -49,7 +49,7 @@ def test_each_example_is_read_or_refused_by_its_fault():
 
 
 def test_the_person_of_the_last_example_is_counted_and_nothing_else_of_him_is_taken():
-    (scene,) = read(documents()[-1])
+    (scene,) = read_metadata(documents()[-1])
     assert isinstance(scene, Scene)
     assert (scene.objects, scene.people, scene.confidence, scene.source) == (1, 1, 0.8, "MyClassifier")
     assert scene.time.isoformat() == "2021-10-05T15:13:27.321000+00:00"

@@ -30,6 +30,7 @@ class Aggregate(StrEnum):
     VARIANCE = "variance"  # of a sample (n - 1), as VARIANCE is in PostgreSQL and Flink; of one number there is none
     FIRST = "first"  # of the least time; on a tie the least value, so that order does not matter
     LAST = "last"  # of the greatest time; on a tie the greatest value
+    LAST_MS = "last_ms"  # when the latest number was observed, in ms since 1970-01-01T00:00Z
     QUANTILE = "quantile"  # by a DDSketch; named <column>_p<percent>
     DISTINCT = "distinct"  # how many different values: of codes exactly, of other numbers by a HyperLogLog
     TOP = "top"  # the most frequent codes, and how often each; named <column>_top<place>, <column>_top<place>_count

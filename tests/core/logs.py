@@ -51,7 +51,7 @@ def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judge
         ),
         windows=tuple(windows),
         measures=(
-            Measure("count", (Aggregate.SUM, Aggregate.MAX)),
+            Measure("count", (Aggregate.SUM, Aggregate.MAX, Aggregate.LAST_MS)),
             Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95)),
             Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE)),
             Measure("code", (Aggregate.FIRST, Aggregate.DISTINCT, Aggregate.TOP), tops=2),

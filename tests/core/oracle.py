@@ -184,6 +184,7 @@ class Oracle:
                 "variance": statistics.variance(values) if count > 1 else NAN,
                 "first": min(numbers)[1] if count else NAN,
                 "last": max(numbers)[1] if count else NAN,
+                "last_ms": float(max(numbers)[0]) if count else NAN,
                 "distinct": float(len(set(values)) if codes else count_distinct(values)) if inside else none,
             }
             told |= {f"{measure.column}_{a}": every[a] for a in measure.aggregates if a in every}

@@ -49,6 +49,7 @@ def frame(ids: tuple[str, ...], entity: np.ndarray, second: int, value: np.ndarr
         (Aggregate.VARIANCE, 24),
         (Aggregate.FIRST, 12),
         (Aggregate.LAST, 12),
+        (Aggregate.LAST_MS, 8),
         (Aggregate.DISTINCT, 0),
     ],
 )

@@ -33,6 +33,7 @@ class Frame:
     sequence: int = 0  # 0: not numbered
     clock_ms: int = 0  # the city's clock when the frame was taken (or the record's own time)
     heartbeat: bool = False
+    announces: bool = False  # no observations: the entities of the dictionary are known from here on
     offset: int = -1  # position in the log; -1: not from a log
     index: int = 0  # of its first observation in its record
 
@@ -126,7 +127,7 @@ class Refused:
     offset: int
     problems: tuple[Problem, ...]  # the first 100
     rows: Int64Array = field(repr=False, compare=False)  # all of them: indices in the record
-    error_class: str  # "malformed", "invalid", "future", "limit"
+    error_class: str  # "malformed", "invalid", "future", "unknown", "limit"
 
     @property
     def count(self) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 
 from services.core.frame import Frame, Malformed, Problem, Refused, Singles
 from services.core.growing import GrowingPlaces
-from services.core.kind import Kind
+from services.core.kind import Kind, UnknownEntities
+from services.core.known import KnownEntities
 from services.core.portion import Portion, join
 from services.core.slots import Slots
 from services.core.sources import Sources
@@ -26,8 +27,9 @@ _MOST_HEADERS = 1_024
 class Intake:
     """Takes records in the order of the log."""
 
-    def __init__(self, kind: Kind, slots: Slots, sources: Sources, counters: Counters) -> None:
+    def __init__(self, kind: Kind, slots: Slots, sources: Sources, known: KnownEntities, counters: Counters) -> None:
         self._kind = kind
+        self._known = known
         self._slots = slots
         self._sources = sources
         self._counters = counters
@@ -76,9 +78,17 @@ class Intake:
             refused = [(place, _refuse(f, fault)) for place, f in zip(places.tolist(), frames, strict=True)]
             singles, places = singles.take(places[:0]), places[:0]
         valid = self._places.find_valid(singles.city, singles.entity_ids, singles.entity)
-        portion = join(self._kind, TakenSingles(singles, places, valid, self._places), end, refused)
+        unknown = None
+        if self._judges:
+            unknown = self._known.find_unknown_each(singles.city, singles.entity_ids, singles.entity)
+        portion = join(self._kind, TakenSingles(singles, places, valid, unknown, self._places), end, refused)
         self._counters.dead_lettered += sum(r.count for _, r in portion.refused)
         return portion
+
+    @property
+    def _judges(self) -> bool:
+        """Whether entities are asked for. A log in which nobody ever told of any is taken as it is."""
+        return self._known.told and self._kind.unknown_entities is not UnknownEntities.ACCEPT
 
     def _find_header_fault(self, frame: Frame) -> InvalidFrame | None:
         """What is wrong with the city or the period of a frame."""
@@ -94,6 +104,9 @@ class Intake:
         return None
 
     def _take_frame(self, frame: Frame, record: int, taken: TakenFrames, refused: list[tuple[int, Refused]]) -> None:
+        if frame.announces:
+            self._known.add(frame.city, frame.entity_ids)
+            return
         if frame.source_id and frame.sequence > 0 and self._sources.repeats(frame.source_id, frame.sequence):
             self._counters.duplicate += len(frame)
             return
@@ -104,6 +117,8 @@ class Intake:
         taken.frames.append(frame)
         taken.records.append(record)
         taken.dictionaries.append(self._slots.read(frame.city, frame.entity_ids))
+        if self._judges and (unknown := self._known.find_unknown(frame.city, frame.entity_ids)) is not None:
+            taken.unknown[len(taken.frames) - 1] = unknown
 
 
 def _refuse(frame: Frame, fault: InvalidFrame) -> Refused:

@@ -18,6 +18,8 @@ CITY = re.compile(r"[a-z0-9-]{1,63}")
 MAX_TIME_MS = 253_402_300_799_999
 MAX_PERIOD_S = DAY_MS // 1000
 
+UNKNOWN_ENTITY = "is not known: tell of the entity first, as by `urban entities import`"
+
 _SHOWN_CHARACTERS = 128
 
 

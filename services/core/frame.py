@@ -45,6 +45,12 @@ class Frame:
         return bool(self.source_id) and self.sequence > 0
 
 
+def announcement(city: str, entity_ids: Sequence[str]) -> Frame:
+    """A frame without observations: these entities are known from here on."""
+    none = np.empty(0, np.int64)
+    return Frame(city, entity_ids, none.astype(np.uint32), none, 0, {}, announces=True)
+
+
 @dataclass(frozen=True)
 class Singles:
     """Frames of one observation each, of one city and one period, in columns and in the order of the log.

@@ -82,7 +82,9 @@ def _beside(outer: Positions, hole: Positions) -> Positions:
 
 
 def _point(position: NDArray[np.float64]) -> Point:
-    return Point(float(position[1]), float((position[0] + 180.0) % 360.0 - 180.0))
+    latitude, longitude = float(position[1]), float(position[0])
+    # Only where it is needed: the way around the globe costs the last digits.
+    return Point(latitude, longitude if -180.0 <= longitude <= 180.0 else (longitude + 180.0) % 360.0 - 180.0)
 
 
 def _area_and_moment(ring: Positions) -> tuple[float, NDArray[np.float64]]:

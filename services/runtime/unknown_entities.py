@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from services.core.kind import Domain, UnknownEntities
-from services.runtime.settings import Settings
 
 
-def with_settings(domain: Domain, settings: Settings) -> Domain:
-    """The domain with its kinds as URBAN_UNKNOWN_ENTITIES wants them. ValueError where it names no kind of ours."""
+def with_unknown(domain: Domain, settings: Mapping[str, str]) -> Domain:
+    """The domain with its kinds as URBAN_UNKNOWN_ENTITIES wants them: {"traffic.road_flow": "refuse"}.
+
+    ValueError where it names no kind of the domain; those of other domains are theirs to know.
+    """
     wanted: dict[str, UnknownEntities] = {}
-    for name, how in settings.unknown_entities.items():
+    for name, how in settings.items():
         of_domain, dot, kind = name.partition(".")
         if not dot or (of_domain == domain.name and kind not in {k.name for k in domain.kinds}):
             known = ", ".join(f"{domain.name}.{k.name}" for k in domain.kinds)

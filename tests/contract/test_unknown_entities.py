@@ -15,8 +15,7 @@ from services.runtime.catalogue import ENTITIES, observations
 from services.runtime.codec import decode_record, encode_announcement, encode_frame
 from services.runtime.entities import entity_name
 from services.runtime.fakes import MemoryLog
-from services.runtime.settings import Settings
-from services.runtime.unknown_entities import with_settings
+from services.runtime.unknown_entities import with_unknown
 from services.traffic.domain import TRAFFIC
 from tests.contract.calls import PATIENCE_SECONDS, Client, memory_log, serving, violations_of
 from tests.contract.domains import BY_KIND, MONDAY_MS, make_frame
@@ -27,7 +26,7 @@ from urban.traffic.v1 import service_pb2
 ROAD = BY_KIND["road_flow"]
 REFUSE = {"traffic.road_flow": "refuse"}
 QUARANTINE = {"traffic.road_flow": "quarantine"}
-JUDGING = with_settings(TRAFFIC, Settings(unknown_entities=REFUSE)).kind("road_flow")
+JUDGING = with_unknown(TRAFFIC, REFUSE).kind("road_flow")
 
 
 def log_of(log: MemoryLog, kind: str = "road_flow") -> list[list[Frame]]:
@@ -172,6 +171,6 @@ async def test_an_announcement_of_a_caller_is_refused():
 def test_a_setting_of_no_kind_is_refused_by_name():
     for name in ("traffic", "traffic.rode_flow"):
         with pytest.raises(ValueError, match=f"URBAN_UNKNOWN_ENTITIES: '{name}' is no kind of observation; .* has"):
-            with_settings(TRAFFIC, Settings(unknown_entities={name: "refuse"}))
-    assert with_settings(TRAFFIC, Settings(unknown_entities={"water.flow": "refuse"})) is TRAFFIC
+            with_unknown(TRAFFIC, {name: "refuse"})
+    assert with_unknown(TRAFFIC, {"water.flow": "refuse"}) is TRAFFIC
     assert JUDGING.unknown_entities is UnknownEntities.REFUSE

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.frame import Frame, LastingIds, Malformed
+from services.core.frame import Frame, LastingIds, Malformed, announcement
 from services.core.kind import Kind, UnknownEntities
 from services.core.known import KnownEntities
 from services.core.partition import Partition
@@ -33,8 +33,8 @@ from tests.examples import examples
 Log = list[Frame | Malformed]
 
 
-def announce(*ids: str, city: str = "auckland", offset: int = -1) -> Frame:
-    return dataclasses.replace(frame([], city=city, offset=offset, clock_ms=0), entity_ids=ids, announces=True)
+def announce(*ids: str, city: str = "auckland") -> Frame:
+    return announcement(city, ids)
 
 
 def judging(kind: Kind, how: UnknownEntities = UnknownEntities.REFUSE) -> Kind:

@@ -26,7 +26,7 @@ from services.runtime.log import LogWriter, OpenReader
 from services.runtime.producer import KafkaWriter
 from services.runtime.reader import KafkaReader
 from services.runtime.settings import Settings
-from services.runtime.unknown_entities import with_settings
+from services.runtime.unknown_entities import with_unknown
 
 
 class ApiRole:
@@ -42,7 +42,7 @@ class ApiRole:
         clickhouse: Query | None = None,
     ) -> None:
         """`writer`, `open_reader` and `clickhouse` take the place of the real ones in tests."""
-        self._domain = domain = with_settings(domain, settings)
+        self._domain = domain = with_unknown(domain, settings.unknown_entities)
         self._settings = settings
         # What observations wait for one another is the intake's to say.
         self._writer = writer or KafkaWriter(settings.kafka, linger_ms=0)

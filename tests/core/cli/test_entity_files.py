@@ -103,7 +103,8 @@ def test_a_bad_line_says_what_is_wrong_with_it(text: str, expected: list[str]):
 
 def test_a_line_without_a_type_is_refused_and_several_faults_are_all_told():
     (found,) = of_csv("id,lat,lon\na b,95,0\n", Into("auckland", "traffic"))
-    assert [fault.field for fault in found if isinstance(fault, Fault)] == ["entity_id", "type", "position.latitude"]
+    assert isinstance(found, list)
+    assert [fault.field for fault in found] == ["entity_id", "type", "position.latitude"]
 
 
 def test_lines_are_counted_as_an_editor_counts_them():
@@ -153,7 +154,7 @@ def test_a_feature_becomes_an_entity():
     )
 
 
-SHAPES = [
+SHAPES: list[tuple[dict[str, Any], tuple[float, float]]] = [
     ({"type": "LineString", "coordinates": [[0, 0], [0, 2]]}, (1.0, 0.0)),
     ({"type": "MultiPoint", "coordinates": [[0, 0], [2, 4]]}, (2.0, 1.0)),
     ({"type": "MultiLineString", "coordinates": [[[9, 0], [9, 1]], [[0, 0], [0, 2]]]}, (1.0, 0.0)),

@@ -24,6 +24,7 @@ class _Told:
     ids: Sequence[str]  # held, so that no other object takes its place
     count: int
     unknown: BoolArray
+    any: bool = False  # whether one of them is unknown
 
 
 class KnownEntities:
@@ -55,23 +56,23 @@ class KnownEntities:
     def find_unknown(self, city: str, ids: Sequence[str]) -> BoolArray | None:
         """Which ids of a frame's dictionary nobody told of. Shape: (ids,). None: all are known."""
         if isinstance(ids, LastingIds):
-            unknown = self._look_up(city, ids)
-        else:
-            known = self._ids.get(city, _NOBODY)
-            if all(map(known.__contains__, ids)):
-                return None
-            unknown = _mark(known, ids)
-        return unknown if unknown.any() else None
+            told = self._look_up(city, ids)
+            return told.unknown if told.any else None
+        known = self._ids.get(city, _NOBODY)
+        return None if all(map(known.__contains__, ids)) else _mark(known, ids)
 
     def find_unknown_each(self, city: str, ids: Sequence[str], entity: NDArray[np.int64]) -> BoolArray | None:
         """The same of frames of one observation each: `entity` says where in `ids`, which may grow, the id stands.
 
         Shapes: (frames,).
         """
-        unknown = self._look_up(city, ids)[entity]
+        told = self._look_up(city, ids)
+        if not told.any:
+            return None
+        unknown = told.unknown[entity]
         return unknown if unknown.any() else None
 
-    def _look_up(self, city: str, ids: Sequence[str]) -> BoolArray:
+    def _look_up(self, city: str, ids: Sequence[str]) -> _Told:
         known = self._ids.get(city, _NOBODY)
         told = self._held.get((city, id(ids)))
         if told is None:
@@ -81,10 +82,12 @@ class KnownEntities:
         if told.count != self._count:
             again = np.flatnonzero(told.unknown).tolist()
             told.unknown[again] = _mark(known, [ids[place] for place in again])
-            told.count = self._count
+            told.count, told.any = self._count, bool(told.unknown.any())
         if len(told.unknown) < len(ids):
-            told.unknown = np.concatenate((told.unknown, _mark(known, ids[len(told.unknown) :])))
-        return told.unknown
+            new = _mark(known, ids[len(told.unknown) :])
+            told.unknown = np.concatenate((told.unknown, new))
+            told.any = told.any or bool(new.any())
+        return told
 
     def to_texts(self) -> tuple[list[str], list[int], list[str]]:
         """Cities, how many are known of each, and their ids one after the other."""

@@ -33,7 +33,7 @@ class Frame:
     sequence: int = 0  # 0: not numbered
     clock_ms: int = 0  # the city's clock when the frame was taken (or the record's own time)
     heartbeat: bool = False
-    announces: bool = False  # no observations: the entities of the dictionary are known from here on
+    announces: bool = False  # no observations: see `announcement`
     offset: int = -1  # position in the log; -1: not from a log
     index: int = 0  # of its first observation in its record
 
@@ -46,7 +46,7 @@ class Frame:
 
 
 def announcement(city: str, entity_ids: Sequence[str]) -> Frame:
-    """A frame without observations: these entities are known from here on."""
+    """A frame without observations: these entities are known from here on; none: those told of by now are all."""
     none = np.empty(0, np.int64)
     return Frame(city, entity_ids, none.astype(np.uint32), none, 0, {}, announces=True)
 

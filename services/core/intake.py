@@ -87,8 +87,8 @@ class Intake:
 
     @property
     def _judges(self) -> bool:
-        """Whether entities are asked for. A log in which nobody ever told of any is taken as it is."""
-        return self._known.told and self._kind.unknown_entities is not UnknownEntities.ACCEPT
+        """Whether entities are asked for. A log that has not told yet of all that are known is taken as it is."""
+        return self._known.complete and self._kind.unknown_entities is not UnknownEntities.ACCEPT
 
     def _find_header_fault(self, frame: Frame) -> InvalidFrame | None:
         """What is wrong with the city or the period of a frame."""

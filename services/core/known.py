@@ -31,7 +31,7 @@ class KnownEntities:
     """Entities by city. It only grows, so that who was found once need not be asked for again."""
 
     def __init__(self) -> None:
-        self.told = False  # whether anybody ever told; until then nobody can be called unknown
+        self.complete = False  # whether it was ever said that these are all; until then nobody can be called unknown
         self._ids: dict[str, dict[str, None]] = {}
         self._count = 0
         self._held: dict[tuple[str, int], _Told] = {}
@@ -44,9 +44,9 @@ class KnownEntities:
         return ((city, entity_id) for city, ids in self._ids.items() for entity_id in ids)
 
     def add(self, city: str, ids: Sequence[str]) -> None:
-        """From here on these are known."""
-        self.told = True
+        """From here on these are known; none: those that are known by now are all."""
         if not ids:
+            self.complete = True
             return
         known = self._ids.setdefault(city, {})
         before = len(known)
@@ -94,10 +94,12 @@ class KnownEntities:
         return list(self._ids), [len(ids) for ids in self._ids.values()], [i for ids in self._ids.values() for i in ids]
 
     @classmethod
-    def of_texts(cls, cities: Sequence[str], lengths: Sequence[int], ids: Sequence[str]) -> KnownEntities:
+    def of_texts(
+        cls, cities: Sequence[str], lengths: Sequence[int], ids: Sequence[str], complete: bool
+    ) -> KnownEntities:
         """Those that `to_texts` told."""
         known = cls()
-        known.told = True
+        known.complete = complete
         begin = 0
         for city, length in zip(cities, lengths, strict=True):
             known.add(city, ids[begin : begin + length])

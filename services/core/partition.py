@@ -189,10 +189,11 @@ class Partition:
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
         texts: dict[str, Sequence[str]] = {"sources": sources, "cities": cities, "entity_ids": entity_ids}
         texts |= {"layout": self._layout, "detectors": self._detection.names()}
-        if self._known.told:
+        if self._known or self._known.complete:
             known_cities, lengths, known_ids = self._known.to_texts()
             texts |= {"known.cities": known_cities, "known.ids": known_ids}
             arrays["known.lengths"] = np.array(lengths, np.int64)
+            arrays["known.complete"] = np.array([self._known.complete], np.uint8)
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
         panes = tuple(self._panes.changes())
@@ -218,7 +219,7 @@ class Partition:
         restored._slots = Slots.of_texts(texts["cities"], texts["entity_ids"], kind.max_entities)
         if "known.ids" in texts:
             told = (texts["known.cities"], arrays["known.lengths"].tolist(), texts["known.ids"])
-            restored._known = KnownEntities.of_texts(*told)
+            restored._known = KnownEntities.of_texts(*told, complete=bool(arrays["known.complete"][0]))
         restored._wire()
         restored._panes.put(arrays)
         for sketch in restored._sketches:

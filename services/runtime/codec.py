@@ -262,7 +262,7 @@ def encode_heartbeat(contract: FrameContract, city: str, clock_ms: int) -> bytes
 
 
 def encode_announcement(contract: FrameContract, city: str, entity_ids: Sequence[str]) -> bytes:
-    """A frame without observations: these entities of the city are known from here on."""
+    """A frame without observations: these entities of the city are known from here on; none: they are all."""
     message = contract.view(entity_ids=entity_ids)
     message.header.city, message.header.announces_entities = city, True
     return bytes(message.SerializeToString())

@@ -155,9 +155,9 @@ class EntityRegistry:
                 found.append(entity)
         return found
 
-    def ids(self, domain: str) -> dict[str, Sequence[str]]:
-        """The ids of a domain's entities by city, in order. They are shared: not to be changed."""
-        return {city: names for (city, of_domain), names in self._names.items() if of_domain == domain and names}
+    def ids(self, domain: str) -> dict[str, list[str]]:
+        """The ids of a domain's entities by city, in order, as they are now."""
+        return {city: [*names] for (city, of_domain), names in self._names.items() if of_domain == domain and names}
 
     def numbers(
         self, domain: str, cities: Sequence[str], entity_ids: Sequence[str], name: str, default: float

@@ -180,7 +180,7 @@ class Rehearsal:
         self._disorder_ms = kind.disorder_ms
         if known is not None:
             kind = replace(kind, unknown_entities=UnknownEntities.REFUSE)
-            tail = [announcement("", ()), *(announcement(city, ids) for city, ids in known.items()), *tail]
+            tail = [*(announcement(city, ids) for city, ids in known.items()), announcement("", ()), *tail]
         self._partition = Partition(contract.domain, kind, partition)
         for _ in _fold(self._partition, [replace(part, offset=-1) for part in tail]):
             continue

@@ -11,6 +11,7 @@ import pytest
 from services.core.frame import Frame
 from services.core.kind import UnknownEntities
 from services.core.partition import Partition
+from services.runtime.api import announcer
 from services.runtime.catalogue import ENTITIES, observations
 from services.runtime.codec import decode_record, encode_announcement, encode_frame
 from services.runtime.entities import entity_name
@@ -154,7 +155,8 @@ async def test_a_replica_that_starts_announces_all_before_it_serves():
     async with serving(TRAFFIC, log, clock="replay", unknown_entities=REFUSE) as client:
         expected = {("auckland", f"seg-{i}") for i in range(20)} | {("wellington", "seg-1")}
         assert announced(log) == expected
-        assert all(frames and frames[0].announces for frames in log_of(log))
+        # The last word in each partition is that these are all.
+        assert all(frames and frames[-1].announces and not frames[-1].entity_ids for frames in log_of(log))
         assert (await report(client, *(f"seg-{i}" for i in range(20)))).accepted == 20
 
 
@@ -174,3 +176,18 @@ def test_a_setting_of_no_kind_is_refused_by_name():
             with_unknown(TRAFFIC, {name: "refuse"})
     assert with_unknown(TRAFFIC, {"water.flow": "refuse"}) is TRAFFIC
     assert JUDGING.unknown_entities is UnknownEntities.REFUSE
+
+
+async def test_once_a_day_all_are_announced_again(monkeypatch: pytest.MonkeyPatch):
+    """The log forgets what is older than a week."""
+    monkeypatch.setattr(announcer, "RENEW_SECONDS", 0.05)
+    log = memory_log(TRAFFIC)
+    async with serving(TRAFFIC, log, clock="replay", unknown_entities=REFUSE) as client:
+        await upsert(client, segment())
+
+        def times(*ids: str) -> int:
+            return sum(f.announces and tuple(f.entity_ids) == ids for frames in log_of(log) for f in frames)
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while times("seg-1") < 3 or times() < 3 * len(log_of(log)):  # noqa: ASYNC110 (the replica does it)
+                await asyncio.sleep(0.01)

@@ -15,12 +15,14 @@ import structlog
 from services.core.known import KnownEntities
 from services.runtime.api.intake import ACKNOWLEDGE_SECONDS, Intake
 from services.runtime.entities import EntityRegistry
-from services.runtime.log import Acknowledged, LogError
+from services.runtime.log import LogError
 from services.runtime.producer import acknowledged
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 1.0
+# The log of observations is kept for a week: who reads it from its beginning soon meets all that are known.
+RENEW_SECONDS = 86_400.0
 
 
 class Announcer:
@@ -41,23 +43,49 @@ class Announcer:
             self._heard.set()
 
     async def start(self) -> None:
-        """Announces all that the registry holds, and with an announcement of nobody that these are all. LogError."""
-        for intake in self._intakes:
-            await self._acknowledged(await intake.announce("", ()))
-        self.known.told = True
+        """Announces all that the registry holds, and that these are all. LogError: some of it is not in the log."""
         await self.announce_new()
+        await self._conclude()
 
     async def run(self) -> None:
-        """Announces what others have told of, until cancelled."""
+        """Announces what others have told of, and all again once a day, until cancelled."""
+        now_s = asyncio.get_running_loop().time
+        again_s = now_s() + RENEW_SECONDS
         while True:
-            await self._heard.wait()
-            self._heard.clear()
+            await self._wait(again_s - now_s())
             try:
                 await self.announce_new()
+                if now_s() >= again_s:
+                    await self._renew()
+                    again_s = now_s() + RENEW_SECONDS
             except LogError as error:
                 log.warning("entities_not_announced", reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 self._heard.set()
+
+    async def _wait(self, seconds: float) -> None:
+        """Returns when there is something new, or after this time."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._heard.wait()
+        except TimeoutError:
+            return
+        self._heard.clear()
+
+    async def _renew(self) -> None:
+        for city, ids in self._registry.ids(self._domain).items():
+            await self._announce(city, ids)
+        await self._conclude()
+
+    async def _conclude(self) -> None:
+        """Says that those announced by now are all."""
+        await self._announce("", ())
+        self.known.add("", ())
+
+    async def _announce(self, city: str, ids: Sequence[str]) -> None:
+        sent = [future for intake in self._intakes for future in await intake.announce(city, ids)]
+        for future in sent:
+            await acknowledged(future, ACKNOWLEDGE_SECONDS)
 
     async def announce_new(self) -> None:
         """Returns when all that the registry has told of so far is announced. LogError: some of it is not yet."""
@@ -68,15 +96,9 @@ class Announcer:
                 by_city.setdefault(city, []).append(entity_id)
             try:
                 for city, ids in by_city.items():
-                    sent = [future for intake in self._intakes for future in await intake.announce(city, ids)]
-                    await self._acknowledged(sent)
+                    await self._announce(city, ids)
             except BaseException:
                 self._new = {**new, **self._new}
                 raise
             for city, ids in by_city.items():
                 self.known.add(city, ids)
-
-    @staticmethod
-    async def _acknowledged(sent: Sequence[asyncio.Future[Acknowledged]]) -> None:
-        for future in sent:
-            await acknowledged(future, ACKNOWLEDGE_SECONDS)

@@ -163,7 +163,7 @@ class Intake:
     async def announce(self, city: str, entity_ids: Sequence[str]) -> list[asyncio.Future[Acknowledged]]:
         """Writes "these entities are known from here on" to the partitions that they belong to.
 
-        No ids: to all of them, which says that whoever was not announced is unknown.
+        No ids: to all of them, which says that whoever was not announced by now is unknown.
         """
         partition = partitions_of(entity_ids, self._splitter.partitions)
         sent = []

@@ -247,10 +247,10 @@ async def test_a_worker_that_takes_over_knows_who_was_known(city: City):
     await prepare(city)
     rows = flows(MINUTES, segments=8)
     known = {row.entity_id for row in rows if partition_of(row.entity_id, 2)}
-    await city.send_raw([(p, encode_announcement(CONTRACT, "", [])) for p in range(PARTITIONS)])
     for entity_id in sorted(known):
         value = encode_announcement(CONTRACT, NAME, [entity_id])
         await city.send_raw([(partition_of(entity_id, PARTITIONS), value)])
+    await city.send_raw([(p, encode_announcement(CONTRACT, "", [])) for p in range(PARTITIONS)])
     frames = frames_by_minute(rows)
     for part in (frames[: len(frames) // 2], frames[len(frames) // 2 :]):
         await city.send(part)

@@ -155,7 +155,7 @@ class EntityRegistry:
                 found.append(entity)
         return found
 
-    def ids(self, domain: str) -> dict[str, list[str]]:
+    def ids(self, domain: str) -> dict[str, Sequence[str]]:
         """The ids of a domain's entities by city, in order, as they are now."""
         return {city: [*names] for (city, of_domain), names in self._names.items() if of_domain == domain and names}
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from services.cli.entity_files import IDS, LABELS, NAMES, NUMBERS, TYPE, Fault, Found, UnreadableFileError
 from services.core.shapes import Point
+from services.runtime.rows import clip
 
 LATITUDES = ("latitude", "lat")
 LONGITUDES = ("longitude", "lon", "lng")
@@ -56,18 +57,21 @@ def _read_lines(lines: Iterable[str]) -> tuple[list[str], list[_Line]]:
         names = [name.strip() for name in next(reader, [])]
         if not names:
             raise UnreadableFileError("line 1: is empty, and should be the names of the columns")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := sorted({name for name in names if name and names.count(name) > 1}):
             raise UnreadableFileError(f"line 1: columns that come twice: {', '.join(map(repr, twice))}")
         rows, number = [], reader.line_num + 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 if len(cells) != len(names):
                     raise UnreadableFileError(f"line {number}: has {len(cells)} cells, and line 1 has {len(names)}")
-                rows.append(_Line(number, dict(zip(names, (cell.strip() for cell in cells), strict=True))))
+                told = [(name, cell.strip()) for name, cell in zip(names, cells, strict=True)]
+                if odd := next((cell for name, cell in told if cell and not name), ""):
+                    raise UnreadableFileError(f"line {number}: {clip(odd)!r} stands in a column without a name")
+                rows.append(_Line(number, {name: cell for name, cell in told if name}))
             number = reader.line_num + 1
     except csv.Error as error:
         raise UnreadableFileError(f"line {reader.line_num}: is no CSV: {error}") from None
-    return names, rows
+    return [name for name in names if name], rows
 
 
 def _only(names: Sequence[str], wanted: Sequence[str]) -> str:

@@ -107,6 +107,12 @@ def test_a_line_without_a_type_is_refused_and_several_faults_are_all_told():
     assert [fault.field for fault in found] == ["entity_id", "type", "position.latitude"]
 
 
+def test_empty_columns_without_a_name_are_passed_over():
+    (found,) = of_csv("id,lanes,,\na,2,,\n")
+    assert isinstance(found, Entity)
+    assert (dict(found.numbers), dict(found.labels), found.HasField("position")) == ({"lanes": 2.0}, {}, False)
+
+
 def test_lines_are_counted_as_an_editor_counts_them():
     found = of_csv('id,name\na,"two\nlines"\n\nb,x\nb c,y\n')
     assert [isinstance(f, Entity) for f in found] == [True, True, False]
@@ -123,6 +129,7 @@ UNREADABLE = [
     ("name,lat\nx,1\n", "line 1: there is no column entity_id or id; there are name, lat"),
     ("id,a,a\nx,1,2\n", "line 1: columns that come twice: 'a'"),
     ("id,a\nx,1\ny\n", "line 3: has 1 cells, and line 1 has 2"),
+    ("id,,\na,,\nx,,7\n", "line 3: '7' stands in a column without a name"),
     ('id,a\nx,"1\n', "is no CSV"),
 ]
 

@@ -33,6 +33,7 @@ class Frame:
     sequence: int = 0  # 0: not numbered
     clock_ms: int = 0  # the city's clock when the frame was taken (or the record's own time)
     heartbeat: bool = False
+    announces: bool = False  # no observations: see `announcement`
     offset: int = -1  # position in the log; -1: not from a log
     index: int = 0  # of its first observation in its record
 
@@ -42,6 +43,12 @@ class Frame:
     @property
     def numbered(self) -> bool:
         return bool(self.source_id) and self.sequence > 0
+
+
+def announcement(city: str, entity_ids: Sequence[str]) -> Frame:
+    """A frame without observations: these entities are known from here on; none: those told of by now are all."""
+    none = np.empty(0, np.int64)
+    return Frame(city, entity_ids, none.astype(np.uint32), none, 0, {}, announces=True)
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,7 @@ class Refused:
     offset: int
     problems: tuple[Problem, ...]  # the first 100
     rows: Int64Array = field(repr=False, compare=False)  # all of them: indices in the record
-    error_class: str  # "malformed", "invalid", "future", "limit"
+    error_class: str  # "malformed", "invalid", "future", "unknown", "limit"
 
     @property
     def count(self) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 
 from services.core.frame import Block, Frame, Malformed, Problem, Refused
 from services.core.growing import GrowingPlaces
-from services.core.kind import Kind
+from services.core.kind import Kind, UnknownEntities
+from services.core.known import KnownEntities
 from services.core.portion import Portion, join
 from services.core.slots import Slots
 from services.core.sources import Sources
@@ -26,8 +27,9 @@ _MOST_HEADERS = 1_024
 class Intake:
     """Takes records in the order of the log."""
 
-    def __init__(self, kind: Kind, slots: Slots, sources: Sources, counters: Counters) -> None:
+    def __init__(self, kind: Kind, slots: Slots, sources: Sources, known: KnownEntities, counters: Counters) -> None:
         self._kind = kind
+        self._known = known
         self._slots = slots
         self._sources = sources
         self._counters = counters
@@ -77,9 +79,17 @@ class Intake:
             refused = [(place, _refuse(f, fault)) for place, f in zip(places.tolist(), frames, strict=True)]
             block, places = block.take(places[:0]), places[:0]
         valid = self._places.find_valid(block.city, block.entity_ids, block.named)
-        portion = join(self._kind, TakenBlock(block, places, valid, self._places), end, refused)
+        unknown = None
+        if self._judges:
+            unknown = self._known.find_unknown_each(block.city, block.entity_ids, block.named)
+        portion = join(self._kind, TakenBlock(block, places, valid, unknown, self._places), end, refused)
         self._counters.dead_lettered += sum(r.count for _, r in portion.refused)
         return portion
+
+    @property
+    def _judges(self) -> bool:
+        """Whether entities are asked for. A log that has not told yet of all that are known is taken as it is."""
+        return self._known.complete and self._kind.unknown_entities is not UnknownEntities.ACCEPT
 
     def _find_header_fault(self, frame: Frame) -> InvalidFrame | None:
         """What is wrong with the city or the period of a frame."""
@@ -95,6 +105,9 @@ class Intake:
         return None
 
     def _take_frame(self, frame: Frame, record: int, taken: TakenFrames, refused: list[tuple[int, Refused]]) -> None:
+        if frame.announces:
+            self._known.add(frame.city, frame.entity_ids)
+            return
         if frame.source_id and frame.sequence > 0 and self._sources.repeats(frame.source_id, frame.sequence):
             self._counters.duplicate += len(frame)
             return
@@ -105,6 +118,8 @@ class Intake:
         taken.frames.append(frame)
         taken.records.append(record)
         taken.dictionaries.append(self._slots.read(frame.city, frame.entity_ids))
+        if self._judges and (unknown := self._known.find_unknown(frame.city, frame.entity_ids)) is not None:
+            taken.unknown[len(taken.frames) - 1] = unknown
 
 
 def _refuse(frame: Frame, fault: InvalidFrame) -> Refused:

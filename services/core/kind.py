@@ -40,6 +40,14 @@ class Aggregate(StrEnum):
 SKETCHED = frozenset({Aggregate.QUANTILE, Aggregate.DISTINCT, Aggregate.TOP})
 
 
+class UnknownEntities(StrEnum):
+    """What becomes of observations of an entity that nobody has told of."""
+
+    ACCEPT = "accept"  # they are folded as any other
+    REFUSE = "refuse"  # the api takes none; what comes into the log past it is put aside
+    QUARANTINE = "quarantine"  # the api takes them, and they are put aside until somebody sends them again
+
+
 class ColumnType(StrEnum):
     """Type of a column's elements, as numpy names it."""
 
@@ -182,6 +190,7 @@ class Kind:
     any_of: tuple[str, ...] = ()  # at least one of these columns must be a number
     detectors: tuple[Detector, ...] = ()
     baseline: Baseline | None = None
+    unknown_entities: UnknownEntities = UnknownEntities.ACCEPT
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.columns]

@@ -25,6 +25,7 @@ from services.core.folding import Folding
 from services.core.frame import Block, Frame, Malformed
 from services.core.intake import Intake
 from services.core.kind import Kind
+from services.core.known import KnownEntities
 from services.core.layout import begin_columns, layout_of
 from services.core.panes import Panes, border_of, rings_of
 from services.core.portion import LONG_AGO_MS, Portion
@@ -56,6 +57,7 @@ class Partition:
         self._sketches = [sketch for _, sketches in self._folds for sketch in sketches]
         self._slots = Slots(kind.max_entities)
         self._sources = Sources()
+        self._known = KnownEntities()
         sessions = sorted((w for w in kind.windows if w.gap_ms), key=lambda w: w.name)
         self._panes = Panes(rings, (*parts_of(kind), *(SESSION_PARTS if sessions else ())))
         self._layout = layout_of(kind.name, rings, self._folds)
@@ -69,7 +71,7 @@ class Partition:
         self._folding = False
 
     def _wire(self) -> None:
-        self._intake = Intake(self._kind, self._slots, self._sources, self.counters)
+        self._intake = Intake(self._kind, self._slots, self._sources, self._known, self.counters)
         self._into_panes = Folding(self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters)
 
     def fold(self, records: Sequence[Frame | Malformed | Block]) -> Iterator[Closing]:
@@ -187,6 +189,11 @@ class Partition:
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
         texts: dict[str, Sequence[str]] = {"sources": sources, "cities": cities, "entity_ids": entity_ids}
         texts |= {"layout": self._layout, "detectors": self._detection.names()}
+        if self._known or self._known.complete:
+            known_cities, lengths, known_ids = self._known.to_texts()
+            texts |= {"known.cities": known_cities, "known.ids": known_ids}
+            arrays["known.lengths"] = np.array(lengths, np.int64)
+            arrays["known.complete"] = np.array([self._known.complete], np.uint8)
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
         panes = tuple(self._panes.changes())
@@ -210,6 +217,9 @@ class Partition:
         restored.counters = replace(state.counters)
         restored._sources = Sources.of_arrays(texts["sources"], arrays["sources.greatest"], arrays["sources.below"])
         restored._slots = Slots.of_texts(texts["cities"], texts["entity_ids"], kind.max_entities)
+        if "known.ids" in texts:
+            told = (texts["known.cities"], arrays["known.lengths"].tolist(), texts["known.ids"])
+            restored._known = KnownEntities.of_texts(*told, complete=bool(arrays["known.complete"][0]))
         restored._wire()
         restored._panes.put(arrays)
         for sketch in restored._sketches:

@@ -13,6 +13,7 @@ from services.core.kind import Kind
 from services.core.taken import TakenBlock, TakenFrames
 from services.core.validation import (
     MAX_TIME_MS,
+    UNKNOWN_ENTITY,
     find_column_faults,
     find_entity_faults,
     find_time_faults,
@@ -43,7 +44,7 @@ class Portion:
     entity: Int64Array  # index into the dictionaries, one after the other
     columns: dict[str, NumberArray]
     missing: dict[str, BoolArray | None]  # None: every observation has a number there
-    fit: BoolArray | None  # neither invalid nor from the future; None: all are
+    fit: BoolArray | None  # neither invalid, nor from the future, nor of an unknown entity; None: all are
     reached_ms: Int64Array  # (frames,): greatest end of a fit observation or clock of a heartbeat; LONG_AGO_MS: none
     refused: list[tuple[int, Refused]]  # with its place among the frames taken and not taken, ascending
 
@@ -71,10 +72,13 @@ def join(kind: Kind, taken: TakenFrames | TakenBlock, end: int, refused: Sequenc
     # A clock is taken to be of this age, so that nothing overflows.
     clock_ms = np.minimum(taken.clock_ms(), MAX_TIME_MS)
     future = (time_ms > np.repeat(clock_ms + kind.skew_ms - period_ms, lengths)) & ~unfit
+    unknown = _mark_unknown(taken, entity_in_all, unfit | future)
     all_refused = [*refused]
-    if unfit.any() or future.any():
-        all_refused = sorted([*refused, *_refuse(kind, taken, begin, unfit, future)], key=lambda r: r[0])
-        unfit = unfit | future
+    if unfit.any() or future.any() or unknown.any():
+        strangers = _refuse_entities(taken, begin, np.flatnonzero(unknown), UNKNOWN_ENTITY, "unknown")
+        found = (*_refuse(kind, taken, begin, unfit, future), *strangers)
+        all_refused = sorted([*refused, *found], key=lambda r: r[0])
+        unfit = unfit | future | unknown
     fit = ~unfit if unfit.any() else None
     heartbeat = taken.heartbeat()
     reached_ms = _reach(begin, time_ms if fit is None else np.where(fit, time_ms, LONG_AGO_MS), period_ms)
@@ -127,16 +131,32 @@ def _refuse(
             yield record, Refused(frame.offset, tuple(listed), frame.index + ahead, "future")
 
 
+def _mark_unknown(taken: TakenFrames | TakenBlock, entity_in_all: Int64Array, refused: BoolArray) -> BoolArray:
+    """Observations that nothing else is wrong with but that nobody told of their entity. Shapes: (observations,)."""
+    unknown = np.zeros(len(refused), np.bool_)
+    if (unknown_ids := taken.mark_unknown_ids()) is not None:
+        rows = np.flatnonzero(~refused)
+        unknown[rows] = unknown_ids[entity_in_all[rows]]
+    return unknown
+
+
 def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Iterator[tuple[int, Refused]]:
     """These observations of the portion, ascending, are of entities for which the partition has no room."""
-    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
+    return _refuse_entities(portion.taken, portion.begin, rows, _beyond(limit), "limit")
+
+
+def _refuse_entities(
+    taken: TakenFrames | TakenBlock, begin: Int64Array, rows: Int64Array, reason: str, error_class: str
+) -> Iterator[tuple[int, Refused]]:
+    """These observations, ascending, are sound, but their entities are not to be taken."""
+    frame_of_row = np.searchsorted(begin, rows, side="right") - 1
     for i in np.unique(frame_of_row).tolist():
-        frame, of_frame = portion.taken.frame(i), rows[frame_of_row == i] - portion.begin[i]
+        frame, of_frame = taken.frame(i), rows[frame_of_row == i] - begin[i]
         problems = tuple(
-            Problem(frame.index + row, "entity_id", frame.entity_ids[int(frame.entity[row])], _beyond(limit))
+            Problem(frame.index + row, "entity_id", frame.entity_ids[int(frame.entity[row])], reason)
             for row in of_frame[:MAX_PROBLEMS].tolist()
         )
-        yield int(portion.taken.records[i]), Refused(frame.offset, problems, frame.index + of_frame, "limit")
+        yield int(taken.records[i]), Refused(frame.offset, problems, frame.index + of_frame, error_class)
 
 
 def _beyond(limit: int) -> str:

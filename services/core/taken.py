@@ -24,6 +24,7 @@ class TakenFrames:
     frames: list[Frame] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
     dictionaries: list[Dictionary | None] = field(default_factory=list)  # None: short, and all of its ids are known
+    unknown: dict[int, BoolArray] = field(default_factory=dict)  # by frame: ids that nobody told of; others have none
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -90,6 +91,13 @@ class TakenFrames:
             ]
         )
 
+    def mark_unknown_ids(self) -> BoolArray | None:
+        """Per id of the dictionaries, one after the other; None where nobody is unknown."""
+        if not self.unknown:
+            return None
+        none = np.zeros(max(len(frame.entity_ids) for frame in self.frames), np.bool_)
+        return np.concatenate([self.unknown.get(i, none[: len(f.entity_ids)]) for i, f in enumerate(self.frames)])
+
     def place(self, slots: Slots, first: int, end: int) -> Int64Array:
         """The slot of each id of these frames; see Slots.place_all."""
         frames = self.frames[first:end]
@@ -103,6 +111,7 @@ class TakenBlock:
     block: Block
     records: Int64Array
     valid: BoolArray | None  # per id of the dictionaries: is it; None: all are
+    unknown: BoolArray | None  # per id of the dictionaries: whether nobody told of it; None: all are known
     places: GrowingPlaces
 
     def __len__(self) -> int:
@@ -153,6 +162,9 @@ class TakenBlock:
 
     def mark_valid_ids(self) -> BoolArray:
         return np.ones(0, np.bool_) if self.valid is None else self.valid
+
+    def mark_unknown_ids(self) -> BoolArray | None:
+        return self.unknown
 
     def place(self, slots: Slots, first: int, end: int) -> Int64Array:
         some = slice(int(self.block.named_begin[first]), int(self.block.named_begin[end]))

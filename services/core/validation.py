@@ -18,6 +18,9 @@ CITY = re.compile(r"[a-z0-9-]{1,63}")
 MAX_TIME_MS = 253_402_300_799_999
 MAX_PERIOD_S = DAY_MS // 1000
 
+BAD_ENTITY_ID = "must be 1 to 128 of a-z, A-Z, 0-9, '.', '_', '~', ':' and '-'"
+UNKNOWN_ENTITY = "is not known: tell of the entity first, as by `urban entities import`"
+
 _SHOWN_CHARACTERS = 128
 
 
@@ -198,7 +201,7 @@ def find_entity_faults(
         inside = ~outside
         faulty = np.zeros(len(entity), np.bool_)
         faulty[inside] = ~valid[place[inside]]
-        yield Fault("entity_id", faulty, "must be 1 to 128 of a-z, A-Z, 0-9, '.', '_', '~', ':' and '-'")
+        yield Fault("entity_id", faulty, BAD_ENTITY_ID)
 
 
 def find_column_faults(

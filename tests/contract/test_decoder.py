@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.frame import Block, Frame, Malformed
-from services.runtime.codec import decode_record, encode_frame, encode_heartbeat
+from services.runtime.codec import decode_record, encode_announcement, encode_frame, encode_heartbeat
 from services.runtime.contracts import FrameContract
 from services.runtime.decoder import FEWEST, Decoder
 from tests.contract.domains import CONTRACTS, MONDAY_MS, assert_same, make_frame
@@ -86,6 +86,8 @@ def test_among_frames_of_many_heartbeats_and_what_is_no_frame(contract: FrameCon
         b"no frame at all",
         encode_frame(contract, many),
         encode_heartbeat(contract, "auckland", MONDAY_MS),
+        encode_announcement(contract, "auckland", ["a", "b"]),
+        encode_frame(contract, single(contract, 3, announces=True)),
         encode_frame(contract, single(contract, 3, city="")),
         encode_frame(contract, single(contract, 3, entity_ids=("",))),
         encode_frame(contract, single(contract, 3, entity_ids=("é",))),

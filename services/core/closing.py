@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.aggregates import REVISION, ColumnFold
+from services.core.aggregates import REVISION, Arrays, ColumnFold
 from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
 from services.core.sketch import Sketch
 from services.core.slots import Slots
 from services.core.telling import Layer, Measures, Teller
+from services.core.trail import Trails
 from services.core.windows import WindowBatch
 
 Int64Array = NDArray[np.int64]
@@ -57,9 +59,16 @@ class FixedSeries:
     """All tumbling or hopping windows of one name: which of them are due, and what they tell."""
 
     def __init__(
-        self, kind: Kind, window: Window, panes: Panes, folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]]
+        self,
+        kind: Kind,
+        window: Window,
+        panes: Panes,
+        folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]],
+        trails: Trails | None,
     ) -> None:
         self.window = window
+        self._trails = trails
+        self._lookback_ms = kind.lookback_ms
         self._with_previous = any(d.window == window.name for d in kind.detectors)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
@@ -115,13 +124,15 @@ class FixedSeries:
         return self._rows_of(self._starts_with_data(before_ms, watermark_ms))
 
     def _revised(self, touched: Touched, before_ms: int | None) -> FixedRows:
-        """Windows that had left when cells of theirs, or of the window before them, were touched."""
+        """Windows that had left when cells were touched that they look at: theirs, those of the window before them, and
+        as far back as patterns look."""
         if before_ms is None or not len(touched.slot):
             return self._no_rows()
         size, slide = self.window.size_ms, self.window.slide_ms
         mine = touched.ring < len(self._rings)
         latest, slots = touched.start_ms[mine] // slide * slide, touched.slot[mine]
-        back = range(-1 if self._with_previous else 0, size // slide)
+        ahead = self._lookback_ms // slide + self._with_previous
+        back = range(-ahead, size // slide)
         starts = np.concatenate([latest - i * slide for i in back])
         slots = np.concatenate([slots for _ in back])
         left = starts + size <= before_ms
@@ -141,20 +152,40 @@ class FixedSeries:
         if self._with_previous:
             before = replace(rows, starts=rows.starts - self.window.slide_ms)
             previous_cells = self._teller.gather(before)
-            revision = previous_cells[REVISION].astype(np.float64)
-            none = revision == 0
-            told = self._teller.tell(before, previous_cells, len(slots))
+            none = previous_cells[REVISION] == 0
+            told = {**self._teller.tell(before, previous_cells, len(slots)), **self._tell_patterns(before)}
             previous = {name: np.where(none, np.nan, values) for name, values in told.items()}
-            previous[REVISION] = revision
-        return self._teller.batch(rows, rows.starts[rows.which], cells[REVISION], cells, slots, previous=previous)
+            previous[REVISION] = self._weigh(before, previous_cells).astype(np.float64)
+        return self._complete(rows, cells, slots, previous=previous)
+
+    def _complete(self, rows: FixedRows, cells: Arrays, slots: Slots, **more: Any) -> WindowBatch:
+        revision = self._weigh(rows, cells)
+        batch = self._teller.batch(rows, rows.starts[rows.which], revision, cells, slots, **more)
+        patterns = self._tell_patterns(rows)
+        return replace(batch, measures={**batch.measures, **patterns}) if patterns else batch
+
+    def _tell_patterns(self, rows: FixedRows) -> Measures:
+        if self._trails is None:
+            return {}
+        rings = [ring.number for ring in self._rings]
+        return self._trails.tell(rings, rows.starts[rows.which], rows.slots, rows.size_ms)
+
+    def _weigh(self, rows: FixedRows, cells: Arrays) -> NDArray[np.uint32]:
+        """Observations that the rows tell of: their own and those that patterns look back at. Shape: (rows,)."""
+        weighed = cells[REVISION].astype(np.uint32)
+        for ring in self._rings:
+            for back in range(ring.pane_ms, self._lookback_ms + ring.pane_ms, ring.pane_ms):
+                found = self._panes.find(ring.number, rows.starts - back, rows.which, rows.slots)
+                if found is not None:
+                    weighed += self._panes.pool[REVISION][found]
+        return weighed
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:
         starts = self._starts_with_data(watermark_ms, None)
         rows = self._rows_of(starts[starts <= watermark_ms])
         if not len(rows.slots):
             return None
-        cells = self._teller.gather(rows)
-        return self._teller.batch(rows, rows.starts[rows.which], cells[REVISION], cells, slots, early=True)
+        return self._complete(rows, self._teller.gather(rows), slots, early=True)
 
     def _no_rows(self) -> FixedRows:
         none = np.empty(0, np.int64)

@@ -44,6 +44,7 @@ class Ring:
     slides_ms: tuple[int, ...]
     keeps_previous: frozenset[str]  # names of windows with a detector: they are looked at from the window after
     session: bool = False  # of sessions of one gap, which is the length of its panes
+    lookback_ms: int = 0  # how far before their start its windows look
 
     def first_end_ms(self, start_ms: Int64Array) -> Int64Array:
         """End of the first-ending window that takes an observation of that start. Shapes: (n,)."""
@@ -52,9 +53,15 @@ class Ring:
 
     def kept_until_ms(self, pane_start_ms: int, lateness_ms: int) -> int:
         """The watermark from which on no window, and no window after such a one, can look at the pane again."""
-        return lateness_ms + max(
-            pane_start_ms // w.slide_ms * w.slide_ms + w.size_ms + (w.slide_ms if w.name in self.keeps_previous else 0)
-            for w in self.windows
+        return (
+            lateness_ms
+            + self.lookback_ms
+            + max(
+                pane_start_ms // w.slide_ms * w.slide_ms
+                + w.size_ms
+                + (w.slide_ms if w.name in self.keeps_previous else 0)
+                for w in self.windows
+            )
         )
 
 
@@ -69,7 +76,7 @@ def rings_of(kind: Kind) -> tuple[Ring, ...]:
         slides = tuple(sorted({w.slide_ms for w in windows}))
         # A slide that is a multiple of another never has the first end.
         first = tuple(s for s in slides if not any(s % t == 0 for t in slides if t < s))
-        rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous))
+        rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous, False, kind.lookback_ms))
     for window in kind.windows:
         if window.gap_ms:
             own = (window,)

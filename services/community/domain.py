@@ -13,7 +13,6 @@ from services.community.detectors import (
     find_request_surge,
     find_tailgating,
 )
-from services.community.indices.pseudonym import LEAST, MOST
 from services.core.kind import (
     DAY_MS,
     HOUR_MS,
@@ -28,6 +27,7 @@ from services.core.kind import (
     Measure,
     Window,
 )
+from services.core.pseudonym import LEAST, MOST
 
 PASSAGE_MEDIA = ((1, "BADGE"), (2, "FACE"), (3, "QR"), (4, "PAPER"))
 # What a request may take: ten years.

@@ -1,8 +1,10 @@
-"""The domain security: what cameras tell (metadata, never pixels). Small until its own kinds and detectors come."""
+"""The domain security: what cameras tell (metadata, never pixels), emergency calls, and the use of credentials."""
 
 from __future__ import annotations
 
 from services.core.kind import MINUTE_MS, Aggregate, Column, ColumnType, Domain, Kind, Measure, Window
+from services.security.credential_event import CREDENTIAL_EVENT
+from services.security.emergency_call import EMERGENCY_CALL
 
 CAMERA_TOPICS = (
     (1, "LINE_CROSSED"),
@@ -35,4 +37,4 @@ CAMERA_EVENT = Kind(
     lateness_ms=5 * MINUTE_MS,
 )
 
-SECURITY = Domain("security", "Security", kinds=(CAMERA_EVENT,))
+SECURITY = Domain("security", "Security", kinds=(CAMERA_EVENT, EMERGENCY_CALL, CREDENTIAL_EVENT))

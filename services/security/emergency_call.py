@@ -1,4 +1,4 @@
-"""Kind emergency_call of security: calls to police, fire and ambulance, and how soon help comes. Nobody is named here."""
+"""Kind emergency_call of security: calls to police, fire and ambulance, and how soon help comes. It names nobody."""
 
 from __future__ import annotations
 

@@ -91,9 +91,9 @@ def mark_passback(steps: Steps) -> BoolArray:
 
 
 def mark_impossible_travel(steps: Steps) -> BoolArray:
-    """Uses at a gate that nobody reaches so soon from the gate of the use before. Shape: (n,). NaN places are not judged.
+    """Uses at a gate that nobody reaches so soon from the gate of the use before. Shape: (n,).
 
-    Between neighbours in time: where no way between neighbours is too fast, none between others is.
+    A use at a gate whose place is not known is passed over.
     """
     latitude, longitude = steps.columns["latitude"], steps.columns["longitude"]
     order, new = _order(steps, _mark_granted(steps) & ~np.isnan(latitude + longitude))
@@ -124,7 +124,7 @@ def _order(
     places = np.flatnonzero(which & ~np.isnan(a + b))
     groups = [steps.entity[places], a[places], b[places], *([] if within is None else [within[places]])]
     keys = [steps.time_ms[places], *reversed(groups)]
-    order = np.lexsort((keys if at_once is None else [at_once[places], *keys]))
+    order = np.lexsort(keys if at_once is None else [at_once[places], *keys])
     new = np.zeros(len(order), np.bool_)
     new[:1] = True
     for group in groups:

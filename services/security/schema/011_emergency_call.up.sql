@@ -1,4 +1,4 @@
--- Emergency calls and the times of help as they came, and their windows. Where it was is erased long before the call is.
+-- Emergency calls and the times of help as they came, and their windows. Where it was is erased before the call is.
 
 CREATE TABLE IF NOT EXISTS emergency_call
 (

@@ -74,12 +74,13 @@ AS WITH
     ),
     guessed AS
     (
-        SELECT *, maxIf(ms, is_burst) OVER (PARTITION BY city, entity_id, person_a, person_b, run) AS burst_ms FROM bursts
+        SELECT *, maxIf(ms, is_burst) OVER (PARTITION BY city, entity_id, person_a, person_b, run) AS burst_ms
+        FROM bursts
     ),
     entries AS
     (
-        SELECT *, lagInFrame(ms, 1, -1) OVER by_area AS last_ms, lagInFrame(direction, 1, 0) OVER by_area AS last_direction,
-            lagInFrame(gate, 1, nan) OVER by_area AS last_gate
+        SELECT *, lagInFrame(ms, 1, -1) OVER by_area AS last_ms, lagInFrame(gate, 1, nan) OVER by_area AS last_gate,
+            lagInFrame(direction, 1, 0) OVER by_area AS last_direction
         FROM of_people WHERE granted AND direction != 0
         WINDOW by_area AS (
             PARTITION BY city, entity_id, person_a, person_b, area ORDER BY ms, direction DESC
@@ -88,7 +89,8 @@ AS WITH
     ),
     ways AS
     (
-        SELECT *, lagInFrame(ms, 1, -1) OVER by_person AS last_ms, lagInFrame(latitude, 1, nan) OVER by_person AS last_north,
+        SELECT *, lagInFrame(ms, 1, -1) OVER by_person AS last_ms,
+            lagInFrame(latitude, 1, nan) OVER by_person AS last_north,
             lagInFrame(longitude, 1, nan) OVER by_person AS last_east
         FROM of_people WHERE granted AND NOT isNaN(latitude) AND NOT isNaN(longitude)
         WINDOW by_person AS (
@@ -109,7 +111,8 @@ FROM guessed WHERE granted AND burst_ms > 0 AND ms - burst_ms <= 300000
 UNION ALL
 SELECT city, entity_id, toFloat64(gate), time, 'anti_passback', 0
 FROM entries
-WHERE direction = 1 AND last_direction = 1 AND ms - last_ms <= 43200000 AND NOT (gate = last_gate AND ms - last_ms <= 10000)
+WHERE direction = 1 AND last_direction = 1 AND ms - last_ms <= 43200000
+    AND NOT (gate = last_gate AND ms - last_ms <= 10000)
 UNION ALL
 SELECT city, entity_id, toFloat64(gate), time, 'impossible_travel', 0
 FROM distances WHERE distance_m >= 500 AND distance_m > 150 / 3.6 * ((ms - last_ms) / 1000 + 60)

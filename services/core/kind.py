@@ -61,6 +61,7 @@ class Column:
     required: bool = False  # a required number is never NaN
     type: ColumnType = ColumnType.FLOAT
     codes: tuple[tuple[int, str], ...] = ()  # of a CODE column: the numbers taken and their names
+    personal: bool = False  # bits of somebody's keyed hash: what does not fit may be a raw id, and no answer repeats it
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or not self.name.islower():

@@ -50,7 +50,7 @@ CREDENTIAL_EVENT = Kind(
         Column("area", "number", 1, _MOST_AREAS),
         Column("latitude", "°", -90, 90, type=ColumnType.DOUBLE),
         Column("longitude", "°", -180, 180, type=ColumnType.DOUBLE),
-        *(Column(name, "keyed hash", LEAST, MOST, type=ColumnType.DOUBLE) for name in _PERSON),
+        *(Column(name, "keyed hash", LEAST, MOST, type=ColumnType.DOUBLE, personal=True) for name in _PERSON),
     ),
     windows=(Window("1m", MINUTE_MS),),
     measures=(

@@ -68,7 +68,8 @@ def mark_brute_force(steps: Steps) -> BoolArray:
     # A run ends with a success, or with the credential's last use.
     run = np.cumsum(new | np.concatenate(([False], granted[:-1])))
     failures = np.flatnonzero(~granted)
-    last, first = failures[FAILURES_LEAST - 1 :], failures[: len(failures) - FAILURES_LEAST + 1]
+    last = failures[FAILURES_LEAST - 1 :]
+    first = failures[: len(last)]
     many = (run[last] == run[first]) & (time_ms[last] - time_ms[first] <= FAILURES_WITHIN_MS)
     burst_ms = np.full(len(order) + 1, -(2**62), np.int64)  # by run, when the last such five ended
     np.maximum.at(burst_ms, run[last[many]], time_ms[last[many]])

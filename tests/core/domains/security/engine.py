@@ -54,7 +54,9 @@ def frame_of(kind: Kind, rows: Sequence[Row], entity: str = "one", sequence: int
     )
 
 
-def run(kind: Kind, frames: Sequence[Frame], normal: float = math.nan) -> tuple[dict[int, dict[str, float]], list[Signal]]:
+def run(
+    kind: Kind, frames: Sequence[Frame], normal: float = math.nan
+) -> tuple[dict[int, dict[str, float]], list[Signal]]:
     """Final windows of all entities together by minute of their start, and the signals that stand in the end.
 
     `normal`: the baseline of every window.

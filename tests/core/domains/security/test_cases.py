@@ -65,17 +65,15 @@ def test_a_nature_that_is_not_told_is_one_of_its_own():
 
 
 def by_brute_force(rows: list[Row]) -> int:
-    """Each call against each one before it; what is equal counts once, and at the same moment some order decides."""
-    found = sorted({(s, *sorted(v.items())) for s, v in rows})
+    """Each call against each one before it."""
+    found = sorted(rows, key=lambda row: row[0])
     opened = 0
-    for i, (second, *values) in enumerate(found):
-        told = dict(values)
+    for i, (second, told) in enumerate(found):
         opened += not any(
             other["nature"] == told["nature"]
             and second - earlier <= 600.0
             and great_circle_m(told["latitude"], 116.0, other["latitude"], 116.0) <= CASE_RADIUS_M
-            for earlier, *rest in found[:i]
-            for other in [dict(rest)]
+            for earlier, other in found[:i]
         )
     return opened
 

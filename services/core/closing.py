@@ -149,35 +149,42 @@ class FixedSeries:
             rows = replace(rows, which=rows.which[some], slots=rows.slots[some])
             cells = {name: values[some] for name, values in cells.items()}
         previous: Measures = {}
+        told = [rows]
         if self._with_previous:
-            before = replace(rows, starts=rows.starts - self.window.slide_ms)
-            previous_cells = self._teller.gather(before)
-            none = previous_cells[REVISION] == 0
-            told = {**self._teller.tell(before, previous_cells, len(slots)), **self._tell_patterns(before)}
-            previous = {name: np.where(none, np.nan, values) for name, values in told.items()}
-            previous[REVISION] = self._weigh(before, previous_cells).astype(np.float64)
-        return self._complete(rows, cells, slots, previous=previous)
+            told.append(replace(rows, starts=rows.starts - self.window.slide_ms))
+        patterns = self._tell_patterns(told)
+        if self._with_previous:
+            previous = self._tell_previous(told[1], patterns[1], slots)
+        return self._complete(rows, cells, patterns[0], slots, previous=previous)
 
-    def _complete(self, rows: FixedRows, cells: Arrays, slots: Slots, **more: Any) -> WindowBatch:
-        revision = self._weigh(rows, cells)
-        batch = self._teller.batch(rows, rows.starts[rows.which], revision, cells, slots, **more)
-        patterns = self._tell_patterns(rows)
+    def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
+        """What the windows one slide before tell; NaN where they have no observation."""
+        cells = self._teller.gather(before)
+        told = {**self._teller.tell(before, cells, len(slots)), **patterns}
+        previous = {name: np.where(cells[REVISION] == 0, np.nan, values) for name, values in told.items()}
+        return {**previous, REVISION: self._weigh(before, cells).astype(np.float64)}
+
+    def _complete(self, rows: FixedRows, cells: Arrays, patterns: Measures, slots: Slots, **more: Any) -> WindowBatch:
+        batch = self._teller.batch(rows, rows.starts[rows.which], self._weigh(rows, cells), cells, slots, **more)
         return replace(batch, measures={**batch.measures, **patterns}) if patterns else batch
 
-    def _tell_patterns(self, rows: FixedRows) -> Measures:
+    def _tell_patterns(self, several: Sequence[FixedRows]) -> list[Measures]:
+        """What patterns tell of several windows of each row: at once, as they look at the same observations."""
         if self._trails is None:
-            return {}
-        rings = [ring.number for ring in self._rings]
-        return self._trails.tell(rings, rows.starts[rows.which], rows.slots, rows.size_ms)
+            return [{} for _ in several]
+        starts = np.concatenate([rows.starts[rows.which] for rows in several])
+        slots = np.concatenate([rows.slots for rows in several])
+        told = self._trails.tell([ring.number for ring in self._rings], starts, slots, self.window.size_ms)
+        ends = np.cumsum([len(rows.slots) for rows in several])[:-1]
+        parts = {name: np.split(values, ends) for name, values in told.items()}
+        return [{name: values[place] for name, values in parts.items()} for place in range(len(several))]
 
-    def _weigh(self, rows: FixedRows, cells: Arrays) -> NDArray[np.uint32]:
+    def _weigh(self, rows: FixedRows, cells: Arrays) -> NDArray[Any]:
         """Observations that the rows tell of: their own and those that patterns look back at. Shape: (rows,)."""
-        weighed = cells[REVISION].astype(np.uint32)
-        for ring in self._rings:
-            for back in range(ring.pane_ms, self._lookback_ms + ring.pane_ms, ring.pane_ms):
-                found = self._panes.find(ring.number, rows.starts - back, rows.which, rows.slots)
-                if found is not None:
-                    weighed += self._panes.pool[REVISION][found]
+        weighed = cells[REVISION]
+        for ring in self._rings if self._lookback_ms else ():
+            before = self._panes.count_before(ring.number, rows.starts, rows.which, rows.slots, self._lookback_ms)
+            weighed = weighed + before
         return weighed
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:
@@ -185,7 +192,7 @@ class FixedSeries:
         rows = self._rows_of(starts[starts <= watermark_ms])
         if not len(rows.slots):
             return None
-        return self._complete(rows, self._teller.gather(rows), slots, early=True)
+        return self._complete(rows, self._teller.gather(rows), self._tell_patterns([rows])[0], slots, early=True)
 
     def _no_rows(self) -> FixedRows:
         none = np.empty(0, np.int64)

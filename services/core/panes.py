@@ -24,6 +24,8 @@ _FIRST_PAGES = 64
 _MANY_PAGES = 512
 # Pane numbers of one step are looked up in a table where they span no more than that.
 _WIDEST_TABLE = 4096
+# Cells that are looked at in one step.
+_MOST_CELLS = 1 << 20
 
 Int64Array = NDArray[np.int64]
 
@@ -212,6 +214,22 @@ class Panes:
         if not rows.any():
             return None
         return _cells_of(self._table[rows[which], slots >> _PAGE_BITS], slots)
+
+    def count_before(
+        self, ring: int, starts: Int64Array, which: Int64Array, slots: Int64Array, back_ms: int
+    ) -> Int64Array:
+        """Observations of slots in the `back_ms` before `starts[which]`, which ascends. Shapes: (n,)."""
+        counts, pane_ms = np.zeros(len(slots), np.int64), self.rings[ring].pane_ms
+        bounds = np.searchsorted(which, np.arange(len(starts) + 1))
+        for place, start in enumerate(starts.tolist()):
+            found = [self._rows.get((ring, pane)) for pane in range(start - back_ms, start, pane_ms)]
+            rows = np.array([row for row in found if row is not None], np.int64)[:, None]
+            step = max(1, _MOST_CELLS // max(1, len(rows)))
+            for first in range(int(bounds[place]), int(bounds[place + 1]), step):
+                some = slice(first, min(first + step, int(bounds[place + 1])))
+                cells = _cells_of(self._table[rows, slots[some] >> _PAGE_BITS], slots[some])
+                counts[some] = self.pool[REVISION][cells].sum(axis=0, dtype=np.int64)
+        return counts
 
     def mark_present(self, pane: tuple[int, int]) -> NDArray[np.bool_]:
         """By slot: whether the pane has an observation of it. Shape: (a multiple of 64,)."""

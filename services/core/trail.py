@@ -7,7 +7,7 @@ arrival does not matter, and equal observations count once. It is bounded: of on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ Arrays = dict[str, NDArray[Any]]
 
 # Observations that wait before they are sorted into the rest: many at once are cheaper.
 _MOST_PENDING = 65_536
+# Panes that are looked through one by one before they go into the index.
+_MOST_LOOSE = 16
 
 
 class _Kept(NamedTuple):
@@ -37,6 +39,24 @@ class _Kept(NamedTuple):
 
     def take(self, which: NDArray[Any]) -> _Kept:
         return _Kept(self.slot[which], self.time_ms[which], tuple(v[which] for v in self.values))
+
+
+class _Index(NamedTuple):
+    """What some panes keep, by subject, so that what is of a few people is found among that of many."""
+
+    panes: frozenset[Pane]
+    subject: NDArray[Any]
+    kept: _Kept
+    ring: Int64Array
+
+    def find(self, subjects: NDArray[Any], since_ms: int, until_ms: int, rings: Collection[int]) -> _Kept:
+        """What is of these subjects, each told once, in the panes of these rings between two times."""
+        first = np.searchsorted(self.subject, subjects, side="left")
+        count = np.searchsorted(self.subject, subjects, side="right") - first
+        places = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+        time_ms = self.kept.time_ms[places]
+        some = (time_ms >= since_ms) & (time_ms < until_ms) & np.isin(self.ring[places], [*rings])
+        return self.kept.take(places[some])
 
 
 class Trails:
@@ -52,6 +72,8 @@ class Trails:
         self._sorted: dict[Pane, _Kept] = {}
         self._pending: dict[Pane, list[_Kept]] = {}
         self._pending_rows: dict[Pane, int] = {}
+        self._full: dict[Pane, Int64Array] = {}  # slots of which there was more than is kept
+        self._index: _Index | None = None
 
     def layout(self) -> str:
         """What its arrays mean, for a state that is read elsewhere."""
@@ -85,14 +107,23 @@ class Trails:
         pending = self._pending.pop(pane, None)
         if pending:
             del self._pending_rows[pane]
-            known = _sort([known, *pending])
-            place = np.arange(len(known.slot)) - np.searchsorted(known.slot, known.slot)
-            if len(place) and int(place.max()) > self.trail.most:
-                known = known.take(place <= self.trail.most)
-            self._sorted[pane] = known
+            self._keep(pane, _sort([known, *pending]))
+            return self._sorted[pane]
         return known
 
+    def _keep(self, pane: Pane, kept: _Kept) -> None:
+        """Of each entity one more than the trail may have says that there were more."""
+        if len(kept.slot) > self.trail.most:
+            place = np.arange(len(kept.slot)) - np.searchsorted(kept.slot, kept.slot)
+            full = kept.slot[place == self.trail.most]
+            if len(full):
+                kept, self._full[pane] = kept.take(place <= self.trail.most), full
+        self._sorted[pane] = kept
+        if self._index is not None and pane in self._index.panes:
+            self._index = None
+
     def drop(self, pane: Pane) -> None:
+        self._full.pop(pane, None)
         self._sorted.pop(pane, None)
         self._pending.pop(pane, None)
         self._pending_rows.pop(pane, None)
@@ -116,7 +147,7 @@ class Trails:
         end = 0
         for pane, length in zip(panes, arrays[TRAIL_LENGTHS].tolist(), strict=True):
             if length:
-                self._sorted[pane] = whole.take(np.arange(end, end + length))
+                self._keep(pane, whole.take(np.arange(end, end + length)))
             end += length
 
     def tell(
@@ -127,28 +158,46 @@ class Trails:
         since_ms = first_ms - self.lookback_ms
         wanted = np.zeros(int(slots.max()) + 1, np.bool_)
         wanted[slots] = True
-        panes = [p for p in {*self._sorted, *self._pending} if p[0] in rings and since_ms <= p[1] < until_ms]
-        # Latest first: what came before the windows matters where its subject is in them.
-        kept, subjects = [self._nothing], None
-        full: list[tuple[int, Int64Array]] = []
-        for pane in sorted(panes, key=lambda p: -p[1]):
-            if pane[1] < first_ms and subjects is None and self.trail.subject:
-                subjects = np.unique(np.concatenate([self._subject(part) for part in kept]))
-            found = self.look(pane)
-            some = np.flatnonzero((found.slot < len(wanted)) & wanted[np.minimum(found.slot, len(wanted) - 1)])
-            found = found.take(some)
-            if len(some) > self.trail.most:
-                met, times = np.unique(found.slot, return_counts=True)
-                full.append((pane[1], met[times > self.trail.most]))
-            kept.append(found if subjects is None else found.take(np.isin(self._subject(found), subjects)))
-        told = self._count(_sort(kept), start_ms, slots, size_ms)
-        for pane_ms, of_slots in full:
-            beyond = (
-                np.isin(slots, of_slots) & (start_ms - self.lookback_ms <= pane_ms) & (pane_ms < start_ms + size_ms)
-            )
+        for pane in [*self._pending]:
+            self.look(pane)
+        inside = [_of_slots(self._sorted[p], wanted) for p in self._panes(first_ms, until_ms, rings)]
+        before = self._before(since_ms, first_ms, rings, inside, wanted)
+        told = self._count(_sort([self._nothing, *inside, *before]), start_ms, slots, size_ms)
+        for pane, full in self._full.items():
+            near = (start_ms - self.lookback_ms <= pane[1]) & (pane[1] < start_ms + size_ms) & (pane[0] in rings)
             for values in told.values():
-                values[beyond] = np.nan
+                values[near & np.isin(slots, full)] = np.nan
         return told
+
+    def _before(
+        self, since_ms: int, until_ms: int, rings: Collection[int], inside: Sequence[_Kept], wanted: BoolArray
+    ) -> Iterator[_Kept]:
+        """What panes before those of the windows keep: all, or what is of a subject that is in the windows."""
+        panes = self._panes(since_ms, until_ms, rings)
+        if not self.trail.subject:
+            yield from (_of_slots(self._sorted[pane], wanted) for pane in panes)
+            return
+        subjects = np.unique(np.concatenate([self._subject(self._nothing), *map(self._subject, inside)]))
+        subjects = subjects[subjects == subjects]  # no NaN
+        index = self._index
+        if index is None or sum(pane not in index.panes for pane in panes) > _MOST_LOOSE:
+            index = self._index = self._make_index(until_ms)
+        yield _of_slots(index.find(subjects, since_ms, until_ms, rings), wanted)
+        for pane in panes:
+            if pane not in index.panes:
+                kept = _of_slots(self._sorted[pane], wanted)
+                yield kept.take(_mark_in(self._subject(kept), subjects))
+
+    def _panes(self, since_ms: int, until_ms: int, rings: Collection[int]) -> list[Pane]:
+        return [p for p in self._sorted if since_ms <= p[1] < until_ms and p[0] in rings]
+
+    def _make_index(self, until_ms: int) -> _Index:
+        panes = [pane for pane in self._sorted if pane[1] < until_ms]
+        ring = np.repeat([pane[0] for pane in panes], [len(self._sorted[pane].slot) for pane in panes])
+        kept = _join([self._nothing, *(self._sorted[pane] for pane in panes)])
+        order = np.argsort(self._subject(kept), kind="stable")
+        kept = kept.take(order)
+        return _Index(frozenset(panes), self._subject(kept), kept, ring.astype(np.int64)[order])
 
     def _subject(self, kept: _Kept) -> NDArray[Any]:
         return kept.values[self.trail.columns.index(self.trail.subject)]
@@ -177,12 +226,28 @@ def _canonical(values: NumberArray) -> NDArray[Any]:
     return numbers if numbers.dtype.kind == "u" else np.where(np.isnan(numbers), numbers.dtype.type(np.nan), numbers)
 
 
+def _of_slots(kept: _Kept, wanted: BoolArray) -> _Kept:
+    """What is of the slots that are marked."""
+    return kept.take((kept.slot < len(wanted)) & wanted[np.minimum(kept.slot, len(wanted) - 1)])
+
+
+def _mark_in(values: NDArray[Any], ascending: NDArray[Any]) -> BoolArray:
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    place = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.asarray(ascending[place] == values, np.bool_)
+
+
+def _join(parts: Sequence[_Kept]) -> _Kept:
+    slot, time_ms = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    return _Kept(slot, time_ms, tuple(np.concatenate(v) for v in zip(*(part.values for part in parts), strict=True)))
+
+
 def _sort(parts: Sequence[_Kept]) -> _Kept:
     """All of them by slot, time and columns, each once."""
-    slot, time_ms = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    values = tuple(np.concatenate(v) for v in zip(*(part.values for part in parts), strict=True))
-    order = np.lexsort((*reversed(values), time_ms, slot))
-    kept = _Kept(slot, time_ms, values).take(order)
+    kept = _join(parts)
+    order = np.lexsort((*reversed(kept.values), kept.time_ms, kept.slot))
+    kept = kept.take(order)
     if not len(order):
         return kept
     new = np.zeros(len(order), np.bool_)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from services.core.frame import Block, Frame, Malformed, Problem
 from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.core.partition import Closing, Partition, PartitionState
+from services.core.pattern import Pattern, Steps, Trail
 from services.core.signals import EvidenceColumn, Finding, Severity, Signal
 from services.core.windows import WindowBatch
 from tests.core.oracle import Emission
@@ -86,7 +87,25 @@ MIXED = kind(
     lateness_ms=60_000,
     judged=["20s"],
 )
+WITHIN_MS = 25_000
+
+
+def mark_faster(steps: Steps) -> NDArray[np.bool_]:
+    """Whether an observation of the same entity and code within 25 s before was slower. O(n²)."""
+    speed, code = steps.columns["speed"], steps.columns["code"]
+    gap_ms = steps.time_ms[:, None] - steps.time_ms[None, :]
+    of_same = (steps.entity[:, None] == steps.entity[None, :]) & (code[:, None] == code[None, :])
+    slower = (speed[:, None] > speed[None, :]) & of_same & (gap_ms > 0) & (gap_ms <= WITHIN_MS)
+    return np.asarray(slower.any(axis=1), np.bool_)
+
+
+# Windows that look back beyond their start, at single observations of which a pane keeps three of an entity at most.
+TRAIL = dataclasses.replace(
+    kind([Window("10s", 10_000), Window("40s", 40_000, 20_000)], disorder_ms=3_000, lateness_ms=20_000, judged=["10s"]),
+    trail=Trail(("speed", "code"), WITHIN_MS, (Pattern("faster_count", mark_faster),), subject="code", most=3),
+)
 KINDS = {
+    "trail": TRAIL,
     "tumbling": TUMBLING,
     "hopping": HOPPING,
     "nested": NESTED,

@@ -88,7 +88,7 @@ class JudgesAfterTheBatch(Partition):
     def _wire(self) -> None:
         super()._wire()
         self._into_panes = _JudgesAfterTheBatch(
-            self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters
+            self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters, self._trails
         )
 
 

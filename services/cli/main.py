@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import dlq, incidents
+from services.cli import dlq, entities, incidents
+from services.cli.draft import draft
 from services.cli.migrate import migrate
 from services.cli.replay import replay
 from services.cli.reset import reset
@@ -30,8 +31,10 @@ app.command()(replay)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(entities.app, name="entities")
 app.command()(topics)
 app.command()(migrate)
+app.command()(draft)
 app.command()(reset)
 
 if __name__ == "__main__":

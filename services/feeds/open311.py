@@ -26,8 +26,8 @@ from xml.etree import ElementTree
 
 import orjson
 
-from services.community.indices.pseudonym import numbers_of
 from services.core.geometry import cell_of
+from services.core.pseudonym import numbers_of
 
 # About 0.7 km²: large enough that a burst is seen in one cell, small enough to go and look.
 AREA_RESOLUTION = 8

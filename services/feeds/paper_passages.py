@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from services.community.indices.pseudonym import is_digest, numbers_of
+from services.core.pseudonym import is_digest, numbers_of
 from services.core.validation import ENTITY_ID
 from services.feeds.local_time import utc_ms_of_local
 

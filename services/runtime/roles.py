@@ -22,6 +22,7 @@ from services.runtime.processor import KindProcessor, Workshop
 from services.runtime.producer import KafkaWriter, acknowledged_at_last
 from services.runtime.role import end, wait_for_first
 from services.runtime.settings import Settings
+from services.runtime.unknown_entities import with_unknown
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ class ProcessorRole:
     """Folds the observations of a domain: one member of the group `urban.<domain>.processor`."""
 
     def __init__(self, domain: Domain, settings: Settings) -> None:
-        self._domain, self._settings = domain, settings
+        self._domain, self._settings = with_unknown(domain, settings.unknown_entities), settings
         self._processors: dict[tuple[str, int], KindProcessor] = {}
         # The outbox has collected what leaves together: to wait for more only makes it late.
         self._writer = KafkaWriter(settings.kafka, linger_ms=0)

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         "stop",
         description="What a processor does where most records are refused: stop until somebody looks, or let them pass",
     )
+    unknown_entities: dict[str, Literal["accept", "refuse", "quarantine"]] = Field(
+        default_factory=dict,
+        description="What becomes of observations of entities that nobody told of, by kind, as JSON:"
+        ' {"traffic.road_flow": "refuse"}; others: accept',
+    )
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
 

@@ -1,4 +1,4 @@
-"""Formats whose readers give one row message after the other: JSON lines, Open311, lists of passages on paper."""
+"""Formats whose readers give one row message after the other: JSON lines, Open311, paper, ONVIF."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import numpy as np
 import orjson
 
 from services.core.kind import ColumnType
-from services.feeds import open311, paper_passages
+from services.feeds import onvif, open311, paper_passages
+from services.feeds.onvif_messages import MetadataFault
+from services.feeds.onvif_rows import Device
+from services.feeds.onvif_topics import LONGEST_CAMERA, name_of
 from services.feeds.recordings.block import Block, Names, Refusal
 from services.feeds.recordings.opening import Item, items_of, text_lines
 from services.feeds.recordings.stream import Stream, Wanted
@@ -126,3 +129,24 @@ def read_paper(item: Item, wanted: Wanted) -> Iterator[Document]:
                 yield Document(number, None, row.reason)
             else:
                 yield Document(number, row)
+
+
+def read_onvif(item: Item, wanted: Wanted) -> Iterator[Document]:
+    """A recording of the metadata of one camera, XML, which is called as the file is; the lines are its messages."""
+    with item.open() as file:
+        recording = file.read()
+    wanted.tell(len(recording))
+    device = Device(wanted.city, name_of(item.stem, LONGEST_CAMERA))
+    yield from _of_messages(onvif.rows_of_recording(recording, device))
+
+
+def read_onvif_mqtt(item: Item, wanted: Wanted) -> Iterator[Document]:
+    """What cameras told over MQTT, a message a line; the lines are its messages."""
+    with item.open() as file:
+        yield from _of_messages(onvif.rows_of_lines(text_lines(file, tell=wanted.tell), wanted.city))
+
+
+def _of_messages(rows: Iterator[dict[str, Any] | MetadataFault]) -> Iterator[Document]:
+    for place, row in enumerate(rows, start=1):
+        # A fault says itself in which document or line it is.
+        yield Document(place, None, str(row)) if isinstance(row, MetadataFault) else Document(place, row)

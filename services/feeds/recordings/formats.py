@@ -7,13 +7,21 @@ from functools import partial
 from pathlib import Path
 
 from services.feeds.recordings import counters, trains
-from services.feeds.recordings.documents import each_file, read_json_lines, read_open311, read_paper
+from services.feeds.recordings.documents import (
+    each_file,
+    read_json_lines,
+    read_onvif,
+    read_onvif_mqtt,
+    read_open311,
+    read_paper,
+)
 from services.feeds.recordings.mapped import MappedTable
 from services.feeds.recordings.mapping import BUILT_IN, TableMapping, meaning_of, read_mapping
 from services.feeds.recordings.numbering import identify
 from services.feeds.recordings.opening import items_of
 from services.feeds.recordings.stream import Format, Stream, Wanted
 
+CAMERA_EVENT = ("security.camera_event",)
 RAIL_CALL = ("traffic.rail_call",)
 
 FORMATS: Mapping[str, Format] = {
@@ -27,6 +35,16 @@ FORMATS: Mapping[str, Format] = {
         "lists of passages that were written by hand, CSV; --zone",
         each_file(read_paper, sorted_by_time=False),
         ("community.passage",),
+    ),
+    "onvif": Format(
+        "ONVIF metadata in XML, of one camera a file, called as the file is",
+        each_file(read_onvif, sorted_by_time=False),
+        CAMERA_EVENT,
+    ),
+    "onvif-mqtt": Format(
+        "ONVIF events over MQTT, as `mosquitto_sub -F %J` prints them",
+        each_file(read_onvif_mqtt, sorted_by_time=False),
+        CAMERA_EVENT,
     ),
     "gtfs-rt": Format(
         "a GTFS timetable and messages of GTFS-Realtime: calls that were made",

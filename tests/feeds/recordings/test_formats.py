@@ -12,6 +12,7 @@ from services.feeds import auckland
 from services.feeds.local_time import DAY_MS, HOUR_MS
 from services.feeds.recordings.formats import FORMATS, find_format
 from services.feeds.recordings.numbering import Span
+from tests.feeds.onvif_samples import event, mqtt, stream
 from tests.feeds.recordings.reading import CITY, read, write
 
 HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -89,6 +90,25 @@ def test_passages_on_paper_are_read_by_the_clock_of_a_zone(tmp_path):
         (moment_ms("2026-06-01T08:30+08:00"), 2.0, None),
     ]
     assert [(r.line, r.value) for r in found.refused] == [(4, ""), (5, "")], "what is no hash is not repeated"
+
+
+def test_a_camera_is_called_as_the_file_of_its_metadata(tmp_path):
+    topic, fence = "RuleEngine/LineDetector/Crossed", {"VideoSource": "1", "Rule": "fence"}
+    crossed = [
+        stream(event(f"2026-06-01T08:00:0{second}Z", f"tns1:{topic}", {"ObjectId": 3}, fence)) for second in (1, 0)
+    ]
+    path = tmp_path / "cam-7.xml"
+    path.write_bytes(b"".join(crossed) + b"<html></html>")
+    found = read("security.camera_event", path, form="onvif")
+    assert {row[0] for row in found.rows if row[3].get("crossings")} == {"cam-7:fence"}
+    assert [row[1] for row in found.rows] == sorted(row[1] for row in found.rows)
+    assert [r.reason for r in found.refused] == ["document 3: <html> is no metadata of ONVIF"]
+    lines = tmp_path / "events.jsonl"
+    told = {"UtcTime": "2026-06-01T08:00:01Z", "Source": fence, "Data": {"ObjectId": 3}}
+    lines.write_bytes(mqtt(f"cam-7/onvif-ej/{topic}/&1/x", told) + b"\n{\n")
+    found = read("security.camera_event", lines, form="onvif-mqtt")
+    assert {row[0] for row in found.rows if row[3].get("crossings")} == {"cam-7:fence"}
+    assert len(found.refused) == 1
 
 
 def test_the_counters_of_auckland_come_without_a_file():

@@ -16,15 +16,14 @@ from services.core.frame import Int64Array, NumberArray, UInt32Array
 from services.core.kind import Column as KindColumn
 from services.core.kind import Kind
 from services.feeds.recordings.block import Block, Names, Refusal, Refuse, absent
-from services.feeds.recordings.clock_text import EPOCHS_MS, pattern_of, read_times, reasons
-from services.feeds.recordings.mapping import Column, MappingError, TableMapping
+from services.feeds.recordings.clock_text import EPOCHS_MS, ISO, pattern_of, read_times, reasons
+from services.feeds.recordings.mapping import Column, KindMapping, MappingError, TableMapping
 from services.feeds.recordings.opening import Item
 from services.feeds.recordings.tables import Piece, read_pieces
 from services.runtime.rows import clip
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._~:-]+")
-_LONGEST_ID = 128
 
 
 class MappedTable:
@@ -50,7 +49,6 @@ class MappedTable:
         self._count_empty = count_empty
         self._told = mapping.kinds[name]
         self._zone = ZoneInfo(mapping.time.zone)
-        self._rows = 0  # read so far
         self._ids: dict[str, int] = {}  # number by the text that an id is made of; -1: it is none
         check_mapping(mapping, name, kind)
 
@@ -61,7 +59,6 @@ class MappedTable:
             if len(piece):
                 times, good = self._times(piece)
                 yield self._wide(piece, times, good) if self._told.wide else self._long(piece, times, good)
-            self._rows += len(piece)
 
     def _check_columns(self, piece: Piece) -> None:
         # Lines of JSON need not tell what they do not know.
@@ -76,8 +73,9 @@ class MappedTable:
     def _times(self, piece: Piece) -> tuple[Int64Array, NDArray[np.bool_]]:
         time = self._mapping.time
         if time.start:
-            first = read_times(pa.array([time.start]), "iso", self._zone).time_ms[0]
-            steps = self._rows + np.arange(len(piece), dtype=np.int64)
+            first = read_times(pa.array([time.start]), ISO, self._zone).time_ms[0]
+            # By its line: a row that cannot be read takes its step all the same.
+            steps = piece.line - self._mapping.first_line
             return first + steps * time.step_s * 1000, np.ones(len(piece), np.bool_)
         texts = [_column(piece, name) for name in time.columns]
         text = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, " ")
@@ -103,7 +101,8 @@ class MappedTable:
                 for row in np.flatnonzero(good & ~readable).tolist():
                     self._tell(piece, row, name, text[row].as_py(), _reason(wanted, column))
                 good &= readable
-                columns[name][:] = values
+                with np.errstate(over="ignore"):  # what is beyond single precision is out of any range
+                    columns[name][:] = values
         empty = good & self._is_empty(columns)
         self._count_empty(int(empty.sum()))
         period = np.full(len(piece), self._told.period_s, np.int32)
@@ -133,9 +132,9 @@ class MappedTable:
             cells[:, place] = np.where(readable & known[0], values, np.nan)
         rows, places = np.nonzero(good[:, None] & ~np.isnan(cells))
         self._count_empty(empty)
-        columns = absent(self._kind, len(rows)) | {
-            self._told.wide: cells[rows, places].astype(np.dtype(wanted.type.value))
-        }
+        columns = absent(self._kind, len(rows))
+        with np.errstate(over="ignore"):
+            columns[self._told.wide][:] = cells[rows, places]
         period = np.full(len(rows), self._told.period_s, np.int32)
         return Block(entities[places], times[rows], period, piece.line[rows], columns)
 
@@ -159,8 +158,8 @@ class MappedTable:
             entity_id = text
             if self._told.pattern:
                 match = re.search(self._told.pattern, text)
-                entity_id = match.expand(self._told.entity_id) if match else ""
-            entity_id = _NOT_IN_ID.sub("-", entity_id).strip("-:")[:_LONGEST_ID]
+                entity_id = _expand(match, self._told.entity_id) if match else ""
+            entity_id = _NOT_IN_ID.sub("-", entity_id).strip("-:")
             self._ids[text] = self.names.number(entity_id) if entity_id else -1
         return self._ids[text]
 
@@ -199,11 +198,28 @@ def check_mapping(mapping: TableMapping, name: str, kind: Kind) -> None:
                 raise MappingError(at, value, str(error)) from None
     if told.period_s * 1000 > kind.longest_period_ms:
         raise MappingError(f"{key}.period_s", told.period_s, f"is longer than every window of {name}")
+    _check_ids(key, told)
+    if mapping.time.start and read_times(pa.array([mapping.time.start]), ISO, ZoneInfo(mapping.time.zone)).fault[0]:
+        raise MappingError("time.start", mapping.time.start, "is no time as 2024-06-03T10:00:00")
     if mapping.time.columns and mapping.time.format not in EPOCHS_MS:
         try:
             pattern_of(mapping.time.format)
         except ValueError as error:
             raise MappingError("time.format", mapping.time.format, str(error)) from None
+
+
+def _check_ids(key: str, told: KindMapping) -> None:
+    try:
+        names = set(_fields(told.entity))
+    except ValueError as error:
+        raise MappingError(f"{key}.entity", told.entity, str(error)) from None
+    if told.wide and not names <= {"file", "column"}:
+        raise MappingError(f"{key}.entity", told.entity, "of a wide table may name {column} and {file} only")
+    try:
+        # Whether the id names groups that there are is known once something matches.
+        re.compile(told.pattern)
+    except re.error as error:
+        raise MappingError(f"{key}.pattern", told.pattern, f"is no regular expression: {error}") from None
 
 
 def _constant(wanted: KindColumn, value: object) -> float:
@@ -215,6 +231,13 @@ def _constant(wanted: KindColumn, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     return float(value)
+
+
+def _expand(match: re.Match[str], entity_id: str) -> str:
+    try:
+        return match.expand(entity_id)
+    except (re.error, IndexError) as error:
+        raise MappingError("entity_id", entity_id, f"names no group of the pattern: {error}") from None
 
 
 def _reason(wanted: KindColumn, column: Column) -> str:

@@ -113,6 +113,11 @@ class TableMapping:
         except LookupError:
             raise MappingError("encoding", self.encoding, "is not known") from None
 
+    @property
+    def first_line(self) -> int:
+        """Number of the line of the first row."""
+        return 2 if self.form == "csv" and not self.header else 1
+
 
 def read_mapping(path: Path) -> TableMapping:
     """The mapping in a TOML file. ValueError names the file, the key, the value and the reason."""

@@ -43,7 +43,7 @@ class Player:
         `final`: nothing follows, so that in the end the clock goes on until no window is open nor takes anything.
         """
         self.reached_ms: int | None = None  # event time that has been sent
-        self.last_ms: int | None = None  # where the last observation so far ends
+        self.last_ms: int | None = None  # when the last observation so far begins
         self.frames = 0
         self.registered = 0
         self._sender, self._contracts, self._refuse, self._speed, self._final = sender, contracts, refuse, speed, final
@@ -130,7 +130,8 @@ class Player:
         self.frames += 1
         self._unacknowledged.append(numbered.step_ms)
         self._forget_acknowledged()
-        self.last_ms = max(end_ms, self.last_ms or end_ms)
+        last_ms = int(frame.time_ms.max())
+        self.last_ms = max(last_ms, self.last_ms or last_ms)
 
     def _announce(self, clock_ms: int) -> None:
         """The clock never goes back, though what was measured over a longer time may have been sent before."""
@@ -143,11 +144,12 @@ class Player:
 
     def _end_ms(self, last_ms: int) -> int:
         """The clock after the last frame: every window that it is in has ended, and what follows it is in time."""
-        return max(_settled_ms(contract.kind, last_ms, self._final) for contract in self._contracts.values())
+        return max(settled_ms(contract.kind, last_ms, self._final) for contract in self._contracts.values())
 
 
-def _settled_ms(kind: Kind, last_ms: int, final: bool) -> int:
+def settled_ms(kind: Kind, last_ms: int, final: bool) -> int:
+    """When the first windows of an observation that begins at `last_ms` are over; `final`: when the last takes none."""
     step_ms = max(window.step_ms for window in kind.windows)
-    border_ms = -(-last_ms // step_ms) * step_ms
+    border_ms = (last_ms // step_ms + 1) * step_ms
     longest_ms = max(window.size_ms + window.gap_ms for window in kind.windows)
     return border_ms + kind.disorder_ms + (longest_ms + kind.lateness_ms if final else 0)

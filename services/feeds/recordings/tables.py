@@ -46,7 +46,7 @@ def read_pieces(
 
 def _read_csv(item: Item, lines: IO[bytes], mapping: TableMapping, refuse: Refuse) -> Iterator[Piece]:
     header = list(mapping.header)
-    before = 0 if header else 1
+    before = mapping.first_line - 1
     if not header:
         header = [
             name.strip() for name in next(csv.reader([lines.readline().decode()], delimiter=mapping.delimiter), ())

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from services.cli.domains import find_domains
 from services.core.frame import Frame
+from services.core.kind import HOUR_MS
 from services.core.sources import Sources
+from services.feeds.recordings.player import settled_ms
 from services.runtime.fakes import MemoryLog
 from services.traffic.domain import TRAFFIC
 from tests.contract.calls import memory_log, observations_in, serving
@@ -204,6 +207,24 @@ async def test_trains_come_with_their_platforms_and_alerts(tmp_path):
         (WYNYARD, 180.0),
         (BRITOMART, 180.0),
     ]
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for domain in find_domains() for kind in domain.kinds], ids=lambda kind: kind.name
+)
+@pytest.mark.parametrize("at_ms", [0, 1, HOUR_MS - 1, HOUR_MS, 5 * HOUR_MS + 7])
+def test_in_the_end_the_windows_of_the_last_observation_are_over_and_what_comes_behind_them_is_in_time(kind, at_ms):
+    last_ms = 1_780_272_000_000 + at_ms
+    watermark_ms = settled_ms(kind, last_ms, final=False) - kind.disorder_ms
+    for window in kind.windows:
+        begin_ms = last_ms // window.step_ms * window.step_ms
+        assert begin_ms + window.step_ms <= watermark_ms
+        assert watermark_ms % window.step_ms == 0 or window.step_ms > HOUR_MS
+    assert watermark_ms - last_ms <= max(window.step_ms for window in kind.windows)
+    final_ms = settled_ms(kind, last_ms, final=True) - kind.disorder_ms
+    assert all(
+        last_ms // w.step_ms * w.step_ms + w.size_ms + w.gap_ms + kind.lateness_ms <= final_ms for w in kind.windows
+    )
 
 
 @pytest.mark.parametrize(

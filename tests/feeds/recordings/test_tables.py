@@ -183,6 +183,13 @@ def test_a_matrix_of_entities_has_an_observation_in_each_cell(tmp_path):
     assert found.tally.empty == 1
 
 
+def test_a_row_of_a_matrix_that_cannot_be_read_or_is_empty_takes_its_step_all_the_same(tmp_path):
+    form = write(tmp_path / "wide.toml", WIDE.splitlines())
+    found = read("traffic.road_flow", write(tmp_path / "a.csv", ["1,2", "10", ",", "1e300,20"]), form=str(form))
+    assert [(entity, time - T0) for entity, time, *_ in found.rows] == [("loop-2", 600_000)]
+    assert sorted(found.lines()) == [(2, "line", "10"), (4, "speed_kmh", "inf")]
+
+
 JSON = """
 about = "objects"
 form = "json"
@@ -259,6 +266,7 @@ def test_a_mapping_that_is_wrong_says_where(changed, told):
     [
         ("speed_mph = 'v'", r"columns.speed_mph = 'v': is not a column of traffic.road_flow; there are flow_veh_h"),
         ("speed_kmh = { value = 'fast' }", r"columns.speed_kmh = 'fast': must be a number"),
+        ("speed_kmh = 'v'\n[kinds.'security.camera_event']", r"missing 1 required positional argument: 'entity'"),
     ],
 )
 def test_a_mapping_that_does_not_fit_its_kind_says_where(tmp_path, line, told):
@@ -266,6 +274,24 @@ def test_a_mapping_that_does_not_fit_its_kind_says_where(tmp_path, line, told):
     form = write(tmp_path / "m.toml", [text, "[kinds.'traffic.road_flow'.columns]", line])
     with pytest.raises(ValueError, match=told):
         read("traffic.road_flow", write(tmp_path / "a.csv", ["t,id,v"]), form=str(form))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"loop-{column}"', '"loop-{"', r"entity = 'loop-\{': "),
+        ('"loop-{column}"', '"loop-{id}"', r"of a wide table may name \{column\} and \{file\} only"),
+        ("2024-06-03T03:00:00", "2024-03-10T02:30:00", r"time.start = '2024-03-10T02:30:00': is no time"),
+        ("period_s = 300", "period_s = 3600", r"period_s = 3600: is longer than every window of traffic.road_flow"),
+        ("period_s = 300", "pattern = '('\nentity_id = 'x'", r"pattern = '\(': is no regular expression"),
+        ("period_s = 300", "pattern = '.'\nentity_id = '\\2'", r"entity_id = .*: names no group of the pattern"),
+    ],
+)
+def test_what_a_mapping_says_of_ids_and_times_is_looked_at_before_anything_is_read(tmp_path, old, new, told):
+    assert old in WIDE
+    form = write(tmp_path / "wide.toml", WIDE.replace(old, new).splitlines())
+    with pytest.raises(ValueError, match=told):
+        read("traffic.road_flow", write(tmp_path / "a.csv", ["1,2", "10,20"]), form=str(form))
 
 
 @pytest.mark.parametrize("name", mapping_names())

@@ -77,8 +77,13 @@ class Run:
         contracts = {kind.name: FrameContract.of(self._domain.name, kind) for kind in self._kinds}
         player = Player(sender, contracts, self._tally.refuse, self._count, speed, final=final)
         loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            self._tally.stopped = True
+            player.stop()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, player.stop)
+            loop.add_signal_handler(number, stop)
         entities = list(self._reading.entities()) if register else []
         showing = asyncio.ensure_future(self._show(began, sender, player))
         try:

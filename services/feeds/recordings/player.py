@@ -75,7 +75,9 @@ class Player:
             # The sender ends by itself only when its service refuses the stream.
             done, _ = await asyncio.wait([serving, feeding, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
+                # Of a recording that was broken off it does not matter where.
+                if not (task is feeding and self.stopped):
+                    task.result()
             feeding.cancel()
             self._sender.close()
             async with asyncio.timeout(STOP_TIMEOUT_S if self.stopped else None):

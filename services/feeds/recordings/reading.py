@@ -40,6 +40,10 @@ class Plan:
     zone: str = "UTC"
 
 
+class StoppedError(Exception):
+    """Nobody wants to read on."""
+
+
 @dataclass
 class Tally:
     """What came of reading, so far. Refusals beyond those that are told are counted."""
@@ -49,6 +53,7 @@ class Tally:
     empty: int = 0  # rows or cells of tables in which nothing was measured
     bytes_read: int = 0
     bytes_total: int = 0
+    stopped: bool = False  # reading ends at the next piece of a file, however long it takes to put one in order
 
     def refuse(self, refusal: Refusal) -> None:
         self.refused[refusal.file] += 1
@@ -58,7 +63,10 @@ class Tally:
         self.empty += count
 
     def tell(self, count: int) -> None:
+        """So many bytes were read. StoppedError: no more are wanted."""
         self.bytes_read += count
+        if self.stopped:
+            raise StoppedError
 
 
 class Reading:

@@ -12,7 +12,7 @@ from services.cli.domains import find_kind
 from services.feeds.recordings.formats import find_format, mapping_names
 from services.feeds.recordings.mapped import check_mapping
 from services.feeds.recordings.mapping import BUILT_IN, MappingError, parse_mapping, read_mapping
-from services.feeds.recordings.reading import Plan, Reading, Tally
+from services.feeds.recordings.reading import Plan, Reading, StoppedError, Tally
 from tests.feeds.recordings.reading import CITY, read, write
 
 HOUR_MS = 3_600_000
@@ -113,6 +113,19 @@ def test_frames_come_before_the_whole_file_is_read(tmp_path):
     assert 0 < tally.bytes_read < tally.bytes_total / 2
     assert 1 + sum(1 for _ in frames) == len(rows) / 5
     assert tally.bytes_read == tally.bytes_total
+
+
+def test_reading_ends_where_nobody_wants_more_also_while_it_is_put_in_order(tmp_path):
+    form = write(tmp_path / "m.toml", ["sorted = false", *WEATHER.splitlines()])
+    rows = ["a,2024-06-03,12:00,50,40,N"] * 100_000
+    path = write(tmp_path / "a.csv", ["name,day,clock,temp (F),hum,wind", *rows])
+    domain, kind = find_kind("environment.weather")
+    tally = Tally(lambda refusal: None)
+    frames = Reading(Plan(domain, [kind], [path], CITY, str(form)), tally, lambda note: None).frames()
+    tally.stopped = True
+    with pytest.raises(StoppedError):
+        next(frames)
+    assert tally.bytes_read < tally.bytes_total
 
 
 def test_a_file_without_a_column_is_refused_as_a_whole(tmp_path):

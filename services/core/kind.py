@@ -30,6 +30,8 @@ class Aggregate(StrEnum):
     VARIANCE = "variance"  # of a sample (n - 1), as VARIANCE is in PostgreSQL and Flink; of one number there is none
     FIRST = "first"  # of the least time; on a tie the least value, so that order does not matter
     LAST = "last"  # of the greatest time; on a tie the greatest value
+    ENERGY_MEAN = "energy_mean"  # of levels in dB: 10 lg of the mean of 10^(L/10), as LAeq is (ISO 1996-1:2016, 3.1.2)
+    MEAN_DIRECTION = "mean_direction"  # of degrees on the compass: where the sum of their vectors points
     QUANTILE = "quantile"  # by a DDSketch; named <column>_p<percent>
     DISTINCT = "distinct"  # how many different values: of codes exactly, of other numbers by a HyperLogLog
     TOP = "top"  # the most frequent codes, and how often each; named <column>_top<place>, <column>_top<place>_count
@@ -37,6 +39,9 @@ class Aggregate(StrEnum):
 
 # What needs more than a few numbers for each cell, and is held apart from them.
 SKETCHED = frozenset({Aggregate.QUANTILE, Aggregate.DISTINCT, Aggregate.TOP})
+
+# Levels further apart than this do not add up in one sum of 70 bits: the least would be nothing beside the greatest.
+WIDEST_LEVELS_DB = 180.0
 
 
 class ColumnType(StrEnum):
@@ -123,8 +128,11 @@ class Measure:
     aggregates: tuple[Aggregate, ...]
     percents: tuple[int, ...] = ()  # of QUANTILE: 50 for the median
     tops: int = 0  # of TOP: how many codes are told
+    weight: str = ""  # of MEAN_DIRECTION: the column that vectors are as long as; none: all of length 1
 
     def __post_init__(self) -> None:
+        if self.weight and Aggregate.MEAN_DIRECTION not in self.aggregates:
+            raise ValueError(f"measure {self.column}: weight {self.weight!r}: only a mean direction has one")
         if (Aggregate.QUANTILE in self.aggregates) != bool(self.percents):
             raise ValueError(f"measure {self.column}: quantiles need percents, and percents need quantiles")
         if any(not 0 < p < 100 for p in self.percents):
@@ -189,6 +197,7 @@ class Kind:
         for measure in self.measures:
             if measure.column not in names:
                 raise ValueError(f"kind {self.name}: measure of an unknown column {measure.column!r}")
+            self._check_range(measure)
             codes = self.column(measure.column).codes
             if measure.tops and not codes:
                 # Of numbers without a bound no sketch tells the most frequent ones whatever their order.
@@ -215,6 +224,18 @@ class Kind:
             raise ValueError(f"kind {self.name}: baseline of an unknown window {self.baseline.window!r}")
         if min(self.disorder_ms, self.lateness_ms, self.skew_ms) < 0:
             raise ValueError(f"kind {self.name}: times must not be negative")
+
+    def _check_range(self, measure: Measure) -> None:
+        column = self.column(measure.column)
+        if Aggregate.ENERGY_MEAN in measure.aggregates and column.maximum - column.minimum > WIDEST_LEVELS_DB:
+            raise ValueError(
+                f"kind {self.name}: energy mean of {column.name!r}: levels from {column.minimum:g} to"
+                f" {column.maximum:g} dB are more than {WIDEST_LEVELS_DB:g} dB apart"
+            )
+        if measure.weight and not any(c.name == measure.weight and c.minimum >= 0 for c in self.columns):
+            raise ValueError(
+                f"kind {self.name}: weight {measure.weight!r} of {column.name!r} is no column of numbers from 0 on"
+            )
 
     @property
     def longest_period_ms(self) -> int:

@@ -32,6 +32,7 @@ _PARTICLES_AND_GASES = ("pm2_5_ug_m3", "pm10_ug_m3", "so2_ug_m3", "no2_ug_m3", "
 _POLLUTANTS = (*_PARTICLES_AND_GASES, "co_mg_m3")
 # One value among many numbers is that of an analyser that hangs.
 _MEASURES = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX, Aggregate.DISTINCT)
+_LEVELS = (Aggregate.COUNT, Aggregate.ENERGY_MEAN, Aggregate.MIN, Aggregate.MAX, Aggregate.QUANTILE)
 _RANGE = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)
 
 AIR_QUALITY = Kind(
@@ -53,9 +54,8 @@ NOISE = Kind(
     any_of=("laeq_db", "lamax_db"),
     windows=(Window("1h", HOUR_MS),),
     measures=(
-        # No mean: that of levels is no level, and the engine has none of their energy yet. What is exceeded for 10 % of
-        # the time, L10, is the 90th percentile.
-        Measure("laeq_db", (Aggregate.COUNT, Aggregate.MIN, Aggregate.MAX, Aggregate.QUANTILE), percents=(10, 50, 90)),
+        # LAeq of the window is the mean of energy. What is exceeded for 10 % of the time, L10, is the 90th percentile.
+        Measure("laeq_db", _LEVELS, percents=(10, 50, 90)),
         Measure("lamax_db", (Aggregate.MAX,)),
     ),
     disorder_ms=MINUTE_MS,
@@ -85,8 +85,8 @@ WEATHER = Kind(
         Measure("humidity", (Aggregate.MEAN,)),
         Measure("pressure_hpa", (Aggregate.MEAN,)),
         Measure("wind_m_s", (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX)),
-        # No mean: between 350 and 10 degrees lies north, and the engine has no mean of directions yet.
-        Measure("wind_from_deg", (Aggregate.LAST,)),
+        # The resultant wind: a vane that turns in a calm says little (EPA-454/R-99-005, February 2000, section 6.2).
+        Measure("wind_from_deg", (Aggregate.LAST, Aggregate.MEAN_DIRECTION), weight="wind_m_s"),
         Measure("gust_m_s", (Aggregate.MAX,)),
         Measure("rain_mm", (Aggregate.SUM,)),
         Measure("radiation_w_m2", (Aggregate.MEAN,)),

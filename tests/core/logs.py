@@ -27,7 +27,8 @@ CODES = ((1, "ONE"), (2, "TWO"), (3, "THREE"), (9, "NINE"))
 Refusal = tuple[int, str, int, tuple[Problem, ...], tuple[int, ...]]  # offset, class, count, problems, rows
 Row = tuple[str, float] | tuple[str, float, float]  # entity, seconds after T0, speed
 
-EVERY = tuple(a for a in Aggregate if a not in (Aggregate.QUANTILE, Aggregate.TOP))
+# Speeds are too far apart for levels.
+EVERY = tuple(a for a in Aggregate if a not in (Aggregate.QUANTILE, Aggregate.TOP, Aggregate.ENERGY_MEAN))
 
 
 def find_high(batch: WindowBatch) -> Finding:
@@ -52,8 +53,8 @@ def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judge
         windows=tuple(windows),
         measures=(
             Measure("count", (Aggregate.SUM, Aggregate.MAX)),
-            Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95)),
-            Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE)),
+            Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95), weight="count"),
+            Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE, Aggregate.ENERGY_MEAN)),
             Measure("code", (Aggregate.FIRST, Aggregate.DISTINCT, Aggregate.TOP), tops=2),
         ),
         disorder_ms=disorder_ms,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 
 from services.core.frame import Frame, Malformed
-from services.core.kind import Kind, Window
+from services.core.kind import Kind, Measure, Window
 from services.core.panes import border_of
 from services.core.state import Counters
 from tests.core.distinct_oracle import count_distinct
@@ -184,6 +185,8 @@ class Oracle:
                 "variance": statistics.variance(values) if count > 1 else NAN,
                 "first": min(numbers)[1] if count else NAN,
                 "last": max(numbers)[1] if count else NAN,
+                "energy_mean": 10 * math.log10(math.fsum(10 ** (v / 10) for v in values) / count) if count else NAN,
+                "mean_direction": self._direction(measure, inside),
                 "distinct": float(len(set(values)) if codes else count_distinct(values)) if inside else none,
             }
             told |= {f"{measure.column}_{a}": every[a] for a in measure.aggregates if a in every}
@@ -196,6 +199,13 @@ class Oracle:
                 name = f"{measure.column}_top{place}"
                 told |= {name: code, f"{name}_count": float(times) if inside else none}
         return told
+
+    def _direction(self, measure: Measure, inside: list[Observation]) -> float:
+        """As the sum of vectors in the complex plane, whose angle runs the other way round."""
+        told = [(o.values[measure.column], o.values[measure.weight] if measure.weight else 1.0) for o in inside]
+        total = [cmath.rect(w, math.radians(v)) for v, w in told if not (math.isnan(v) or math.isnan(w))]
+        summed = complex(math.fsum(z.real for z in total), math.fsum(z.imag for z in total))
+        return math.degrees(cmath.phase(summed)) % 360 if abs(summed) > len(told) * 2**-25 else NAN
 
 
 def takes(window: Window, observation: Observation) -> bool:

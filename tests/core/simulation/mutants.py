@@ -67,6 +67,8 @@ CHECKPOINTS: dict[str, Change] = {
     "counts of codes are missing": _without_sketch("code.codes"),
     "the times of the first and the last are missing": _forget_times,
     "halves of squares are swapped": lambda state: _swapped(state, "speed.high_squares", "speed.low_squares"),
+    "halves of energies are swapped": lambda state: _swapped(state, "exact.high_energy", "exact.low_energy"),
+    "components of directions are swapped": lambda state: _swapped(state, "speed.north", "speed.east"),
     "sessions that have left are missing": _without("s.left"),
 }
 

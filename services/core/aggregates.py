@@ -108,6 +108,10 @@ class ColumnFold:
         )
         self.parts = tuple(part for part in parts if part.name)
 
+    def names(self) -> frozenset[str]:
+        """Result columns that `tell` tells."""
+        return frozenset(f"{self.column.name}_{a}" for a in self.aggregates - SKETCHED)
+
     def layout(self) -> list[str]:
         """What the elements of the arrays mean, for a state that is read elsewhere."""
         grid = f"grid 2**-{self._sum_exponent}, of squares 2**-{self._squares_exponent}"

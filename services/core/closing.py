@@ -61,6 +61,7 @@ class FixedSeries:
     ) -> None:
         self.window = window
         self._with_previous = any(d.window == window.name for d in kind.detectors)
+        self._history = kind.history_of(window.name)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
         self._teller = Teller(kind, window, panes, self._rings, folds)
@@ -121,7 +122,10 @@ class FixedSeries:
         size, slide = self.window.size_ms, self.window.slide_ms
         mine = touched.ring < len(self._rings)
         latest, slots = touched.start_ms[mine] // slide * slide, touched.slot[mine]
-        back = range(-1 if self._with_previous else 0, size // slide)
+        ahead = max(int(self._with_previous), self._history.windows - 1 if self._history else 0)
+        if len(latest):  # those that have left, and no more
+            ahead = min(ahead, max(0, (before_ms - size - int(latest.min())) // slide))
+        back = range(-ahead, size // slide)
         starts = np.concatenate([latest - i * slide for i in back])
         slots = np.concatenate([slots for _ in back])
         left = starts + size <= before_ms
@@ -146,7 +150,20 @@ class FixedSeries:
             told = self._teller.tell(before, previous_cells, len(slots))
             previous = {name: np.where(none, np.nan, values) for name, values in told.items()}
             previous[REVISION] = revision
-        return self._teller.batch(rows, rows.starts[rows.which], cells[REVISION], cells, slots, previous=previous)
+        history = self._look_back(rows) if self._history else {}
+        start_ms = rows.starts[rows.which]
+        return self._teller.batch(rows, start_ms, cells[REVISION], cells, slots, previous=previous, history=history)
+
+    def _look_back(self, rows: FixedRows) -> Measures:
+        """What is looked at of the windows up to each row's, the oldest first. Shapes: (rows, windows)."""
+        assert self._history is not None
+        windows = self._history.windows
+        back_ms = np.arange(windows - 1, -1, -1, dtype=np.int64) * self.window.slide_ms
+        starts, which = np.unique(rows.starts[:, None] - back_ms[None, :], return_inverse=True)
+        every = which.reshape(len(rows.starts), windows)[rows.which].ravel()
+        looked_at = FixedRows(starts, every, np.repeat(rows.slots, windows), self.window.size_ms)
+        told = self._teller.look(looked_at, self._history.measures)
+        return {name: values.reshape(-1, windows) for name, values in told.items()}
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:
         starts = self._starts_with_data(watermark_ms, None)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from services.core.history import History, Index
+
 if TYPE_CHECKING:
     from services.core.signals import Finding
     from services.core.windows import WindowBatch
@@ -172,6 +174,7 @@ class Detector:
     window: str  # name of the windows that it looks at
     find: Callable[[WindowBatch], Finding]
     attributes: tuple[tuple[str, float], ...] = ()  # numbers of the entity that it needs, with the default
+    history: History | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,7 @@ class Kind:
     any_of: tuple[str, ...] = ()  # at least one of these columns must be a number
     detectors: tuple[Detector, ...] = ()
     baseline: Baseline | None = None
+    indices: tuple[Index, ...] = ()
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.columns]
@@ -217,9 +221,12 @@ class Kind:
                 )
         if self.max_entities <= 0:
             raise ValueError(f"kind {self.name}: at least one entity must be allowed, not {self.max_entities}")
-        for detector in self.detectors:
-            if detector.window not in windows:
-                raise ValueError(f"kind {self.name}: detector {detector.name} of an unknown window {detector.window!r}")
+        judges: tuple[Detector | Index, ...] = (*self.detectors, *self.indices)
+        for judge in judges:
+            if judge.window not in windows:
+                what = type(judge).__name__.lower()
+                raise ValueError(f"kind {self.name}: {what} {judge.name} of an unknown window {judge.window!r}")
+            self._check_history(judge)
         if self.baseline and self.baseline.window not in windows:
             raise ValueError(f"kind {self.name}: baseline of an unknown window {self.baseline.window!r}")
         if min(self.disorder_ms, self.lateness_ms, self.skew_ms) < 0:
@@ -236,6 +243,27 @@ class Kind:
             raise ValueError(
                 f"kind {self.name}: weight {measure.weight!r} of {column.name!r} is no column of numbers from 0 on"
             )
+
+    def _check_history(self, judge: Detector | Index) -> None:
+        if judge.history is None:
+            return
+        window = self.window(judge.window)
+        if window.gap_ms or window.slide_ms != window.size_ms:
+            raise ValueError(f"kind {self.name}: history of {judge.name}: {window.name} is no tumbling window")
+        plain = {f"{m.column}_{a}" for m in self.measures for a in m.aggregates if a not in SKETCHED}
+        if unknown := sorted(set(judge.history.measures) - plain):
+            raise ValueError(f"kind {self.name}: history of {judge.name}: it has no {', '.join(unknown)} to look at")
+
+    def judges_of(self, window: str) -> tuple[Detector | Index, ...]:
+        """All that look at the windows of that name."""
+        judges: tuple[Detector | Index, ...] = (*self.detectors, *self.indices)
+        return tuple(judge for judge in judges if judge.window == window)
+
+    def history_of(self, window: str) -> History | None:
+        """What all that look at the windows of that name look at of those before; None: nothing."""
+        asked = [judge.history for judge in self.judges_of(window) if judge.history is not None]
+        measures = tuple(dict.fromkeys(m for h in asked for m in h.measures))
+        return History(max(h.windows for h in asked), measures) if asked else None
 
     @property
     def longest_period_ms(self) -> int:
@@ -260,6 +288,9 @@ class Domain:
     name: str
     title: str
     kinds: tuple[Kind, ...]
+    # Names of the standards that a city may be judged by, where they differ from place to place; the first one holds
+    # where nothing is said.
+    programmes: tuple[str, ...] = ()
 
     def kind(self, name: str) -> Kind:
         """The kind of that name; KeyError names those that exist."""

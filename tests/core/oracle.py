@@ -6,9 +6,10 @@ import cmath
 import math
 import statistics
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.core.frame import Frame, Malformed
+from services.core.history import History
 from services.core.kind import Kind, Measure, Window
 from services.core.panes import border_of
 from services.core.state import Counters
@@ -39,6 +40,7 @@ class Emission:
     measures: dict[str, float]
     previous: dict[str, float]
     end_ms: int
+    history: dict[str, tuple[float, ...]] = field(default_factory=dict)  # the oldest window first
 
 
 @dataclass
@@ -131,6 +133,8 @@ class Oracle:
                 leaving += self._leave_sessions(window, now)
                 continue
             judged = any(d.window == window.name for d in self.kind.detectors)
+            looked_at = self.kind.history_of(window.name)
+            ahead = max(int(judged), looked_at.windows - 1 if looked_at else 0)
             due = {
                 (o.city, o.entity, start)
                 for o in self.folded
@@ -140,7 +144,7 @@ class Oracle:
             }
             for o in self.touched:
                 for start in starts_of(window, o.time_ms) if takes(window, o) else []:
-                    for s in (start, start + window.slide_ms) if judged else (start,):
+                    for s in (start + i * window.slide_ms for i in range(ahead + 1)):
                         if before is not None and s + window.size_ms <= before:
                             due.add((o.city, o.entity, s))
             for city, entity, start in sorted(due):
@@ -149,8 +153,22 @@ class Oracle:
                     previous = self._inside(window, city, entity, start - window.slide_ms) if judged else []
                     told = self._tell(previous) | {"revision": len(previous)} if judged else {}
                     about = (window.name, city, entity, start, len(inside))
-                    leaving.append(Emission(*about, self._tell(inside), told, start + window.size_ms))
+                    emission = Emission(*about, self._tell(inside), told, start + window.size_ms)
+                    leaving.append(replace(emission, history=self._look_back(window, looked_at, city, entity, start)))
         return leaving
+
+    def _look_back(
+        self, window: Window, asked: History | None, city: str, entity: str, start: int
+    ) -> dict[str, tuple[float, ...]]:
+        if asked is None:
+            return {}
+        back = range(asked.windows - 1, -1, -1)
+        parts = [self._inside(window, city, entity, start - i * window.slide_ms) for i in back]
+        told = [self._tell(part) for part in parts]
+        history = {
+            name: tuple(t[name] if p else NAN for t, p in zip(told, parts, strict=True)) for name in asked.measures
+        }
+        return {"revision": tuple(float(len(part)) for part in parts), **history}
 
     def _leave_sessions(self, window: Window, now: int) -> list[Emission]:
         sessions = self.sessions.setdefault(window.name, SessionOracle(window, self.kind.lateness_ms))

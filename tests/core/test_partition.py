@@ -25,6 +25,9 @@ def assert_same(told: list[Emission], expected: list[Emission]) -> None:
         assert (a.revision, a.end_ms) == (b.revision, b.end_ms)
         assert_same_numbers(a.measures, b.measures)
         assert_same_numbers(a.previous, b.previous)
+        assert set(a.history) == set(b.history)
+        for name, values in b.history.items():
+            assert repr(a.history[name]) == repr(values), name
 
 
 def assert_same_numbers(told: dict[str, float], expected: dict[str, float]) -> None:

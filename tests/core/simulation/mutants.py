@@ -11,6 +11,7 @@ from services.core.folding import Folding
 from services.core.frame import Frame, Late, Malformed, Refused, Singles
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
 from services.core.portion import Portion
+from services.core.windows import WindowBatch
 
 Change = Callable[[PartitionState], PartitionState]
 
@@ -111,7 +112,18 @@ class LosesRevisionsOnATie(Partition):
             yield replace(closing, batches=batches)
 
 
+class ForgetsHistory(Partition):
+    """Drops what no window tells any more, though others still look at it."""
+
+    def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
+        batches = super()._close(watermark_ms)
+        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
+            self._panes.drop(pane)
+        return batches
+
+
 WORKERS: dict[str, type[Partition]] = {
     "lateness is judged after the batch": JudgesAfterTheBatch,
     "a revision is lost on a tie": LosesRevisionsOnATie,
+    "history is dropped too early": ForgetsHistory,
 }

@@ -38,7 +38,7 @@ class IndexRows:
     start_ms: NDArray[np.int64]  # of the time that it is about, UTC
     end_ms: NDArray[np.int64]
     revision: NDArray[np.int64]  # observations that it rests on
-    columns: Mapping[str, NDArray[np.float64] | NDArray[np.object_]]  # figures, NaN: none; and texts
+    columns: Mapping[str, NDArray[np.float64] | NDArray[np.bool_] | NDArray[np.object_]]  # NaN: none; object: texts
 
     def __len__(self) -> int:
         return len(self.of_row)

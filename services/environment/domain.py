@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.core.history import Index
 from services.core.kind import (
     HOUR_MS,
     MINUTE_MS,
@@ -14,19 +15,28 @@ from services.core.kind import (
     Measure,
     Window,
 )
-from services.environment.detectors import (
+from services.environment.detectors.air import (
+    EPISODE,
+    RISE,
+    find_heavy_pollution,
+    find_polluted_air,
+    find_pollution_rise,
+)
+from services.environment.detectors.emission import (
     DETECTION_LIMITS,
     LIMITS,
     RANGES,
-    SAMPLING,
     find_abatement_off,
     find_at_detection_limit,
     find_exceedance,
     find_flat_monitoring,
-    find_low_visibility,
     find_monitoring_gap,
 )
+from services.environment.detectors.weather import find_low_visibility
+from services.environment.indices import air_rows
 from services.environment.indices.emission import LONG_HOURS, EmissionState
+from services.environment.indices.hours import SAMPLING
+from services.environment.indices.programmes import PROGRAMMES
 
 _PARTICLES_AND_GASES = ("pm2_5_ug_m3", "pm10_ug_m3", "so2_ug_m3", "no2_ug_m3", "o3_ug_m3")
 _POLLUTANTS = (*_PARTICLES_AND_GASES, "co_mg_m3")
@@ -46,6 +56,15 @@ AIR_QUALITY = Kind(
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    detectors=(
+        Detector("polluted_air", "1", "1h", find_polluted_air, attributes=SAMPLING, history=air_rows.HISTORY),
+        Detector("heavy_pollution", "1", "1h", find_heavy_pollution, attributes=SAMPLING, history=EPISODE),
+        Detector("pollution_rise", "1", "1h", find_pollution_rise, attributes=SAMPLING, history=RISE),
+    ),
+    indices=(
+        Index("air_quality_index", "1h", air_rows.compute_hours, air_rows.HISTORY, SAMPLING),
+        Index("air_quality_days", "1h", air_rows.compute_days, air_rows.HISTORY, SAMPLING),
+    ),
 )
 
 NOISE = Kind(
@@ -136,4 +155,9 @@ EMISSION = Kind(
     ),
 )
 
-ENVIRONMENT = Domain("environment", "Environment", kinds=(AIR_QUALITY, NOISE, WEATHER, EMISSION))
+ENVIRONMENT = Domain(
+    "environment",
+    "Environment",
+    kinds=(AIR_QUALITY, NOISE, WEATHER, EMISSION),
+    programmes=tuple(programme.name for programme in PROGRAMMES),
+)

@@ -63,7 +63,7 @@ def index_table(batch: WindowBatch, rows: IndexRows, kafka_partition: int) -> pa
             "kafka_partition": pa.array(np.full(len(rows), kafka_partition, np.uint32)),
             "revision": pa.array(rows.revision.astype(np.uint32)),
             **{
-                name: pa.array(values, pa.string() if values.dtype == object else pa.float64())
+                name: pa.array(values, pa.string() if values.dtype == object else None)
                 for name, values in rows.columns.items()
             },
         }

@@ -43,6 +43,20 @@ class IndexRows:
     def __len__(self) -> int:
         return len(self.of_row)
 
+    @classmethod
+    def joined(cls, parts: Sequence[IndexRows]) -> IndexRows:
+        """One after the other; of no part no row and no column. All have the same columns."""
+        if not parts:
+            none = np.empty(0, np.int64)
+            return cls(none, none, none, none, {})
+        return cls(
+            np.concatenate([part.of_row for part in parts]),
+            np.concatenate([part.start_ms for part in parts]),
+            np.concatenate([part.end_ms for part in parts]),
+            np.concatenate([part.revision for part in parts]),
+            {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+        )
+
 
 @dataclass(frozen=True)
 class WindowBatch:

@@ -32,8 +32,9 @@ from services.environment.detectors.emission import (
     find_flat_monitoring,
     find_monitoring_gap,
 )
+from services.environment.detectors.noise import find_noise_burst, find_noise_over_limit
 from services.environment.detectors.weather import find_low_visibility
-from services.environment.indices import air_rows
+from services.environment.indices import air_rows, noise_rows
 from services.environment.indices.emission import LONG_HOURS, EmissionState
 from services.environment.indices.hours import SAMPLING
 from services.environment.indices.programmes import PROGRAMMES
@@ -79,6 +80,15 @@ NOISE = Kind(
     ),
     disorder_ms=MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    detectors=(
+        Detector(
+            *("noise_over_limit", "1", "1h", find_noise_over_limit),
+            attributes=(*noise_rows.ZONE, *SAMPLING),
+            history=noise_rows.HISTORY,
+        ),
+        Detector("noise_burst", "1", "1h", find_noise_burst, attributes=noise_rows.ZONE),
+    ),
+    indices=(Index("noise_days", "1h", noise_rows.compute_days, noise_rows.HISTORY, (*noise_rows.ZONE, *SAMPLING)),),
 )
 
 WEATHER = Kind(

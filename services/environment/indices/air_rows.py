@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,22 +31,12 @@ DAY_HOURS = 2 * HOURS_OF_DAY
 HISTORY = History(DAY_HOURS, tuple(f"{column}_{a}" for column in COLUMNS.values() for a in ("mean", "count")))
 
 
-class _Part(NamedTuple):
-    """Rows about one stretch of time."""
-
-    rows: NDArray[np.int64]
-    start_ms: int
-    end_ms: int
-    revision: NDArray[np.int64]
-    columns: Columns
-
-
 def compute_hours(batch: WindowBatch) -> IndexRows:
     """The index of every hour that leaves and of the 24 hours up to it: rows of `air_quality_index`.
 
     None where no standard held on that day. The revision is the number of observations of all hours looked at.
     """
-    return _joined(batch, _hour)
+    return IndexRows.joined([part for hours in hours_of(batch) for part in _hour(batch, hours)])
 
 
 def compute_days(batch: WindowBatch) -> IndexRows:
@@ -55,10 +44,10 @@ def compute_days(batch: WindowBatch) -> IndexRows:
 
     Where 8-hour means reach beyond midnight, the first hours of a day tell the day before once more.
     """
-    return _joined(batch, _days)
+    return IndexRows.joined([part for hours in hours_of(batch) for part in _days(batch, hours)])
 
 
-def _hour(batch: WindowBatch, hours: Hours) -> Iterator[_Part]:
+def _hour(batch: WindowBatch, hours: Hours) -> Iterator[IndexRows]:
     standard = _standard_at(hours, hours.start_ms)
     if standard is None:
         return
@@ -76,10 +65,10 @@ def _hour(batch: WindowBatch, hours: Hours) -> Iterator[_Part]:
         **{f"{COLUMNS[p]}_8h": values for p, values in eight.items()},
     }
     revision = observations(batch, hours, DAY_HOURS).sum(0)
-    yield _Part(hours.rows, hours.start_ms, hours.start_ms + HOUR_MS, revision, columns)
+    yield _about(hours, hours.start_ms, HOUR_MS, revision, columns)
 
 
-def _days(batch: WindowBatch, hours: Hours) -> Iterator[_Part]:
+def _days(batch: WindowBatch, hours: Hours) -> Iterator[IndexRows]:
     offset_ms = hours.standard_offset_ms
     so_far = hour_of_day(hours.start_ms, offset_ms) + 1
     for known in (so_far, so_far + HOURS_OF_DAY):
@@ -94,7 +83,13 @@ def _days(batch: WindowBatch, hours: Hours) -> Iterator[_Part]:
             **_columns(index, ""),
         }
         revision = observations(batch, hours, known).sum(0)
-        yield _Part(hours.rows, start_ms, start_ms + HOURS_OF_DAY * HOUR_MS, revision, columns)
+        yield _about(hours, start_ms, HOURS_OF_DAY * HOUR_MS, revision, columns)
+
+
+def _about(hours: Hours, start_ms: int, length_ms: int, revision: NDArray[np.int64], columns: Columns) -> IndexRows:
+    """Rows about one stretch of time."""
+    start = np.full(len(hours.rows), start_ms)
+    return IndexRows(hours.rows, start, start + length_ms, revision, columns)
 
 
 def _standard_at(hours: Hours, time_ms: int) -> Standard | None:
@@ -128,18 +123,3 @@ def _last(index: AirQualityIndex) -> AirQualityIndex:
 
 def _text(text: str, rows: int) -> NDArray[np.object_]:
     return np.full(rows, text, dtype=object)
-
-
-def _joined(batch: WindowBatch, tell: Callable[[WindowBatch, Hours], Iterator[_Part]]) -> IndexRows:
-    parts = [part for hours in hours_of(batch) for part in tell(batch, hours)]
-    if not parts:
-        none = np.empty(0, np.int64)
-        return IndexRows(none, none, none, none, {})
-    counts = [len(part.rows) for part in parts]
-    return IndexRows(
-        np.concatenate([part.rows for part in parts]),
-        np.repeat([part.start_ms for part in parts], counts),
-        np.repeat([part.end_ms for part in parts], counts),
-        np.concatenate([part.revision for part in parts]),
-        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
-    )

@@ -1,4 +1,4 @@
-"""Variance, first, different values, frequent codes, levels, directions: as ClickHouse SQL tells them of the archive."""
+"""Variance, first, different values, frequent codes, levels, directions: as ClickHouse SQL tells of an archive."""
 
 from __future__ import annotations
 

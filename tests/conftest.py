@@ -1,4 +1,3 @@
-raise SystemExit("LEAD: read NOTE_PLEASE_READ.md at the root of your worktree, then remove this line")
 """What every test shares: how hard Hypothesis searches, and that it gives the same answer everywhere."""
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ was never touched reads as neutral without a question.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,7 @@ class Ring:
     pane_ms: int
     windows: tuple[Window, ...]  # that take its observations
     slides_ms: tuple[int, ...]
-    keeps_previous: frozenset[str]  # names of windows with a detector: they are looked at from the window after
+    kept_ms: Mapping[str, int]  # by name of a window: for how long after its end it is still looked at
     session: bool = False  # of sessions of one gap, which is the length of its panes
     lookback_ms: int = 0  # how far before their start its windows look
 
@@ -53,36 +53,41 @@ class Ring:
         ends = [(start_ms // slide + 1) * slide for slide in self.slides_ms]
         return ends[0] if len(ends) == 1 else np.asarray(np.minimum.reduce(ends), np.int64)
 
+    def told_until_ms(self, pane_start_ms: int, lateness_ms: int) -> int:
+        """The watermark from which on no window, and none that began one slide later, tells the pane again."""
+        return lateness_ms + max(
+            pane_start_ms // w.slide_ms * w.slide_ms + w.size_ms + (w.slide_ms if w.name in self.kept_ms else 0)
+            for w in self.windows
+        )
+
     def kept_until_ms(self, pane_start_ms: int, lateness_ms: int) -> int:
         """The watermark from which on no window, and no window after such a one, can look at the pane again."""
-        return (
-            lateness_ms
-            + self.lookback_ms
-            + max(
-                pane_start_ms // w.slide_ms * w.slide_ms
-                + w.size_ms
-                + (w.slide_ms if w.name in self.keeps_previous else 0)
-                for w in self.windows
-            )
+        kept_ms = max(
+            pane_start_ms // w.slide_ms * w.slide_ms + w.size_ms + self.kept_ms.get(w.name, 0) for w in self.windows
         )
+        return kept_ms + self.lookback_ms + lateness_ms
 
 
 def rings_of(kind: Kind) -> tuple[Ring, ...]:
     """The rings of a kind, that of the shortest fixed windows first (its panes are the finest), then of sessions."""
     fixed = [w for w in kind.windows if not w.gap_ms]
     sizes = sorted({w.size_ms for w in fixed})
-    keeps_previous = frozenset(d.window for d in kind.detectors)
+    kept_ms = {d.window: kind.window(d.window).slide_ms for d in kind.detectors}
+    for window in fixed:
+        if (history := kind.history_of(window.name)) is not None:
+            before_ms = (history.windows - 1) * window.slide_ms
+            kept_ms[window.name] = max(before_ms, kept_ms.get(window.name, 0))
     rings = []
     for number, size in enumerate(sizes):
         windows = tuple(w for w in fixed if w.size_ms >= size)
         slides = tuple(sorted({w.slide_ms for w in windows}))
         # A slide that is a multiple of another never has the first end.
         first = tuple(s for s in slides if not any(s % t == 0 for t in slides if t < s))
-        rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous, False, kind.lookback_ms))
+        rings.append(Ring(number, size, math.gcd(*slides), windows, first, kept_ms, False, kind.lookback_ms))
     for window in kind.windows:
         if window.gap_ms:
             own = (window,)
-            rings.append(Ring(len(rings), window.size_ms, window.gap_ms, own, (window.size_ms,), frozenset(), True))
+            rings.append(Ring(len(rings), window.size_ms, window.gap_ms, own, (window.size_ms,), {}, True))
     return tuple(rings)
 
 
@@ -131,33 +136,33 @@ class Panes:
     def take(self, ring: int, starts: Int64Array, slots: Int64Array) -> Int64Array:
         """The cells of observations in panes of these starts, made where they are not there yet. Shapes: (n,)."""
         self._widen(int(slots.max()))
-        rows = self._take_rows(ring, starts)
-        blocks = slots >> _PAGE_BITS
-        pages = self._table[rows, blocks]
+        width = self._table.shape[1]
+        # One flat index is looked up several times as fast as a row and a column.
+        where = self._take_rows(ring, starts, width) + (slots >> _PAGE_BITS)
+        pages = self._table.reshape(-1).take(where)
         if not pages.all():
-            untouched = pages == 0
-            width = self._table.shape[1]
-            where = np.unique((np.zeros_like(slots) + rows)[untouched] * width + blocks[untouched])
-            self._table[where // width, where % width] = self._take_pages(len(where))
-            pages = self._table[rows, blocks]
+            untouched = np.unique(where[pages == 0])
+            self._table.reshape(-1)[untouched] = self._take_pages(len(untouched))
+            pages = self._table.reshape(-1).take(where)
         return _cells_of(pages, slots)
 
-    def _take_rows(self, ring: int, starts: Int64Array) -> Int64Array:
+    def _take_rows(self, ring: int, starts: Int64Array, width: int) -> Int64Array:
+        """Where the row of each pane begins in the table, as one run of numbers. Shape: (n,), or (1,) for all."""
         pane_ms = self.rings[ring].pane_ms
         first, last = int(starts.min()), int(starts.max())
-        if first == last:
-            return np.array([self._take_row(ring, first)], np.int64)
         span = (last - first) // pane_ms + 1
+        if span == 1:
+            return np.array([self._take_row(ring, first)], np.int64) * width
         if span > _WIDEST_TABLE:
             distinct, which = np.unique(starts, return_inverse=True)
-            return np.array([self._take_row(ring, s) for s in distinct.tolist()], np.int64)[which]
+            return np.array([self._take_row(ring, s) for s in distinct.tolist()], np.int64)[which] * width
         numbers = (starts - first) // pane_ms
         met = np.zeros(span, np.bool_)
         met[numbers] = True
         rows = np.zeros(span, np.int64)
         for number in np.flatnonzero(met).tolist():
-            rows[number] = self._take_row(ring, first + number * pane_ms)
-        return rows[numbers]
+            rows[number] = self._take_row(ring, first + number * pane_ms) * width
+        return rows.take(numbers)
 
     def _take_row(self, ring: int, start: int) -> int:
         row = self._rows.get((ring, start))
@@ -199,6 +204,15 @@ class Panes:
         """The panes that no window will look at again."""
         return [(r, s) for r, s in self._rows if self.rings[r].kept_until_ms(s, lateness_ms) <= watermark_ms]
 
+    def find_told(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
+        """The panes that no window will tell again: others look at their cells alone."""
+        return [(r, s) for r, s in self._rows if self.rings[r].told_until_ms(s, lateness_ms) <= watermark_ms]
+
+    def mark_changed(self, pane: tuple[int, int]) -> None:
+        """What stands beside the cells of a pane is another."""
+        self._takes += 1
+        self._changes[pane] = self._takes
+
     def drop(self, pane: tuple[int, int]) -> None:
         """Forgets a pane; its pages are empty again and serve others."""
         row = self._rows.pop(pane)
@@ -220,7 +234,8 @@ class Panes:
         rows = np.array([self._rows.get((ring, start), 0) for start in starts.tolist()], np.int64)
         if not rows.any():
             return None
-        return _cells_of(self._table[rows[which], slots >> _PAGE_BITS], slots)
+        where = (rows * self._table.shape[1]).take(which) + (slots >> _PAGE_BITS)
+        return _cells_of(self._table.reshape(-1).take(where), slots)
 
     def count_before(
         self, ring: int, starts: Int64Array, which: Int64Array, slots: Int64Array, back_ms: int

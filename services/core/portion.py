@@ -71,7 +71,7 @@ def join(kind: Kind, taken: TakenFrames | TakenBlock, end: int, refused: Sequenc
         unfit = unfit | fault.rows
     # A clock is taken to be of this age, so that nothing overflows.
     clock_ms = np.minimum(taken.clock_ms(), MAX_TIME_MS)
-    future = (time_ms > np.repeat(clock_ms + kind.skew_ms - period_ms, lengths)) & ~unfit
+    future = _mark_future(time_ms, clock_ms + kind.skew_ms - period_ms, lengths) & ~unfit
     unknown = _mark_unknown(taken, entity_in_all, unfit | future)
     all_refused = [*refused]
     if unfit.any() or future.any() or unknown.any():
@@ -100,6 +100,14 @@ def join(kind: Kind, taken: TakenFrames | TakenBlock, end: int, refused: Sequenc
 
 def _begins(lengths: Int64Array) -> Int64Array:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+
+
+def _mark_future(time_ms: Int64Array, latest_ms: Int64Array, lengths: Int64Array) -> BoolArray:
+    """Observations that begin after the time that their frame may tell of. Shapes: (observations,), (frames,)."""
+    filled = latest_ms[lengths > 0]
+    if not len(filled) or int(time_ms.max()) <= int(filled.min()):
+        return np.zeros(len(time_ms), np.bool_)
+    return np.asarray(time_ms > np.repeat(latest_ms, lengths))
 
 
 def _reach(begin: Int64Array, time_ms: Int64Array, period_ms: Int64Array) -> Int64Array:
@@ -169,29 +177,26 @@ def tell_late(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
         return ()
     taken = portion.taken
     frame = np.searchsorted(portion.begin, rows, side="right") - 1
-    frames, frame_of_row = np.unique(frame, return_inverse=True)
-    headers: dict[tuple[str, int], int] = {}
-    header = np.array([headers.setdefault(taken.header(i), len(headers)) for i in frames.tolist()])[frame_of_row]
+    headers, header = taken.headers(frame)
     stretch = portion.time_ms[rows] // _LATE_SPAN_MS
     first = int(stretch.min())
     group = header * (int(stretch.max()) - first + 1) + stretch - first
     found = []
-    for some in (np.flatnonzero(group == number) for number in np.unique(group).tolist()):
-        own, frame_of_own = rows[some], frame[some]
-        city, period_s = list(headers)[int(header[some[0]])]
-        names = taken.names(frame_of_own, portion.entity[own] - portion.dictionary_begin[frame_of_own])
-        places: dict[str, int] = {}
-        entity = np.array([places.setdefault(name, len(places)) for name in names], np.uint32)
+    for number in np.unique(group).tolist():
+        some = np.flatnonzero(group == number)
+        own, of = rows[some], frame[some]
+        city, period_s = headers[int(header[some[0]])]
+        entity_ids, entity = taken.names(of, portion.entity[own] - portion.dictionary_begin[of])
         found.append(
             Late(
                 city=city,
                 period_s=period_s,
-                entity_ids=tuple(places),
-                entity=entity,
+                entity_ids=entity_ids,
+                entity=entity.astype(np.uint32),
                 time_ms=portion.time_ms[own],
                 columns={name: values[own] for name, values in portion.columns.items()},
-                offsets=taken.offsets()[frame_of_own],
-                rows=own - portion.begin[frame_of_own] + taken.indices()[frame_of_own],
+                offsets=taken.offsets()[of],
+                rows=own - portion.begin[of] + taken.indices()[of],
             )
         )
     return tuple(found)

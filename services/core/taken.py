@@ -32,13 +32,20 @@ class TakenFrames:
     def frame(self, place: int) -> Frame:
         return self.frames[place]
 
-    def header(self, place: int) -> tuple[str, int]:
-        """City and period in s of a frame."""
-        return self.frames[place].city, self.frames[place].period_s
+    def headers(self, frames: Int64Array) -> tuple[list[tuple[str, int]], Int64Array]:
+        """City and period in s of these frames, each pair once, and which of them each frame has. Shape: (n,)."""
+        distinct, which = np.unique(frames, return_inverse=True)
+        found: dict[tuple[str, int], int] = {}
+        pairs = ((self.frames[i].city, self.frames[i].period_s) for i in distinct.tolist())
+        numbers = np.array([found.setdefault(pair, len(found)) for pair in pairs], np.int64)
+        return list(found), numbers[which]
 
-    def names(self, frames: Int64Array, entity: Int64Array) -> list[str]:
-        """The ids at these places in the dictionaries of these frames. Shapes: (n,)."""
-        return [self.frames[f].entity_ids[e] for f, e in zip(frames.tolist(), entity.tolist(), strict=True)]
+    def names(self, frames: Int64Array, entity: Int64Array) -> tuple[list[str], Int64Array]:
+        """Ids, each once, and which of them stands at each place in the dictionaries of these frames. Shapes: (n,)."""
+        found: dict[str, int] = {}
+        pairs = zip(frames.tolist(), entity.tolist(), strict=True)
+        which = [found.setdefault(self.frames[f].entity_ids[e], len(found)) for f, e in pairs]
+        return list(found), np.array(which, np.int64)
 
     def offsets(self) -> Int64Array:
         """Of the record of each frame. Shape: (frames,)."""
@@ -120,12 +127,13 @@ class TakenBlock:
     def frame(self, place: int) -> Frame:
         return self.block.frame(place)
 
-    def header(self, place: int) -> tuple[str, int]:
-        return self.block.city, self.block.period_s
+    def headers(self, frames: Int64Array) -> tuple[list[tuple[str, int]], Int64Array]:
+        return [(self.block.city, self.block.period_s)], np.zeros(len(frames), np.int64)
 
-    def names(self, frames: Int64Array, entity: Int64Array) -> list[str]:
-        named = self.block.named[self.block.named_begin[frames] + entity]
-        return [self.block.entity_ids[i] for i in named.tolist()]
+    def names(self, frames: Int64Array, entity: Int64Array) -> tuple[list[str], Int64Array]:
+        # Of dictionaries that were met apart an id may have two places: then it stands twice among the names.
+        named, which = np.unique(self.block.named[self.block.named_begin[frames] + entity], return_inverse=True)
+        return [self.block.entity_ids[i] for i in named.tolist()], which
 
     def offsets(self) -> Int64Array:
         return self.block.offsets

@@ -123,11 +123,8 @@ def test_a_negative_count_is_refused():
 
 
 def camera(*topics: int) -> Frame:
-    columns: dict[str, Any] = {
-        "topic": np.array(topics, np.uint32),
-        "value": np.ones(len(topics), np.float32),
-        "confidence": np.ones(0, np.float32),
-    }
+    columns: dict[str, Any] = {c.name: np.ones(0, np.float32) for c in CAMERA_EVENT.columns}
+    columns |= {"topic": np.array(topics, np.uint32), "value": np.ones(len(topics), np.float32)}
     return dataclasses.replace(road(len(topics)), columns=columns)
 
 

@@ -164,6 +164,24 @@ def test_a_counter_tells_how_many_crossed_since_it_was_told_before():
     ]
 
 
+def test_how_many_are_there_holds_until_another_number_is_told_or_none():
+    def count(second: float, number: str, rule: str, operation: str = "Changed") -> bytes:
+        topic = "tns1:RuleEngine/CountAggregation/OccupancyCounter"
+        return stream(
+            event(at(second), topic, {"Count": number} if number else {}, {"Rule": rule}, operation=operation)
+        )
+
+    polls = [poll(at(second)) for second in (59, 60, 100, 121, 190, 250)]
+    told = rows_of(
+        *(count(0, "7", "a"), count(30, "3", "b"), *polls[:3], count(110, "9", "a")),
+        *(polls[3], count(130, "", "b", "Deleted"), *polls[4:]),
+    )
+    assert [(row["entity_id"][-1], row["time"][14:19], row["people"]) for row in told] == [
+        *(("a", "00:00", 7.0), ("b", "00:30", 3.0), ("a", "01:00", 7.0), ("b", "01:40", 3.0)),
+        *(("a", "01:50", 9.0), ("a", "03:10", 9.0), ("a", "04:10", 9.0)),
+    ]
+
+
 def test_objects_of_a_zone_are_counted_whether_each_has_a_property_or_all_are_listed():
     topic = "tns1:RuleEngine/FieldDetector/ObjectsInside"
 
@@ -208,6 +226,10 @@ def test_sources_of_an_encoder_are_cameras_of_their_own_where_that_is_wanted():
     assert [row["entity_id"] for row in rows_of(stream(*lost), per_source=True)] == ["cam-7.in1", "cam-7.in2"]
     assert [row["tamper_s"] for row in rows_of(stream(*lost), per_source=True)] == [0.0, 0.0]
     assert [row["tamper_s"] for row in rows_of(stream(*lost))] == [0.0, 1.0]
+    device = Device("testville", "cam-7", per_source=True)
+    told = [*rows_of_recording(stream(*lost) + poll(at(30)), device)]
+    beats = [row["entity_id"] for row in told if isinstance(row, dict) and row["time"][17:19] == "30"]
+    assert beats == ["cam-7.in1", "cam-7.in2", "cam-7"]
 
 
 def test_names_stay_different_and_fit_behind_each_other():

@@ -21,7 +21,7 @@ from tests.benchmarks.pages import read_part
 from tests.contract.domains import BY_KIND, CONTRACTS
 
 NOT_YET = "Not measured on a quiet machine yet."
-BACKLOGS = {c.kind.name: Backlog(c.domain, c.kind, entities=24, steps=6) for c in CONTRACTS}
+BACKLOGS = {c.kind.name: Backlog(c.domain, c.kind, entities=24, reports=36) for c in CONTRACTS}
 
 
 def end_of(backlog: Backlog) -> Frame:
@@ -48,7 +48,7 @@ def test_every_observation_of_a_backlog_is_good_and_in_the_windows_that_are_reck
 
 def test_windows_of_a_backlog_are_those_that_end_within_it():
     """Minutes of an hour and a half: three of half an hour, and hops of which the first ones hold less."""
-    backlog = Backlog("traffic", BY_KIND["road_flow"].kind, entities=1, steps=90)
+    backlog = Backlog("traffic", BY_KIND["road_flow"].kind, entities=1, reports=540)
     assert backlog.interval_ms == 10_000
     assert backlog.windows(Window("30m", 30 * MINUTE_MS)) == [180, 180, 180]
     assert backlog.windows(Window("1h", HOUR_MS, 30 * MINUTE_MS)) == [180, 360, 360]

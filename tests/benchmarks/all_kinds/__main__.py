@@ -48,12 +48,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.all_kinds", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--entities", type=int, default=8_192, help="of each kind")
-    parser.add_argument("--steps", type=int, default=20, help="of the shortest window of each kind")
+    parser.add_argument("--reports", type=int, default=120, help="of each entity")
     parser.add_argument("--write", action="store_true", help="keep the figures: JSON and tables")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".urban" / "cache", help="folder of downloads")
     given = parser.parse_args()
     configure_logs("console", "warning")
-    backlogs = [Backlog(d.name, kind, given.entities, given.steps) for d in find_domains() for kind in d.kinds]
+    backlogs = [Backlog(d.name, kind, given.entities, given.reports) for d in find_domains() for kind in d.kinds]
     began_s = time.monotonic()
     rounds = [_round(backlogs, given.cache, began_s) for _ in range(given.rounds)]
     document = {"machine": describe_machine(), "load_average": load_average(), **summary(backlogs, rounds)}

@@ -1,4 +1,4 @@
-"""Backlogs of any kind: every entity tells six observations in each step of the kind's shortest window."""
+"""Backlogs of any kind: every entity tells six observations, or a few more, in each step of the shortest window."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.runtime.producer import KafkaWriter
 CITY = "auckland"
 START_MS = 1_780_272_000_000  # 2026-06-01T00:00Z, a Monday; the windows of every kind begin here
 ROWS = 256  # of a frame
-REPORTS_PER_STEP = 6
+LEAST_REPORTS_PER_STEP = 6
 # Of codes that are not the first one: most of what happens is as it should be.
 RARE = 0.01
 # Numbers of a usual day, so that detectors judge everything and find little; of columns that are not named here, those
@@ -39,7 +39,8 @@ USUAL: Mapping[str, tuple[float, float]] = {
     "count_out": (0, 5),
     "density_p_m2": (0, 0.5),
     "confidence": (0.9, 1),
-    "opened": (0, 2),
+    # An area that is not known yet is expected to have one request a day.
+    "opened": (0, 0.03),
     "acknowledged_after_s": (600, 86_400),
     "resolved_after_s": (3_600, 864_000),
     "visibility_m": (5_000, 50_000),
@@ -53,7 +54,7 @@ class Backlog:
     domain: str
     kind: Kind
     entities: int
-    steps: int  # of the shortest window
+    reports: int  # of each entity
 
     @property
     def name(self) -> str:
@@ -70,16 +71,18 @@ class Backlog:
 
     @property
     def interval_ms(self) -> int:
-        """Between two observations of an entity."""
-        return self.step_ms // REPORTS_PER_STEP
+        """Between two observations of an entity: whole seconds, of which a step is a multiple."""
+        step_s = self.step_ms // 1000
+        fit = (s for s in range(step_s // LEAST_REPORTS_PER_STEP, 0, -1) if step_s % s == 0)
+        return next(fit) * 1000
 
     @property
     def end_ms(self) -> int:
-        return START_MS + self.steps * self.step_ms
+        return START_MS + self.reports * self.interval_ms
 
     @property
     def observations(self) -> int:
-        return self.entities * self.steps * REPORTS_PER_STEP
+        return self.entities * self.reports
 
     def windows(self, window: Window) -> list[int]:
         """Observations in each window of an entity that has ended when the backlog has, the first one first."""
@@ -102,7 +105,7 @@ class Backlog:
             for mine in [[ids[i] for i in np.flatnonzero(partition == p)]]
             for first in range(0, len(mine), ROWS)
         ]
-        for report in range(self.steps * REPORTS_PER_STEP):
+        for report in range(self.reports):
             time_ms = START_MS + report * self.interval_ms
             for gateway, (p, group) in enumerate(groups):
                 n = len(group)

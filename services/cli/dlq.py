@@ -26,7 +26,7 @@ SHOWN_ERROR = 80
 
 DomainOption = Annotated[str, typer.Option("--domain", help="Only of this domain.")]
 KindOption = Annotated[str, typer.Option("--kind", help="Only of this kind of observation.")]
-ClassOption = Annotated[str, typer.Option("--class", help="Only malformed, invalid, future or limit.")]
+ClassOption = Annotated[str, typer.Option("--class", help="Only malformed, invalid, future, unknown or limit.")]
 SinceOption = Annotated[
     str, typer.Option("--since", help="Only records from then on: 2024-06-03T10:00:00Z, or 2h ago.")
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import dlq, incidents
+from services.cli import dlq, entities, incidents
 from services.cli.draft import draft
 from services.cli.migrate import migrate
+from services.cli.replay import replay
 from services.cli.reset import reset
 from services.cli.send import send
 from services.cli.sql import sql
@@ -26,9 +27,11 @@ app.command()(up)
 app.command()(status)
 app.command()(sql)
 app.command()(send)
+app.command()(replay)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(entities.app, name="entities")
 app.command()(topics)
 app.command()(migrate)
 app.command()(draft)

@@ -17,6 +17,8 @@ from services.core.frame import Frame, Malformed, Problem
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.codec import decode_record, encode_frame
 from services.runtime.contracts import FrameContract
+from services.runtime.dead_letters import UNKNOWN
+from services.runtime.entities import EntityRegistry
 from services.runtime.log import LogRecord
 from services.runtime.producer import KafkaWriter, acknowledged
 from services.runtime.records import PROTOBUF, TIME
@@ -65,11 +67,13 @@ class Replayed:
 class Replayer:
     """One run over some letters."""
 
-    def __init__(self, log: LogView, clickhouse: ClickHouse, writer: KafkaWriter | None) -> None:
-        """`log` is for this run alone, not that which the letters are read from. `writer` None: nothing is sent."""
-        self._log, self._clickhouse, self._writer = log, clickhouse, writer
+    def __init__(self, kafka: str, log: LogView, clickhouse: ClickHouse, writer: KafkaWriter | None) -> None:
+        """`kafka`: bootstrap servers; `log` is for this run alone, not that which the letters are read from; `writer`
+        None: nothing is sent."""
+        self._kafka, self._log, self._clickhouse, self._writer = kafka, log, clickhouse, writer
+        self._registry: EntityRegistry | None = None
         self._contracts: dict[str, FrameContract] = {}
-        self._rehearsals: dict[tuple[str, int], Rehearsal] = {}
+        self._rehearsals: dict[tuple[str, int, bool], Rehearsal] = {}
         self._unmarked: list[Replayed] = []
 
     async def replay(self, letters: AsyncIterator[Letter]) -> AsyncIterator[Replayed]:
@@ -112,13 +116,25 @@ class Replayer:
 
     async def _rehearse(self, contract: FrameContract, letter: Letter) -> Rehearsal:
         place = (letter.topic, letter.partition)
-        if place not in self._rehearsals:
+        # What was put aside because nobody had told of the entity gets in when somebody has.
+        asks = letter.error_class == UNKNOWN
+        if (*place, asks) not in self._rehearsals:
             held = await self._log.held(*place)
             tail: list[Frame | Malformed] = []
             async for r in self._log.read(*place, max(held.begin, held.end - TAIL_RECORDS), held.end):
                 tail += _decoded(contract, r)
-            self._rehearsals[place] = Rehearsal(contract, letter.partition, tail)
-        return self._rehearsals[place]
+            known = (await self._entities()).ids(contract.domain) if asks else None
+            self._rehearsals[*place, asks] = Rehearsal(contract, letter.partition, tail, known)
+        return self._rehearsals[*place, asks]
+
+    async def _entities(self) -> EntityRegistry:
+        """All that are known now."""
+        if self._registry is None:
+            registry = EntityRegistry(self._kafka)
+            await registry.start()
+            await registry.stop()
+            self._registry = registry
+        return self._registry
 
     async def _send(self, writer: KafkaWriter, found: Replayed) -> Replayed:
         letter, contract = found.letter, self._contract(found.letter.topic)
@@ -182,7 +198,7 @@ async def replay_letters(
         if writer is not None:
             parts.push_async_callback(writer.stop)
             await writer.start()
-        replayer = Replayer(tails, clickhouse, writer)
+        replayer = Replayer(addresses.kafka, tails, clickhouse, writer)
         for domain, wanted, since in by_domain(places, rows):
             async for outcome in replayer.replay(read_letters(letters, domain, wanted, since)):
                 outcomes.append(outcome)

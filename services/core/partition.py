@@ -22,9 +22,10 @@ from services.core.aggregates import folds_of, parts_of
 from services.core.closing import FixedSeries, Touched, join_touched
 from services.core.detection import Detection
 from services.core.folding import Folding
-from services.core.frame import Frame, Malformed, Singles
+from services.core.frame import Block, Frame, Malformed
 from services.core.intake import Intake
 from services.core.kind import Kind
+from services.core.known import KnownEntities
 from services.core.layout import begin_columns, layout_of
 from services.core.panes import Panes, border_of, rings_of
 from services.core.portion import LONG_AGO_MS, Portion
@@ -33,7 +34,8 @@ from services.core.signals import Signal
 from services.core.sketched import sketches_of
 from services.core.slots import Slots
 from services.core.sources import Sources
-from services.core.state import NO_WATERMARK, Change, Closing, Counters, PartitionState
+from services.core.state import NO_WATERMARK, TRAIL_LENGTHS, Change, Closing, Counters, PartitionState
+from services.core.trail import Trails
 from services.core.windows import WindowBatch
 
 _SKETCH_ARRAYS = ("codes", "counts", "lengths")
@@ -56,12 +58,17 @@ class Partition:
         self._sketches = [sketch for _, sketches in self._folds for sketch in sketches]
         self._slots = Slots(kind.max_entities)
         self._sources = Sources()
+        self._known = KnownEntities()
         sessions = sorted((w for w in kind.windows if w.gap_ms), key=lambda w: w.name)
         self._panes = Panes(rings, (*parts_of(kind), *(SESSION_PARTS if sessions else ())))
+        self._trails = Trails(kind, kind.trail) if kind.trail else None
         self._layout = layout_of(kind.name, rings, self._folds)
+        if self._trails:
+            self._layout.append(self._trails.layout())
         fixed = sorted((w for w in kind.windows if not w.gap_ms), key=lambda w: (w.slide_ms, w.size_ms, w.name))
-        self._fixed = [FixedSeries(kind, w, self._panes, self._folds) for w in fixed]
+        self._fixed = [FixedSeries(kind, w, self._panes, self._folds, self._trails) for w in fixed]
         self._sessions = [SessionSeries(kind, w, self._panes, self._folds, self._border_ms) for w in sessions]
+        self._looks_back = any(kind.history_of(w.name) for w in fixed)
         self._detection = Detection(domain, kind)
         self._wire()
         # How often slots without observations are set free.
@@ -69,10 +76,11 @@ class Partition:
         self._folding = False
 
     def _wire(self) -> None:
-        self._intake = Intake(self._kind, self._slots, self._sources, self.counters)
-        self._into_panes = Folding(self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters)
+        self._intake = Intake(self._kind, self._slots, self._sources, self._known, self.counters)
+        parts = (self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters, self._trails)
+        self._into_panes = Folding(*parts)
 
-    def fold(self, records: Sequence[Frame | Malformed | Singles]) -> Iterator[Closing]:
+    def fold(self, records: Sequence[Frame | Malformed | Block]) -> Iterator[Closing]:
         """Folds the next records of the log, in their order; gives what leaves the partition meanwhile.
 
         To be drawn to its end; batches are to be given to `detect` before the next call. ValueError where a record
@@ -92,8 +100,8 @@ class Partition:
         self.next_offset = next_offset
         self._folding = False
 
-    def _next_offset_after(self, records: Sequence[Frame | Malformed | Singles]) -> int:
-        parts = [r.offsets if isinstance(r, Singles) else (r.offset,) for r in records]
+    def _next_offset_after(self, records: Sequence[Frame | Malformed | Block]) -> int:
+        parts = [r.offsets if isinstance(r, Block) else (r.offset,) for r in records]
         offsets = np.concatenate([np.empty(0, np.int64), *parts])
         offsets = np.concatenate(([self.next_offset], offsets[offsets >= 0]))
         back = np.flatnonzero(offsets[1:] < offsets[:-1])
@@ -138,9 +146,21 @@ class Partition:
             self._panes.drop(pane)
             for sketch in self._sketches:
                 sketch.drop(pane)
+            if self._trails:
+                self._trails.drop(pane)
+        if self._looks_back and self._sketches:
+            self._drop_sketches(watermark_ms)
         if before_ms is not None and before_ms // self._sweep_ms != watermark_ms // self._sweep_ms:
             self._slots.release(self._panes.mark_used(len(self._slots)))
         return tuple(batches)
+
+    def _drop_sketches(self, watermark_ms: int) -> None:
+        """Of panes that are kept for history alone: it is made of what their cells hold, and sketches are large."""
+        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
+            if any(sketch.holds(pane) for sketch in self._sketches):
+                self._panes.mark_changed(pane)
+                for sketch in self._sketches:
+                    sketch.drop(pane)
 
     def detect(self, batch: WindowBatch) -> list[Signal]:
         """Signals of a batch that was completed with attributes and baseline: what its detectors find, and what of
@@ -185,8 +205,15 @@ class Partition:
         for sketch in self._sketches:
             told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names(), known_panes)
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
+        if self._trails:
+            arrays |= self._trails.to_arrays(self._panes.names(), known_panes)
         texts: dict[str, Sequence[str]] = {"sources": sources, "cities": cities, "entity_ids": entity_ids}
         texts |= {"layout": self._layout, "detectors": self._detection.names()}
+        if self._known or self._known.complete:
+            known_cities, lengths, known_ids = self._known.to_texts()
+            texts |= {"known.cities": known_cities, "known.ids": known_ids}
+            arrays["known.lengths"] = np.array(lengths, np.int64)
+            arrays["known.complete"] = np.array([self._known.complete], np.uint8)
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
         panes = tuple(self._panes.changes())
@@ -210,11 +237,16 @@ class Partition:
         restored.counters = replace(state.counters)
         restored._sources = Sources.of_arrays(texts["sources"], arrays["sources.greatest"], arrays["sources.below"])
         restored._slots = Slots.of_texts(texts["cities"], texts["entity_ids"], kind.max_entities)
+        if "known.ids" in texts:
+            told = (texts["known.cities"], arrays["known.lengths"].tolist(), texts["known.ids"])
+            restored._known = KnownEntities.of_texts(*told, complete=bool(arrays["known.complete"][0]))
         restored._wire()
         restored._panes.put(arrays)
         for sketch in restored._sketches:
             if f"{sketch.name}.codes" in arrays:  # else it is of a column that begins now
                 sketch.put(restored._panes.names(), *(arrays[f"{sketch.name}.{n}"] for n in _SKETCH_ARRAYS))
+        if restored._trails and TRAIL_LENGTHS in arrays:  # else the state is of a version that kept none
+            restored._trails.put(restored._panes.names(), arrays)
         ring, start_ms, slot = arrays["touched"]
         restored._into_panes.touched = [Touched(ring, start_ms, slot)] if len(slot) else []
         for series in restored._sessions:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from services.core.frame import Late, NumberArray, Problem, Refused
 from services.core.kind import Kind
-from services.core.taken import TakenFrames, TakenSingles
+from services.core.taken import TakenBlock, TakenFrames
 from services.core.validation import (
     MAX_TIME_MS,
+    UNKNOWN_ENTITY,
     find_column_faults,
     find_entity_faults,
     find_time_faults,
@@ -23,6 +24,8 @@ from services.core.validation import (
 MAX_PROBLEMS = 100
 # Before every time that can be; far enough from the end of int64 that nothing overflows.
 LONG_AGO_MS = -(2**62)
+# Offsets of time in a frame have 32 bits; late observations may be of any time.
+_LATE_SPAN_MS = 2**31
 
 Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -33,7 +36,7 @@ class Portion:
     """Some consecutive records. Arrays have one element per observation of the frames taken, unless told otherwise."""
 
     end: int  # the record after the last one
-    taken: TakenFrames | TakenSingles
+    taken: TakenFrames | TakenBlock
     begin: Int64Array  # (frames + 1,): where each frame's observations begin
     dictionary_begin: Int64Array  # (frames + 1,): where each frame's dictionary begins
     period_ms: Int64Array  # (frames,)
@@ -41,12 +44,12 @@ class Portion:
     entity: Int64Array  # index into the dictionaries, one after the other
     columns: dict[str, NumberArray]
     missing: dict[str, BoolArray | None]  # None: every observation has a number there
-    fit: BoolArray | None  # neither invalid nor from the future; None: all are
+    fit: BoolArray | None  # neither invalid, nor from the future, nor of an unknown entity; None: all are
     reached_ms: Int64Array  # (frames,): greatest end of a fit observation or clock of a heartbeat; LONG_AGO_MS: none
     refused: list[tuple[int, Refused]]  # with its place among the frames taken and not taken, ascending
 
 
-def join(kind: Kind, taken: TakenFrames | TakenSingles, end: int, refused: Sequence[tuple[int, Refused]]) -> Portion:
+def join(kind: Kind, taken: TakenFrames | TakenBlock, end: int, refused: Sequence[tuple[int, Refused]]) -> Portion:
     """Joins frames whose shape was checked, and finds the observations that are unfit.
 
     `refused` holds what was refused of the records already.
@@ -69,10 +72,13 @@ def join(kind: Kind, taken: TakenFrames | TakenSingles, end: int, refused: Seque
     # A clock is taken to be of this age, so that nothing overflows.
     clock_ms = np.minimum(taken.clock_ms(), MAX_TIME_MS)
     future = (time_ms > np.repeat(clock_ms + kind.skew_ms - period_ms, lengths)) & ~unfit
+    unknown = _mark_unknown(taken, entity_in_all, unfit | future)
     all_refused = [*refused]
-    if unfit.any() or future.any():
-        all_refused = sorted([*refused, *_refuse(kind, taken, begin, unfit, future)], key=lambda r: r[0])
-        unfit = unfit | future
+    if unfit.any() or future.any() or unknown.any():
+        strangers = _refuse_entities(taken, begin, np.flatnonzero(unknown), UNKNOWN_ENTITY, "unknown")
+        found = (*_refuse(kind, taken, begin, unfit, future), *strangers)
+        all_refused = sorted([*refused, *found], key=lambda r: r[0])
+        unfit = unfit | future | unknown
     fit = ~unfit if unfit.any() else None
     heartbeat = taken.heartbeat()
     reached_ms = _reach(begin, time_ms if fit is None else np.where(fit, time_ms, LONG_AGO_MS), period_ms)
@@ -107,7 +113,7 @@ def _reach(begin: Int64Array, time_ms: Int64Array, period_ms: Int64Array) -> Int
 
 
 def _refuse(
-    kind: Kind, taken: TakenFrames | TakenSingles, begin: Int64Array, unfit: BoolArray, future: BoolArray
+    kind: Kind, taken: TakenFrames | TakenBlock, begin: Int64Array, unfit: BoolArray, future: BoolArray
 ) -> Iterator[tuple[int, Refused]]:
     for i in np.unique(np.searchsorted(begin, np.flatnonzero(unfit | future), side="right") - 1).tolist():
         frame, record, rows = taken.frame(i), int(taken.records[i]), slice(int(begin[i]), int(begin[i + 1]))
@@ -125,16 +131,32 @@ def _refuse(
             yield record, Refused(frame.offset, tuple(listed), frame.index + ahead, "future")
 
 
+def _mark_unknown(taken: TakenFrames | TakenBlock, entity_in_all: Int64Array, refused: BoolArray) -> BoolArray:
+    """Observations that nothing else is wrong with but that nobody told of their entity. Shapes: (observations,)."""
+    unknown = np.zeros(len(refused), np.bool_)
+    if (unknown_ids := taken.mark_unknown_ids()) is not None:
+        rows = np.flatnonzero(~refused)
+        unknown[rows] = unknown_ids[entity_in_all[rows]]
+    return unknown
+
+
 def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Iterator[tuple[int, Refused]]:
     """These observations of the portion, ascending, are of entities for which the partition has no room."""
-    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
+    return _refuse_entities(portion.taken, portion.begin, rows, _beyond(limit), "limit")
+
+
+def _refuse_entities(
+    taken: TakenFrames | TakenBlock, begin: Int64Array, rows: Int64Array, reason: str, error_class: str
+) -> Iterator[tuple[int, Refused]]:
+    """These observations, ascending, are sound, but their entities are not to be taken."""
+    frame_of_row = np.searchsorted(begin, rows, side="right") - 1
     for i in np.unique(frame_of_row).tolist():
-        frame, of_frame = portion.taken.frame(i), rows[frame_of_row == i] - portion.begin[i]
+        frame, of_frame = taken.frame(i), rows[frame_of_row == i] - begin[i]
         problems = tuple(
-            Problem(frame.index + row, "entity_id", frame.entity_ids[int(frame.entity[row])], _beyond(limit))
+            Problem(frame.index + row, "entity_id", frame.entity_ids[int(frame.entity[row])], reason)
             for row in of_frame[:MAX_PROBLEMS].tolist()
         )
-        yield int(portion.taken.records[i]), Refused(frame.offset, problems, frame.index + of_frame, "limit")
+        yield int(taken.records[i]), Refused(frame.offset, problems, frame.index + of_frame, error_class)
 
 
 def _beyond(limit: int) -> str:
@@ -142,9 +164,34 @@ def _beyond(limit: int) -> str:
 
 
 def tell_late(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
-    """These observations of the portion, ascending, by their frames."""
-    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
-    return tuple(
-        Late(portion.taken.frame(i), rows[frame_of_row == i] - portion.begin[i])
-        for i in np.unique(frame_of_row).tolist()
-    )
+    """These observations of the portion, ascending, by city, period and stretch of time."""
+    if not len(rows):
+        return ()
+    taken = portion.taken
+    frame = np.searchsorted(portion.begin, rows, side="right") - 1
+    frames, frame_of_row = np.unique(frame, return_inverse=True)
+    headers: dict[tuple[str, int], int] = {}
+    header = np.array([headers.setdefault(taken.header(i), len(headers)) for i in frames.tolist()])[frame_of_row]
+    stretch = portion.time_ms[rows] // _LATE_SPAN_MS
+    first = int(stretch.min())
+    group = header * (int(stretch.max()) - first + 1) + stretch - first
+    found = []
+    for some in (np.flatnonzero(group == number) for number in np.unique(group).tolist()):
+        own, frame_of_own = rows[some], frame[some]
+        city, period_s = list(headers)[int(header[some[0]])]
+        names = taken.names(frame_of_own, portion.entity[own] - portion.dictionary_begin[frame_of_own])
+        places: dict[str, int] = {}
+        entity = np.array([places.setdefault(name, len(places)) for name in names], np.uint32)
+        found.append(
+            Late(
+                city=city,
+                period_s=period_s,
+                entity_ids=tuple(places),
+                entity=entity,
+                time_ms=portion.time_ms[own],
+                columns={name: values[own] for name, values in portion.columns.items()},
+                offsets=taken.offsets()[frame_of_own],
+                rows=own - portion.begin[frame_of_own] + taken.indices()[frame_of_own],
+            )
+        )
+    return tuple(found)

@@ -23,6 +23,7 @@ __all__ = [
     "FrameTooLargeError",
     "decode_frame",
     "decode_record",
+    "encode_announcement",
     "encode_frame",
     "encode_heartbeat",
     "frame_from_rows",
@@ -196,13 +197,15 @@ def _frame_of(
         sequence=header.sequence,
         clock_ms=header.clock_ms,
         heartbeat=header.heartbeat,
+        announces=header.announces_entities,
         offset=offset,
     )
 
 
 def _check_sizes(header: Any, message: Any, ids: int, observations: int) -> None:
-    if bool(header.heartbeat) == bool(observations):
-        reason = "a heartbeat has no observations" if header.heartbeat else "a frame has observations"
+    silent = "a heartbeat" if header.heartbeat else "an announcement" if header.announces_entities else ""
+    if bool(silent) == bool(observations):
+        reason = f"{silent} has no observations" if silent else "a frame has observations"
         raise RowFault("entity", f"{observations} observations", reason)
     if observations > MAX_OBSERVATIONS:
         raise FrameTooLargeError("entity", f"{observations} observations", f"must be at most {MAX_OBSERVATIONS}")
@@ -240,7 +243,7 @@ def encode_frame(contract: FrameContract, frame: Frame) -> bytes:
     message = contract.view(entity_ids=frame.entity_ids, base_time_ms=base_ms, period_s=frame.period_s)
     header = message.header
     header.city, header.source_id, header.sequence = frame.city, frame.source_id, frame.sequence
-    header.clock_ms, header.heartbeat = frame.clock_ms, frame.heartbeat
+    header.clock_ms, header.heartbeat, header.announces_entities = frame.clock_ms, frame.heartbeat, frame.announces
     if len(frame):
         message.entity.append(frame.entity.astype("<u4", copy=False).tobytes())
         message.time_offset_ms.append(offsets.astype("<u4").tobytes())
@@ -255,6 +258,13 @@ def encode_heartbeat(contract: FrameContract, city: str, clock_ms: int) -> bytes
     """A frame without observations: the city's clock (of all cities, where `city` is empty) has come so far."""
     message = contract.view()
     message.header.city, message.header.clock_ms, message.header.heartbeat = city, clock_ms, True
+    return bytes(message.SerializeToString())
+
+
+def encode_announcement(contract: FrameContract, city: str, entity_ids: Sequence[str]) -> bytes:
+    """A frame without observations: these entities of the city are known from here on; none: they are all."""
+    message = contract.view(entity_ids=entity_ids)
+    message.header.city, message.header.announces_entities = city, True
     return bytes(message.SerializeToString())
 
 

@@ -26,8 +26,11 @@ MAXIMUM_SHARE = 0.5
 # Without one good record in between: a wrong topic, a wrong version or a wrong clock. At one frame of each of a few
 # gateways a second, a minute of it; the window need not be full.
 MAXIMUM_IN_A_ROW = 250
-# Entities beyond the limit of a partition are refused for good reasons, and in any number: no flood of bad records.
+# Entities beyond the limit of a partition, or that nobody told of, are refused for good reasons, and in any number: no
+# flood of bad records.
 LIMIT = "limit"
+UNKNOWN = "unknown"
+NO_FLOOD = frozenset((LIMIT, UNKNOWN))
 # Of a record that is put aside whole. Larger ones come about by compression alone: some kB on the topic, some GB here.
 LARGEST_LETTER_BYTES = RECORD_BYTES
 LONGEST_ERROR = 1_000
@@ -192,7 +195,7 @@ class FloodGuard:
         """A record of so many observations, and what was refused of it. TooManyBadRecordsError: it is a flood."""
         if not observations:
             return  # heartbeats come between whatever floods
-        bad = letter is not None and letter.count >= observations and letter.error_class != LIMIT
+        bad = letter is not None and letter.count >= observations and letter.error_class not in NO_FLOOD
         self._count(bad)
         flood = self._in_a_row > MAXIMUM_IN_A_ROW or (
             len(self._bad) == WINDOW_RECORDS and self._sum > MAXIMUM_SHARE * WINDOW_RECORDS

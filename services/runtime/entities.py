@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import structlog
@@ -44,6 +44,7 @@ class EntityRegistry:
     def __init__(self, kafka: str, open_reader: OpenReader | None = None) -> None:
         """`kafka`: bootstrap servers; `open_reader` takes the place of Kafka's reader in tests."""
         self._open_reader = open_reader or (lambda topic: KafkaReader(kafka, topic))
+        self.on_new: Callable[[str, str, str], None] | None = None  # hears city, domain and id of who was not known
         self._reader: LogReader | None = None
         self._entities: dict[_Key, Entity] = {}
         self._names: dict[tuple[str, str], list[str]] = {}  # ids by city and domain, in order
@@ -131,6 +132,8 @@ class EntityRegistry:
             return
         if not known:
             insort(names, key[2])
+            if self.on_new is not None:
+                self.on_new(*key)
         self._entities[key] = entity
 
     def __len__(self) -> int:
@@ -151,6 +154,10 @@ class EntityRegistry:
             if not type or entity.type == type:
                 found.append(entity)
         return found
+
+    def ids(self, domain: str) -> dict[str, Sequence[str]]:
+        """The ids of a domain's entities by city, in order, as they are now."""
+        return {city: [*names] for (city, of_domain), names in self._names.items() if of_domain == domain and names}
 
     def numbers(
         self, domain: str, cities: Sequence[str], entity_ids: Sequence[str], name: str, default: float

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 import pyarrow as pa
+import structlog
+from clickhouse_connect.driver.exceptions import DatabaseError
 from google.protobuf.message import DecodeError
 
 from services.runtime.catalogue import ENTITIES
 from services.runtime.entities import ENTITY_NAME, Entity
+from services.runtime.entity_dictionary import reload_statement
 from services.runtime.log import FROM_BEGINNING, LogRecord
 from services.runtime.outbox import Tables
 from services.runtime.reader import KafkaReader
 
+log = structlog.get_logger(__name__)
+
 READ_WAIT_S = 0.5
+# A bulk import comes in many reads, and every look at the table reads all of it.
+LONGEST_STALE_S = 2.0
 _NUMBERS = pa.map_(pa.string(), pa.float64())
 _LABELS = pa.map_(pa.string(), pa.string())
+
+
+class Store(Tables, Protocol):
+    """Where rows go, and what takes statements."""
+
+    async def command(self, sql: str, *, repeatable: bool = False) -> None: ...
 
 
 class EntityArchive:
     """Reads the topic whole at every start: it is small, and the table keeps the newest version of each."""
 
-    def __init__(self, domain: str, kafka: str, tables: Tables) -> None:
-        self._domain, self._tables = domain, tables
+    def __init__(self, domain: str, kafka: str, store: Store) -> None:
+        self._domain, self._store = domain, store
         self._reader = KafkaReader(kafka, ENTITIES)
         self._stopping = False
 
@@ -30,12 +45,28 @@ class EntityArchive:
         """Store until `stop`."""
         await self._reader.start(FROM_BEGINNING)
         try:
-            while not self._stopping:
-                found = [e for r in await self._reader.read(READ_WAIT_S) if (e := self._of_domain(r)) is not None]
-                if found:
-                    await self._tables.insert(f"{self._domain}.entities", entities_table(found))
+            await self._follow()
         finally:
             await self._reader.stop()
+
+    async def _follow(self) -> None:
+        now_s = asyncio.get_running_loop().time
+        stale_since_s: float | None = None  # since when the dictionary lacks something
+        while not self._stopping:
+            found = [e for r in await self._reader.read(READ_WAIT_S) if (e := self._of_domain(r)) is not None]
+            if found:
+                await self._store.insert(f"{self._domain}.entities", entities_table(found))
+                stale_since_s = now_s() if stale_since_s is None else stale_since_s
+            if stale_since_s is not None and (not found or now_s() - stale_since_s >= LONGEST_STALE_S):
+                await self._reload()
+                stale_since_s = None
+
+    async def _reload(self) -> None:
+        try:
+            await self._store.command(reload_statement(self._domain), repeatable=True)
+        except DatabaseError as error:
+            # A server looks at the table by itself, some seconds later; we may not be allowed to ask for it.
+            log.warning("dictionary_not_reloaded", domain=self._domain, reason=str(error))
 
     def stop(self) -> None:
         """Ask `run` to return."""

@@ -21,7 +21,8 @@ import stamina
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from services.runtime.lean import leave_out_dates
+from services.runtime.entity_dictionary import columns_of_view, create_statement, quoted
+from services.runtime.memory import leave_out_dates
 from services.runtime.patience import passes
 from services.runtime.settings import Settings
 
@@ -73,8 +74,9 @@ def migrate(url: str, databases: Iterable[str] | None = None, *, replicated: boo
             raise ValueError(f"no schema of {', '.join(sorted(unknown))}; there are {', '.join(wanted)}")
         wanted = {name: folder for name, folder in wanted.items() if name in set(databases)}
     applied = [p for database, folder in wanted.items() for p in _apply(url, database, folder, replicated)]
-    if ANALYSTS in wanted:
-        with clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False) as client:
+    with clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False) as client:
+        _make_dictionaries(client, url, wanted)
+        if ANALYSTS in wanted:
             _make_views(client)
     return applied
 
@@ -115,17 +117,37 @@ def _apply(url: str, database: str, folder: Path, replicated: bool) -> Sequence[
     return pending
 
 
+def _make_dictionaries(client: Client, url: str, databases: Iterable[str]) -> None:
+    """One dictionary of entities for each domain, in its own database."""
+    for domain in _domains(client):
+        if domain in databases:
+            client.command(create_statement(domain, url))
+
+
+def _domains(client: Client) -> list[str]:
+    """The databases that have entities."""
+    rows = client.query(
+        "SELECT database FROM system.tables WHERE name = 'entities' AND database IN {names:Array(String)} ORDER BY ALL",
+        parameters={"names": [name for name in schemas() if name != ANALYSTS]},
+    ).result_rows
+    return [row[0] for row in rows]
+
+
 class _Column(NamedTuple):
     name: str
     type: str
     comment: str
+    expression: str = ""  # empty: a column of the table
 
 
 def _make_views(client: Client) -> None:
-    """One view per table of a kind (and of incidents), with final rows only; columns and words are the table's."""
+    """One view per table of a kind (and of incidents), with final rows only; columns and words are the table's, and
+    those of a domain tell of the entity as well."""
+    domains = set(_domains(client))
     databases = [name for name in schemas() if name != ANALYSTS]
     tables = client.query(
-        "SELECT database, name, comment FROM system.tables WHERE database IN {databases:Array(String)} ORDER BY ALL",
+        "SELECT database, name, comment FROM system.tables"
+        " WHERE database IN {databases:Array(String)} AND engine != 'Dictionary' ORDER BY ALL",
         parameters={"databases": databases},
     ).result_rows
     made: dict[str, str] = {}
@@ -138,7 +160,10 @@ def _make_views(client: Client) -> None:
         if table in made:
             raise ValueError(f"{made[table]} and {database} both have a table {table}: kinds need names of their own")
         made[table] = database
-        client.command(_view(database, table, comment, _columns(client, database, table)))
+        columns = _columns(client, database, table)
+        if database in domains:
+            columns += [_Column(*told) for told in columns_of_view(database, (c.name for c in columns))]
+        client.command(_view(database, table, comment, columns))
 
 
 def _columns(client: Client, database: str, table: str) -> list[_Column]:
@@ -152,16 +177,12 @@ def _columns(client: Client, database: str, table: str) -> list[_Column]:
 
 
 def _view(database: str, table: str, comment: str, columns: Sequence[_Column]) -> str:
-    declared = ",\n".join(f"    `{c.name}` {c.type} COMMENT {_quoted(c.comment)}" for c in columns)
-    names = ", ".join(f"`{c.name}`" for c in columns)
+    declared = ",\n".join(f"    `{c.name}` {c.type} COMMENT {quoted(c.comment)}" for c in columns)
+    names = ", ".join(f"{c.expression} AS `{c.name}`" if c.expression else f"`{c.name}`" for c in columns)
     return (
         f"CREATE OR REPLACE VIEW `{ANALYSTS}`.`v_{table}`\n(\n{declared}\n)\n"
-        f"COMMENT {_quoted(f'{comment} (final rows only)')}\nAS SELECT {names} FROM `{database}`.`{table}` FINAL"
+        f"COMMENT {quoted(f'{comment} (final rows only)')}\nAS SELECT {names} FROM `{database}`.`{table}` FINAL"
     )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _counts(pending: Iterable[Pending]) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.core.geometry import cell_of
 from services.core.signals import Signal
 from services.core.state import Counters
-from services.core.windows import WindowBatch
+from services.core.windows import IndexRows, WindowBatch
 from services.runtime.log import Headers
 from services.runtime.producer import cloud_event_headers
 from services.runtime.slot_names import SlotNames
@@ -36,17 +36,35 @@ _EVIDENCE = pa.list_(
 def windows_table(batch: WindowBatch, kafka_partition: int, names: SlotNames | None = None) -> pa.Table:
     """Rows of `<domain>.<kind>_windows`, one per row of the batch. `names`: those of the batch, if they are at hand."""
     rows, names = len(batch), SlotNames.of(batch, names)
-    slots = pa.array(batch.slot)
     return pa.table(
         {
-            "city": names.arrow_cities.take(slots),
+            "city": names.take_cities(batch.slot),
             "window": pa.repeat(batch.window.name, rows),
-            "entity_id": names.arrow_ids.take(slots),
+            "entity_id": names.take_ids(batch.slot),
             "start_time": pa.array(batch.start_ms, TIME),
             "end_time": pa.array(batch.end_ms, TIME),
             "kafka_partition": pa.array(np.full(rows, kafka_partition, np.uint32)),
             "revision": pa.array(batch.revision.astype(np.uint32, copy=False)),
             **{name: pa.array(values) for name, values in batch.measures.items()},
+        }
+    )
+
+
+def index_table(batch: WindowBatch, rows: IndexRows, kafka_partition: int) -> pa.Table:
+    """Rows of an index of the batch, each of one of its entities."""
+    slots = batch.slot[rows.of_row].tolist()
+    return pa.table(
+        {
+            "city": pa.array([batch.cities[slot] for slot in slots], pa.string()),
+            "entity_id": pa.array([batch.entity_ids[slot] for slot in slots], pa.string()),
+            "start_time": pa.array(rows.start_ms, TIME),
+            "end_time": pa.array(rows.end_ms, TIME),
+            "kafka_partition": pa.array(np.full(len(rows), kafka_partition, np.uint32)),
+            "revision": pa.array(rows.revision.astype(np.uint32)),
+            **{
+                name: pa.array(values, pa.string() if values.dtype == object else None)
+                for name, values in rows.columns.items()
+            },
         }
     )
 
@@ -83,7 +101,7 @@ def _window_frame(head: WindowFrame, batch: WindowBatch, rows: NDArray[np.int64]
     # Packed fields are their little-endian bytes: written as such, without a Python number for each value.
     parts = [
         head.SerializeToString(),
-        names.id_fields(slots),
+        names.take_id_fields(slots),
         packed_field(WindowFrame.WINDOW_FIELD_NUMBER, window.astype("<u4")),
         packed_field(WindowFrame.ENTITY_FIELD_NUMBER, entity.astype("<u4")),
         packed_field(WindowFrame.REVISION_FIELD_NUMBER, batch.revision[rows].astype("<u4")),

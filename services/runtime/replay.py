@@ -7,13 +7,14 @@ What of them is refused again becomes a letter of another place, which can be se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, Malformed, Problem
+from services.core.frame import Frame, Malformed, Problem, announcement
+from services.core.kind import UnknownEntities
 from services.core.partition import Partition
 from services.core.sources import SPAN
 from services.core.validation import InvalidFrame, check_frame
@@ -167,9 +168,20 @@ class Rehearsal:
     Not known to it: repetitions of what came before these records, and whether there is room for more entities.
     """
 
-    def __init__(self, contract: FrameContract, partition: int, tail: Sequence[Frame | Malformed]) -> None:
-        self._disorder_ms = contract.kind.disorder_ms
-        self._partition = Partition(contract.domain, contract.kind, partition)
+    def __init__(
+        self,
+        contract: FrameContract,
+        partition: int,
+        tail: Sequence[Frame | Malformed],
+        known: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """`known`: ids of the entities of each city, where others are to be refused; None: nobody asks for them."""
+        kind = contract.kind
+        self._disorder_ms = kind.disorder_ms
+        if known is not None:
+            kind = replace(kind, unknown_entities=UnknownEntities.REFUSE)
+            tail = [*(announcement(city, ids) for city, ids in known.items()), announcement("", ()), *tail]
+        self._partition = Partition(contract.domain, kind, partition)
         for _ in _fold(self._partition, [replace(part, offset=-1) for part in tail]):
             continue
 

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Local time of each city, as JSON: {"auckland": "Pacific/Auckland"}; others: UTC',
     )
+    programmes: dict[str, str] = Field(
+        default_factory=dict,
+        description='Whose standards a city is judged by, as JSON: {"auckland": "us"}; others: the first of a domain',
+    )
     checkpoint_seconds: float = Field(5.0, gt=0, le=300, description="Time between two checkpoints of a partition")
     session_timeout_seconds: float = Field(
         10.0, ge=6, le=300, description="Time after which the group gives a silent processor's partitions to another"
@@ -61,6 +65,11 @@ class Settings(BaseSettings):
     dead_letter_flood: Literal["stop", "pass"] = Field(
         "stop",
         description="What a processor does where most records are refused: stop until somebody looks, or let them pass",
+    )
+    unknown_entities: dict[str, Literal["accept", "refuse", "quarantine"]] = Field(
+        default_factory=dict,
+        description="What becomes of observations of entities that nobody told of, by kind, as JSON:"
+        ' {"traffic.road_flow": "refuse"}; others: accept',
     )
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")

@@ -159,7 +159,12 @@ class SingleFrames:
             header = self._header_class.FromString(raw)
         except DecodeError:
             return None
-        if header.heartbeat or len(header.source_id) > MAX_SOURCE_ID or not 0 <= header.clock_ms < 2**47:
+        if (
+            header.heartbeat
+            or header.announces_entities
+            or len(header.source_id) > MAX_SOURCE_ID
+            or not 0 <= header.clock_ms < 2**47
+        ):
             return None
         return Header(header.city, header.source_id, header.sequence, header.clock_ms)
 

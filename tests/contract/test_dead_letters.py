@@ -98,11 +98,12 @@ def test_a_tombstone_without_a_key_can_be_written():
 
 
 def look(guard: FloodGuard, records: str, first: int = 0) -> None:
-    """b: all of it was refused, p: a part of it, g: nothing, h: a heartbeat, l: refused at the limit of entities."""
+    """b: all of it was refused, p: a part of it, g: nothing, h: a heartbeat, l, u: refused at the limit of entities, or
+    as unknown ones."""
     for offset, record in enumerate(records, first):
         full = letter()
-        full.error_class = dead_letters.LIMIT if record == "l" else "invalid"
-        refused = {"b": (2, full), "p": (5, full), "g": (2, None), "h": (0, None), "l": (2, full)}
+        full.error_class = {"l": dead_letters.LIMIT, "u": dead_letters.UNKNOWN}.get(record, "invalid")
+        refused = {"b": (2, full), "p": (5, full), "g": (2, None), "h": (0, None), "l": (2, full), "u": (2, full)}
         guard.look(offset, *refused[record])
 
 
@@ -131,7 +132,7 @@ def test_a_partition_that_begins_with_some_bad_records_is_not_flooded():
 
 def test_entities_beyond_the_limit_are_no_flood():
     guard = FloodGuard("t[3]")
-    look(guard, "l" * 2000)
+    look(guard, "lu" * 1000)
     assert guard.share == 0.0
 
 

@@ -17,6 +17,7 @@ from services.runtime.codec import (
     MAX_OBSERVATIONS,
     decode_frame,
     decode_record,
+    encode_announcement,
     encode_frame,
     encode_heartbeat,
     select_rows,
@@ -172,6 +173,7 @@ def _without_header() -> bytes:
         (_with_header(clock_ms=2**62), "header.clock_ms", "before the year 10000"),
         (_with_header(source_id="x" * 129), "header.source_id", "at most 128 characters"),
         (_with_header(heartbeat=True), "entity", "a heartbeat has no observations"),
+        (_with_header(announces_entities=True), "entity", "an announcement has no observations"),
         (ROAD.frame(header={"heartbeat": True}).SerializeToString(), "header.clock_ms", "a heartbeat tells a clock"),
         (_public().SerializeToString() + b"\x8a\x01\x03abc", "speed_kmh", "multiple of 4 bytes"),
         (_public().SerializeToString() + b"\x12\x01\xff", "value", "no RoadFlowFrame"),  # no UTF-8
@@ -211,6 +213,13 @@ def test_a_heartbeat_is_a_frame_of_nothing_but_a_clock():
     (found,) = decode_record(ROAD, encode_heartbeat(ROAD, "", 77), PROTOBUF, 99, 7)
     assert isinstance(found, Frame)
     assert (found.heartbeat, found.clock_ms, len(found), found.city) == (True, 77, 0, "")
+
+
+def test_an_announcement_is_a_frame_of_nothing_but_entities():
+    (found,) = decode_record(ROAD, encode_announcement(ROAD, "auckland", ["a", "b"]), PROTOBUF, 99, 7)
+    assert isinstance(found, Frame)
+    assert (found.announces, tuple(found.entity_ids), len(found), found.city) == (True, ("a", "b"), 0, "auckland")
+    assert not found.heartbeat
 
 
 def test_times_too_far_apart_are_no_frame():

@@ -11,22 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.frame import Frame, Problem
-from services.core.validation import InvalidFrame, validate
+from services.core.known import KnownEntities
+from services.core.validation import UNKNOWN_ENTITY, InvalidFrame, validate
 from services.runtime import metrics
 from services.runtime.api.clock import NO_CLOCK, CityClocks
 from services.runtime.api.gathering import Gathering
 from services.runtime.api.splitter import Record, Splitter
 from services.runtime.catalogue import observations
-from services.runtime.codec import encode_heartbeat, select_rows
+from services.runtime.codec import encode_announcement, encode_heartbeat, select_rows
 from services.runtime.contracts import FrameContract
 from services.runtime.dictionaries import RawDictionaries
 from services.runtime.log import Acknowledged, LogWriter, Unsent
+from services.runtime.partitioner import partitions_of
 from services.runtime.producer import acknowledged
 from services.runtime.rows import time_text
 
 # What ReportResponse and ReportFramesResponse list at most.
 MAX_REJECTIONS = 1000
 ACKNOWLEDGE_SECONDS = 60.0
+# Entities of one announcement: 1.3 MB of the longest ids.
+MAX_ANNOUNCED = 10_000
 
 _HEADERS = (("content-type", b"application/protobuf"),)
 
@@ -53,6 +57,7 @@ class Intake:
         self.contract = contract
         self.topic = observations(contract.domain, contract.kind.name)
         self.dictionaries = RawDictionaries()
+        self.known: KnownEntities | None = None  # who asks for others is refused; None: nobody is
         self._writer = writer
         self._clocks = clocks
         self._splitter = Splitter(contract, 1)
@@ -88,6 +93,9 @@ class Intake:
     async def _take(self, frame: Frame) -> Receipt:
         if frame.heartbeat:
             return _refused_whole(frame, "header.heartbeat", "true", "heartbeats are written by the service only")
+        if frame.announces:
+            reason = "announcements are written by the service only: tell of entities by UpsertEntity"
+            return _refused_whole(frame, "header.announces_entities", "true", reason)
         try:
             ok, problems = validate(self.contract.kind, frame, self._splitter.spread(frame.entity_ids).valid)
         except InvalidFrame as error:
@@ -96,6 +104,8 @@ class Intake:
         clock_ms = self._clocks.now_ms(frame.city) or int(frame.time_ms.max(initial=0, where=ok)) + length_ms
         if int(frame.time_ms.max(initial=0)) + length_ms > clock_ms + self.contract.kind.skew_ms:
             ok, problems = self._quarantine(frame, clock_ms, ok, problems)
+        if self.known is not None and (strangers := self.known.find_unknown(frame.city, frame.entity_ids)) is not None:
+            ok, problems = self._refuse_strangers(frame, strangers, ok, problems)
         taken = frame
         if problems:
             good = np.flatnonzero(ok)
@@ -115,6 +125,18 @@ class Intake:
         reason = f"must end at most {skew_s} s after the city's clock, {time_text(clock_ms)}"
         found = [Problem(int(i), "time", time_text(int(frame.time_ms[i])), reason) for i in np.flatnonzero(ahead)]
         return ok & ~ahead, sorted((*problems, *found), key=lambda problem: problem.index)
+
+    def _refuse_strangers(
+        self, frame: Frame, strangers: NDArray[np.bool_], ok: NDArray[np.bool_], problems: list[Problem]
+    ) -> tuple[NDArray[np.bool_], list[Problem]]:
+        """Refuses what is of unknown entities. `strangers`: by id of the dictionary."""
+        refused = ok.copy()
+        refused[ok] = strangers[frame.entity[ok]]
+        found = [
+            Problem(i, "entity_id", frame.entity_ids[int(frame.entity[i])], UNKNOWN_ENTITY)
+            for i in np.flatnonzero(refused).tolist()
+        ]
+        return ok & ~refused, sorted((*problems, *found), key=lambda problem: problem.index)
 
     async def _write(self, record: Record) -> asyncio.Future[Acknowledged]:
         self._last_write_s[record.partition] = time.monotonic()
@@ -136,6 +158,21 @@ class Intake:
                 if idle and clock_ms > self._last_heartbeat_ms.get(partition, NO_CLOCK):
                     self._last_heartbeat_ms[partition] = clock_ms
                     sent.append(await self._gatherings[partition].add(Unsent(None, value, _HEADERS)))
+        return sent
+
+    async def announce(self, city: str, entity_ids: Sequence[str]) -> list[asyncio.Future[Acknowledged]]:
+        """Writes "these entities are known from here on" to the partitions that they belong to.
+
+        No ids: to all of them, which says that whoever was not announced by now is unknown.
+        """
+        partition = partitions_of(entity_ids, self._splitter.partitions)
+        sent = []
+        async with self._order:
+            for p in range(self._splitter.partitions):
+                own = [entity_ids[i] for i in np.flatnonzero(partition == p).tolist()]
+                for begin in range(0, len(own), MAX_ANNOUNCED) if entity_ids else (0,):
+                    value = encode_announcement(self.contract, city, own[begin : begin + MAX_ANNOUNCED])
+                    sent.append(await self._gatherings[p].add(Unsent(None, value, _HEADERS)))
         return sent
 
 

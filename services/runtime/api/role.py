@@ -6,7 +6,8 @@ import asyncio
 import uuid
 from contextlib import AsyncExitStack
 
-from services.core.kind import Domain
+from services.core.kind import Domain, UnknownEntities
+from services.runtime.api.announcer import Announcer
 from services.runtime.api.clock import CityClocks
 from services.runtime.api.collector import Collector
 from services.runtime.api.entity_calls import EntityCalls
@@ -25,6 +26,7 @@ from services.runtime.log import LogWriter, OpenReader
 from services.runtime.producer import KafkaWriter
 from services.runtime.reader import KafkaReader
 from services.runtime.settings import Settings
+from services.runtime.unknown_entities import with_unknown
 
 
 class ApiRole:
@@ -40,7 +42,8 @@ class ApiRole:
         clickhouse: Query | None = None,
     ) -> None:
         """`writer`, `open_reader` and `clickhouse` take the place of the real ones in tests."""
-        self._domain, self._settings = domain, settings
+        self._domain = domain = with_unknown(domain, settings.unknown_entities)
+        self._settings = settings
         # What observations wait for one another is the intake's to say.
         self._writer = writer or KafkaWriter(settings.kafka, linger_ms=0)
         self._open_reader = open_reader or (lambda topic: KafkaReader(settings.kafka, topic))
@@ -50,6 +53,11 @@ class ApiRole:
         self._clocks = CityClocks(settings.clock)
         contracts = [FrameContract.of(domain.name, kind) for kind in domain.kinds]
         self._intakes = {c.kind.name: Intake(c, self._writer, self._clocks) for c in contracts}
+        minding = [i for i in self._intakes.values() if i.contract.kind.unknown_entities is not UnknownEntities.ACCEPT]
+        self._announcer = Announcer(domain.name, self._entities, minding)
+        for intake in minding:
+            if intake.contract.kind.unknown_entities is UnknownEntities.REFUSE:
+                intake.known = self._announcer.known
         self.port = 0  # bound port, after the start
         self.server: GrpcServer | None = None  # after the start
 
@@ -72,6 +80,9 @@ class ApiRole:
         for intake in self._intakes.values():
             parts.push_async_callback(intake.stop)
             await intake.start()
+        await self._announcer.start()
+        self._announcing = asyncio.create_task(self._announcer.run(), name="announcements")
+        parts.push_async_callback(_end, self._announcing)
         # Its own name and the moment of its birth: a process that starts again counts from one again.
         boot = f"/{uuid.uuid4().hex[:8]}"
         source_id = f"{self._settings.instance[: MAX_SOURCE_ID - len(boot)]}{boot}"
@@ -92,7 +103,7 @@ class ApiRole:
     def _service(self, collectors: dict[str, Collector], watches: Watches, clickhouse: Query) -> Service:
         descriptor = service_of(self._domain.name)
         stored = StoredResults(self._domain, clickhouse)
-        entities = EntityCalls(self._domain.name, self._entities, self._writer)
+        entities = EntityCalls(self._domain.name, self._entities, self._writer, self._announcer)
         rows = RowReports({name: intake.contract for name, intake in self._intakes.items()}, collectors)
         frames = FrameReports(descriptor.methods_by_name["ReportFrames"].input_type, self._intakes, self._clocks)
         methods: dict[str, Method] = {
@@ -103,15 +114,19 @@ class ApiRole:
             "ListSignals": stored.list_signals,
             "WatchSignals": watches.watch_signals,
             "ListEntities": entities.list,
+            "GetEntity": entities.get,
             "UpsertEntity": entities.upsert,
+            "BatchUpsertEntities": entities.batch_upsert,
         }
         return Service(descriptor, methods, raw=frozenset(("ReportFrames",)))
 
     async def wait(self) -> None:
-        """Raises what ended the heartbeats or the registry of entities: neither ends by itself."""
+        """Raises what ended the heartbeats, the announcements or the registry of entities: none ends by itself."""
         following = asyncio.create_task(self._entities.wait())
         try:
-            done, _ = await asyncio.wait([self._beating, following], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                [self._beating, self._announcing, following], return_when=asyncio.FIRST_COMPLETED
+            )
             for task in done:
                 task.result()
         finally:

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from services.core.folding import Folding
-from services.core.frame import Frame, Late, Malformed, Refused, Singles
+from services.core.frame import Block, Frame, Late, Malformed, Refused
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
 from services.core.portion import Portion
+from services.core.windows import WindowBatch
 
 Change = Callable[[PartitionState], PartitionState]
 
@@ -67,6 +68,8 @@ CHECKPOINTS: dict[str, Change] = {
     "counts of codes are missing": _without_sketch("code.codes"),
     "the times of the first and the last are missing": _forget_times,
     "halves of squares are swapped": lambda state: _swapped(state, "speed.high_squares", "speed.low_squares"),
+    "halves of energies are swapped": lambda state: _swapped(state, "exact.high_energy", "exact.low_energy"),
+    "components of directions are swapped": lambda state: _swapped(state, "speed.north", "speed.east"),
     "sessions that have left are missing": _without("s.left"),
 }
 
@@ -88,14 +91,14 @@ class JudgesAfterTheBatch(Partition):
     def _wire(self) -> None:
         super()._wire()
         self._into_panes = _JudgesAfterTheBatch(
-            self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters
+            self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters, self._trails
         )
 
 
 class LosesRevisionsOnATie(Partition):
     """Counts one observation too few in a window that a late one revised, so that two rows have one revision."""
 
-    def fold(self, records: Sequence[Frame | Malformed | Singles]) -> Iterator[Closing]:
+    def fold(self, records: Sequence[Frame | Malformed | Block]) -> Iterator[Closing]:
         for closing in super().fold(records):
             batches = tuple(
                 replace(
@@ -109,7 +112,18 @@ class LosesRevisionsOnATie(Partition):
             yield replace(closing, batches=batches)
 
 
+class ForgetsHistory(Partition):
+    """Drops what no window tells any more, though others still look at it."""
+
+    def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
+        batches = super()._close(watermark_ms)
+        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
+            self._panes.drop(pane)
+        return batches
+
+
 WORKERS: dict[str, type[Partition]] = {
     "lateness is judged after the batch": JudgesAfterTheBatch,
     "a revision is lost on a tie": LosesRevisionsOnATie,
+    "history is dropped too early": ForgetsHistory,
 }

@@ -1,10 +1,10 @@
-"""Variance, first, different values and the most frequent codes, as ClickHouse SQL tells them of the archive."""
+"""Variance, first, different values, frequent codes, levels, directions: as ClickHouse SQL tells of an archive."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -54,14 +54,18 @@ PEOPLE = Case(
     ("count_variance", "count_first"),
     (1e-9, 0),
 )
+TOPIC_PLACES = range(1, 7)
 CAMERAS = Case(
     SECURITY,
     "1m",
     20 * MINUTE_MS,
-    """events, topics, ranked[1].1, ranked[1].2,
-    if(topics > 1, ranked[2].1, nan), ranked[2].2, if(topics > 2, ranked[3].1, nan), ranked[3].2""",
-    ("topic_distinct", *(f"topic_top{place}{of}" for place in (1, 2, 3) for of in ("", "_count"))),
-    (0,) * 7,
+    "events, topics, latest, "
+    + ", ".join(f"if(topics >= {place}, ranked[{place}].1, nan), ranked[{place}].2" for place in TOPIC_PLACES),
+    (
+        *("topic_distinct", "topic_last_ms"),
+        *(f"topic_top{place}{of}" for place in TOPIC_PLACES for of in ("", "_count")),
+    ),
+    (0,) * 14,
 )
 AIR = Case(
     ENVIRONMENT,
@@ -71,6 +75,25 @@ AIR = Case(
     ("no2_ug_m3_distinct", "co_mg_m3_distinct"),
     (0.05, 0.05),
 )
+# Of other kinds than the first of their domain.
+LEVELS = Case(
+    replace(ENVIRONMENT, kinds=(ENVIRONMENT.kind("noise"),)),
+    "1h",
+    6 * HOUR_MS,
+    "count(), 10 * log10(avgIf(exp10(laeq_db / 10.), NOT isNaN(laeq_db)))",
+    ("laeq_db_energy_mean",),
+    (1e-9,),
+)
+_WIND = "NOT isNaN(wind_from_deg) AND NOT isNaN(wind_m_s)"
+_NORTH, _EAST = (f"sumIf(wind_m_s * {f}(radians(wind_from_deg * 1.)), {_WIND})" for f in ("cos", "sin"))
+WINDS = Case(
+    replace(ENVIRONMENT, kinds=(ENVIRONMENT.kind("weather"),)),
+    "1h",
+    6 * HOUR_MS,
+    f"count(), if(countIf({_WIND}) = 0, nan, positiveModulo(degrees(atan2({_EAST}, {_NORTH})), 360))",
+    ("wind_from_deg_mean_direction",),
+    (1e-6,),
+)
 
 
 def by_sql(case: Case) -> str:
@@ -78,10 +101,13 @@ def by_sql(case: Case) -> str:
     name = f"{case.domain.name}.{case.kind.name}"
     raw = f"SELECT *, toUnixTimestamp64Milli(time) AS t, intDiv(t, {size}) * {size} AS start FROM {name} {ONCE}"
     if case is CAMERAS:
-        counted = f"SELECT entity_id, start, topic, count() AS n FROM ({raw}) GROUP BY entity_id, start, topic"
+        counted = (
+            f"SELECT entity_id, start, topic, count() AS n, max(t) AS t FROM ({raw}) GROUP BY entity_id, start, topic"
+        )
         # A place that no topic has is (0, 0) there.
         ranked = "arraySort(x -> (-x.2, x.1), groupArray((toFloat64(topic), n)))"
-        raw = f"SELECT entity_id, start, sum(n) AS events, count() AS topics, {ranked} AS ranked FROM ({counted})"
+        figures = f"sum(n) AS events, max(t) AS latest, count() AS topics, {ranked} AS ranked"
+        raw = f"SELECT entity_id, start, {figures} FROM ({counted})"
         return f"SELECT entity_id, start, {case.figures} FROM ({raw} GROUP BY entity_id, start)"
     return f"SELECT entity_id, start, {case.figures} FROM ({raw}) GROUP BY entity_id, start"
 
@@ -122,7 +148,9 @@ def random_column(chance: np.random.Generator, column: Column, always: bool) -> 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("case", [PEOPLE, CAMERAS, AIR], ids=["people", "cameras", "air"])
+@pytest.mark.parametrize(
+    "case", [PEOPLE, CAMERAS, AIR, LEVELS, WINDS], ids=["people", "cameras", "air", "levels", "winds"]
+)
 async def test_they_are_in_tables_frames_and_answers_what_sql_tells_of_the_archive(city: City, case: Case):
     domain, kind = case.domain, case.kind
     contract = FrameContract.of(domain.name, kind)

@@ -23,6 +23,8 @@ async def test_every_table_view_and_column_has_a_comment_and_nothing_is_left_to_
     mute_columns = await city.query(
         f"SELECT database, table, name FROM system.columns"
         f" WHERE {OURS.format(names=names, column='table')} AND comment = ''"
+        # Of a dictionary no attribute can have one; what the dictionary says of itself names them.
+        " AND (database, table) NOT IN (SELECT database, name FROM system.tables WHERE engine = 'Dictionary')"
     )
     assert (mute_tables, mute_columns) == ([], [])
 

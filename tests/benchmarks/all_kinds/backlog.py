@@ -85,9 +85,10 @@ class Backlog:
         return self.entities * self.reports
 
     def windows(self, window: Window) -> list[int]:
-        """Observations in each window of an entity that has ended when the backlog has, the first one first."""
+        """Observations weighed for each window of an entity that ends within the backlog, the first one first."""
         ends = range(START_MS + window.slide_ms, self.end_ms + 1, window.slide_ms)
-        return [(end - max(START_MS, end - window.size_ms)) // self.interval_ms for end in ends]
+        back_ms = window.size_ms + self.kind.lookback_ms
+        return [(end - max(START_MS, end - back_ms)) // self.interval_ms for end in ends]
 
     @cached_property
     def window_rows(self) -> int:

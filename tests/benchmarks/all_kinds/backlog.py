@@ -24,7 +24,7 @@ LEAST_REPORTS_PER_STEP = 6
 # Of codes that are not the first one: most of what happens is as it should be.
 RARE = 0.01
 # Numbers of a usual day, so that detectors judge everything and find little; of columns that are not named here, those
-# around the middle of what is taken.
+# around the middle of what is taken. NaN: nothing of it happens.
 USUAL: Mapping[str, tuple[float, float]] = {
     "flow_veh_h": (100, 1_500),
     "speed_kmh": (30, 80),
@@ -44,6 +44,26 @@ USUAL: Mapping[str, tuple[float, float]] = {
     "acknowledged_after_s": (600, 86_400),
     "resolved_after_s": (3_600, 864_000),
     "visibility_m": (5_000, 50_000),
+    "pm2_5_ug_m3": (5, 30),
+    "pm10_ug_m3": (10, 60),
+    "so2_ug_m3": (2, 20),
+    "no2_ug_m3": (10, 60),
+    "o3_ug_m3": (20, 100),
+    "co_mg_m3": (0.2, 1),
+    "vehicles": (100, 300),
+    "spaces": (500, 500),
+    "calls": (0, 0.02),
+    "dispatch_s": (30, 120),
+    "arrival_s": (200, 600),
+    "response_s": (300, 700),
+    "tampered": (0, 0),
+    "tamper_s": (np.nan, np.nan),
+    "people": (0, 5),
+    "loitering_s": (np.nan, np.nan),
+    "crossings": (0, 3),
+    # Within ten metres: all calls of an area are about one emergency.
+    "latitude": (-36.85, -36.8499),
+    "longitude": (174.76, 174.7601),
 }
 
 
@@ -137,6 +157,8 @@ def usual(column: Column, rows: int, chance: np.random.Generator) -> NumberArray
     # Parts of a hash are as different as can be; other numbers differ little from one time to the next.
     middle = (0.0, 1.0) if column.type is ColumnType.DOUBLE else (0.45, 0.55)
     low, high = USUAL.get(column.name) or tuple(column.minimum + share * width for share in middle)
+    if np.isnan(low):
+        return np.full(rows, np.nan, column.type.value)
     # In single precision a number may come out just beyond its bound.
     values: NumberArray = chance.uniform(low, high, rows).astype(column.type.value)
     return values.clip(column.minimum, column.maximum)

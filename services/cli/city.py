@@ -68,13 +68,14 @@ class City:
     def start(self) -> Addresses:
         """Start the servers, then the services, and wait for all. The feed is started by `start_feed`.
 
-        Raises ProcessEndedError, TimeoutError, or what the servers raise.
+        Raises ProcessEndedError, TimeoutError, DomainError, or what the servers raise.
         """
+        names = service_names()  # before anything starts: it says what a domain lacks
         self._say("starting Apache Kafka and the ClickHouse engine")
         endpoints = self._servers.start()
-        self._say(f"starting {', '.join(service_names())}")
+        self._say(f"starting {', '.join(names)}")
         services = Addresses(endpoints.kafka, endpoints.clickhouse)
-        for name in service_names():
+        for name in names:
             self._start_service(name, services)
         self.addresses = replace(services, services=self._wait_until_ready(self._services))
         self._tell_addresses()

@@ -8,18 +8,50 @@ from pathlib import Path
 from types import ModuleType
 
 import services
+from services.cli.domain_folder import clashes, faults_of
 from services.core.kind import Domain, Kind
 
 CORRELATION = "correlation"
 """The service that takes signals instead of observations; it is a service, not a domain."""
 
+ROOT = Path(services.__path__[0])
+
+
+class DomainError(ValueError):
+    """A folder that is no whole domain; the text names it and says why."""
+
 
 @lru_cache(maxsize=1)
 def find_domains() -> tuple[Domain, ...]:
-    """Every domain by its name; ValueError where a domain.py does not hold exactly one."""
-    root = Path(services.__path__[0])
-    modules = sorted(path.parent.name for path in root.glob("*/domain.py"))
-    return tuple(domain_of(import_module(f"services.{name}.domain")) for name in modules)
+    """Every domain by its name; DomainError names the first folder with something missing or wrong."""
+    found = tuple(_whole_domain(path.parent) for path in sorted(ROOT.glob("*/domain.py")))
+    for clash in clashes(found):
+        raise DomainError(clash)
+    return found
+
+
+def _whole_domain(folder: Path) -> Domain:
+    domain = read_domain(folder.name)
+    for fault in faults_of(folder, domain):
+        raise DomainError(f"services/{folder.name}: {fault}")
+    return domain
+
+
+def read_domain(name: str) -> Domain:
+    """What services/<name>/domain.py declares, whatever else is there. DomainError where it declares no domain."""
+    if not (ROOT / name / "domain.py").is_file():
+        known = ", ".join(sorted(path.parent.name for path in ROOT.glob("*/domain.py")))
+        raise DomainError(f"services/{name}/domain.py is missing; there are {known}")
+    try:
+        return domain_of(import_module(f"services.{name}.domain"))
+    except (ValueError, ImportError, AttributeError, TypeError, SyntaxError) as error:
+        raise DomainError(f"services/{name}/domain.py: {type(error).__name__}: {error}") from error
+
+
+def constant_of(name: str) -> str:
+    """The name under which services/<name>/domain.py holds its domain: TRAFFIC."""
+    module = import_module(f"services.{name}.domain")
+    return next(key for key, value in vars(module).items() if value is domain_of(module))
 
 
 def domain_of(module: ModuleType) -> Domain:

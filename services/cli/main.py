@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 
 from services.cli import dlq, entities, incidents
+from services.cli.draft import draft
 from services.cli.migrate import migrate
+from services.cli.replay import replay
 from services.cli.reset import reset
 from services.cli.send import send
 from services.cli.sql import sql
@@ -25,12 +27,14 @@ app.command()(up)
 app.command()(status)
 app.command()(sql)
 app.command()(send)
+app.command()(replay)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(entities.app, name="entities")
 app.command()(topics)
 app.command()(migrate)
+app.command()(draft)
 app.command()(reset)
 
 if __name__ == "__main__":

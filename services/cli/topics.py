@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from services.cli.output import JsonOption, table
+from services.cli.output import JsonOption, fail, table
 
 
 def topics(as_json: JsonOption = False) -> None:
     """Print every topic: partitions, retention, key, value, who writes it and who reads it."""
-    from services.cli.domains import find_domains
+    from services.cli.domains import DomainError, find_domains
     from services.runtime.catalogue import catalogue
 
-    found = catalogue(find_domains())
+    try:
+        found = catalogue(find_domains())
+    except DomainError as error:
+        fail(str(error))
     if as_json:
         print(json.dumps([asdict(topic) for topic in found], indent=1))
         return

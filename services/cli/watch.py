@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.addresses import Addresses, NothingRunsError, find_addresses
-from services.cli.domains import CORRELATION, domain_names
+from services.cli.domains import CORRELATION, DomainError, domain_names
 from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption, fail, say
 
 # A stream needs a deadline; at its end the next one goes on right behind its last answer.
@@ -57,7 +57,7 @@ def watch(
             names = [domain] if domain else list(domain_names())
             sources = [_Source(addresses, name, what.value.capitalize(), fields) for name in names]
         asyncio.run(_follow_all(sources, _Printer(what, as_json, count)))
-    except NothingRunsError as error:
+    except (NothingRunsError, DomainError) as error:
         fail(str(error))
     except grpc.RpcError as error:
         fail(in_words(error))

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.community.indices.contacts import BEFORE_ONSET_MS, LONGEST_STAY_MS, Contacts, contacts_of, stays_of
-from services.community.indices.pseudonym import LEAST, numbers_of
+from services.core.pseudonym import LEAST, numbers_of
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.migrations import ensure_schema
 from services.runtime.settings import Settings

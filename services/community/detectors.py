@@ -7,8 +7,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from services.community.indices.requests import freeman_tukey_z
 from services.core.anomaly import MAD_TO_SIGMA, robust_z
+from services.core.anomaly.counts import freeman_tukey_z
 from services.core.fruin import GREATEST_DENSITY_P_M2, FruinLevel, fruin_level
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch

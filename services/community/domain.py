@@ -13,7 +13,6 @@ from services.community.detectors import (
     find_request_surge,
     find_tailgating,
 )
-from services.community.indices.pseudonym import LEAST, MOST
 from services.core.kind import (
     DAY_MS,
     HOUR_MS,
@@ -28,6 +27,7 @@ from services.core.kind import (
     Measure,
     Window,
 )
+from services.core.pseudonym import LEAST, MOST
 
 PASSAGE_MEDIA = ((1, "BADGE"), (2, "FACE"), (3, "QR"), (4, "PAPER"))
 # What a request may take: ten years.
@@ -75,8 +75,8 @@ PASSAGE = Kind(
         Column("count_in", "people", 0, 1_000),
         Column("count_out", "people", 0, 1_000),
         Column("occupancy", "people", 0, 1_000_000),
-        Column("person_a", "keyed hash", LEAST, MOST, type=ColumnType.DOUBLE),
-        Column("person_b", "keyed hash", LEAST, MOST, type=ColumnType.DOUBLE),
+        Column("person_a", "keyed hash", LEAST, MOST, type=ColumnType.DOUBLE, personal=True),
+        Column("person_b", "keyed hash", LEAST, MOST, type=ColumnType.DOUBLE, personal=True),
     ),
     windows=(Window("15m", 15 * MINUTE_MS), Window("1h", HOUR_MS)),
     # Nothing of a person: what is told of a gate are numbers of people.

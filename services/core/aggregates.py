@@ -78,7 +78,7 @@ class ColumnFold:
         self._first = f"{name}.first" if Aggregate.FIRST in aggregates else ""
         self._first_time = f"{name}.first_time" if self._first else ""
         self._last = f"{name}.last" if Aggregate.LAST in aggregates else ""
-        self._last_time = f"{name}.last_time" if self._last else ""
+        self._last_time = f"{name}.last_time" if aggregates & {Aggregate.LAST, Aggregate.LAST_MS} else ""
         self._sum_exponent, self._squares_exponent = _grid_exponent(column, 1), _grid_exponent(column, 2)
         parts = (
             Part("" if column.required else self._numbers, "<u4", 0),
@@ -112,6 +112,8 @@ class ColumnFold:
         if self._squares:
             square = np.multiply(values, values, dtype=np.float64)
             np.add.at(pool[self._squares], cells, _on_grid(square, self._squares_exponent))
+        if self._last_time and not self._last:
+            np.maximum.at(pool[self._last_time], cells, time_ms)
         some = self._min or self._max or self._first or self._last
         if not some:
             return
@@ -165,6 +167,8 @@ class ColumnFold:
             newer = (other_time > time) | ((other_time == time) & (other_last > last))
             into[self._last_time] = np.where(newer, other_time, time)
             into[self._last] = np.where(newer, other_last, last)
+        elif self._last_time:
+            into[self._last_time] = np.maximum(into[self._last_time], other[self._last_time])
 
     def tell(self, cells: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, Float64Array]]:
         """Result columns (speed_kmh_mean) of these cells, NaN where they have no number, and a count of 0. (n,)."""
@@ -190,6 +194,7 @@ class ColumnFold:
                     Aggregate.MAX: self._max,
                     Aggregate.FIRST: self._first,
                     Aggregate.LAST: self._last,
+                    Aggregate.LAST_MS: self._last_time,
                 }[aggregate]
                 told = np.where(none, np.nan, cells[part].astype(np.float64))
             yield f"{self.column.name}_{aggregate.value}", told

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.aggregates import REVISION, ColumnFold
+from services.core.aggregates import REVISION, Arrays, ColumnFold
 from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
 from services.core.sketch import Sketch
 from services.core.slots import Slots
 from services.core.telling import Layer, Measures, Teller
+from services.core.trail import Trails
 from services.core.windows import WindowBatch
 
 Int64Array = NDArray[np.int64]
@@ -57,9 +59,16 @@ class FixedSeries:
     """All tumbling or hopping windows of one name: which of them are due, and what they tell."""
 
     def __init__(
-        self, kind: Kind, window: Window, panes: Panes, folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]]
+        self,
+        kind: Kind,
+        window: Window,
+        panes: Panes,
+        folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]],
+        trails: Trails | None,
     ) -> None:
         self.window = window
+        self._trails = trails
+        self._lookback_ms = kind.lookback_ms
         self._with_previous = any(d.window == window.name for d in kind.detectors)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
@@ -115,13 +124,15 @@ class FixedSeries:
         return self._rows_of(self._starts_with_data(before_ms, watermark_ms))
 
     def _revised(self, touched: Touched, before_ms: int | None) -> FixedRows:
-        """Windows that had left when cells of theirs, or of the window before them, were touched."""
+        """Windows that had left when cells were touched that they look at: theirs, those of the window before them, and
+        as far back as patterns look."""
         if before_ms is None or not len(touched.slot):
             return self._no_rows()
         size, slide = self.window.size_ms, self.window.slide_ms
         mine = touched.ring < len(self._rings)
         latest, slots = touched.start_ms[mine] // slide * slide, touched.slot[mine]
-        back = range(-1 if self._with_previous else 0, size // slide)
+        ahead = self._lookback_ms // slide + self._with_previous
+        back = range(-ahead, size // slide)
         starts = np.concatenate([latest - i * slide for i in back])
         slots = np.concatenate([slots for _ in back])
         left = starts + size <= before_ms
@@ -138,23 +149,50 @@ class FixedSeries:
             rows = replace(rows, which=rows.which[some], slots=rows.slots[some])
             cells = {name: values[some] for name, values in cells.items()}
         previous: Measures = {}
+        told = [rows]
         if self._with_previous:
-            before = replace(rows, starts=rows.starts - self.window.slide_ms)
-            previous_cells = self._teller.gather(before)
-            revision = previous_cells[REVISION].astype(np.float64)
-            none = revision == 0
-            told = self._teller.tell(before, previous_cells, len(slots))
-            previous = {name: np.where(none, np.nan, values) for name, values in told.items()}
-            previous[REVISION] = revision
-        return self._teller.batch(rows, rows.starts[rows.which], cells[REVISION], cells, slots, previous=previous)
+            told.append(replace(rows, starts=rows.starts - self.window.slide_ms))
+        patterns = self._tell_patterns(told)
+        if self._with_previous:
+            previous = self._tell_previous(told[1], patterns[1], slots)
+        return self._complete(rows, cells, patterns[0], slots, previous=previous)
+
+    def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
+        """What the windows one slide before tell; NaN where they have no observation."""
+        cells = self._teller.gather(before)
+        told = {**self._teller.tell(before, cells, len(slots)), **patterns}
+        previous = {name: np.where(cells[REVISION] == 0, np.nan, values) for name, values in told.items()}
+        return {**previous, REVISION: self._weigh(before, cells).astype(np.float64)}
+
+    def _complete(self, rows: FixedRows, cells: Arrays, patterns: Measures, slots: Slots, **more: Any) -> WindowBatch:
+        batch = self._teller.batch(rows, rows.starts[rows.which], self._weigh(rows, cells), cells, slots, **more)
+        return replace(batch, measures={**batch.measures, **patterns}) if patterns else batch
+
+    def _tell_patterns(self, several: Sequence[FixedRows]) -> list[Measures]:
+        """What patterns tell of several windows of each row: at once, as they look at the same observations."""
+        if self._trails is None:
+            return [{} for _ in several]
+        starts = np.concatenate([rows.starts[rows.which] for rows in several])
+        slots = np.concatenate([rows.slots for rows in several])
+        told = self._trails.tell([ring.number for ring in self._rings], starts, slots, self.window.size_ms)
+        ends = np.cumsum([len(rows.slots) for rows in several])[:-1]
+        parts = {name: np.split(values, ends) for name, values in told.items()}
+        return [{name: values[place] for name, values in parts.items()} for place in range(len(several))]
+
+    def _weigh(self, rows: FixedRows, cells: Arrays) -> NDArray[Any]:
+        """Observations that the rows tell of: their own and those that patterns look back at. Shape: (rows,)."""
+        weighed = cells[REVISION]
+        for ring in self._rings if self._lookback_ms else ():
+            before = self._panes.count_before(ring.number, rows.starts, rows.which, rows.slots, self._lookback_ms)
+            weighed = weighed + before
+        return weighed
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:
         starts = self._starts_with_data(watermark_ms, None)
         rows = self._rows_of(starts[starts <= watermark_ms])
         if not len(rows.slots):
             return None
-        cells = self._teller.gather(rows)
-        return self._teller.batch(rows, rows.starts[rows.which], cells[REVISION], cells, slots, early=True)
+        return self._complete(rows, self._teller.gather(rows), self._tell_patterns([rows])[0], slots, early=True)
 
     def _no_rows(self) -> FixedRows:
         none = np.empty(0, np.int64)

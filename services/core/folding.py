@@ -18,6 +18,7 @@ from services.core.sessions import SessionSeries, first_end_ms
 from services.core.sketch import Sketch
 from services.core.slots import Slots
 from services.core.state import Counters
+from services.core.trail import Trails
 
 Int64Array = NDArray[np.int64]
 # Which of some observations: all of them, or these.
@@ -36,6 +37,7 @@ class Folding:
         sessions: Sequence[SessionSeries],
         slots: Slots,
         counters: Counters,
+        trails: Trails | None,
     ) -> None:
         self.touched: list[Touched] = []  # since the last border
         self._kind = kind
@@ -44,6 +46,7 @@ class Folding:
         self._sessions = sessions
         self._slots = slots
         self._counters = counters
+        self._trails = trails
         self._rings = tuple(r for r in panes.rings if not r.session)
         self._longest_ms = np.array([r.longest_period_ms for r in self._rings])
         self._border_ms = border_of(kind)
@@ -156,6 +159,8 @@ class Folding:
             if sketches and len(values):
                 for sketch in sketches:
                     sketch.add(ring.number, start_ms[there], slot[there], values)
+        if self._trails is not None:
+            self._trails.add(ring.number, start_ms, slot, time_ms, portion.columns, _ALL if whole else rows)
         return cells
 
 

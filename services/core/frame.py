@@ -52,16 +52,20 @@ def announcement(city: str, entity_ids: Sequence[str]) -> Frame:
 
 
 @dataclass(frozen=True)
-class Singles:
-    """Frames of one observation each, of one city and one period, in columns and in the order of the log.
+class Block:
+    """Frames of one city and one period, in columns and in the order of the log.
 
-    All arrays have one element per frame.
+    `time_ms`, `entity` and the columns have one element per observation, the other arrays one per frame, unless told
+    otherwise.
     """
 
     city: str
     period_s: int
-    entity_ids: Sequence[str]  # dictionary: it may hold others too, and grow, but what is there stays
-    entity: Int64Array  # index into entity_ids
+    entity_ids: Sequence[str]  # of all frames: it may hold others too, and grow, but what is there stays
+    begin: Int64Array  # (frames + 1,): where each frame's observations begin
+    named: Int64Array  # the dictionaries of the frames, one after the other: indices into entity_ids
+    named_begin: Int64Array  # (frames + 1,): where each frame's dictionary begins
+    entity: Int64Array | UInt32Array  # index into the dictionary of its own frame
     time_ms: Int64Array
     columns: Mapping[str, NumberArray]
     clock_ms: Int64Array
@@ -69,37 +73,70 @@ class Singles:
     sources: Sequence[tuple[str, int]] = ()  # source and number of each frame; empty: none is numbered
 
     def __len__(self) -> int:
-        return len(self.entity)
+        """Frames."""
+        return len(self.offsets)
+
+    @classmethod
+    def of_singles(
+        cls,
+        city: str,
+        period_s: int,
+        entity_ids: Sequence[str],
+        entity: Int64Array,
+        time_ms: Int64Array,
+        columns: Mapping[str, NumberArray],
+        clock_ms: Int64Array,
+        offsets: Int64Array,
+        sources: Sequence[tuple[str, int]] = (),
+    ) -> Block:
+        """Frames of one observation each; `entity` is an index into entity_ids. Arrays: (frames,)."""
+        each = np.arange(len(entity) + 1)
+        none = np.zeros(len(entity), np.int64)
+        return cls(city, period_s, entity_ids, each, entity, each, none, time_ms, columns, clock_ms, offsets, sources)
 
     def frame(self, place: int) -> Frame:
         """One of them by itself."""
         source_id, sequence = self.sources[place] if self.sources else ("", 0)
+        rows = slice(int(self.begin[place]), int(self.begin[place + 1]))
+        named = self.named[int(self.named_begin[place]) : int(self.named_begin[place + 1])]
         return Frame(
             city=self.city,
-            entity_ids=(self.entity_ids[int(self.entity[place])],),
-            entity=np.zeros(1, np.uint32),
-            time_ms=self.time_ms[place : place + 1],
+            entity_ids=tuple(self.entity_ids[i] for i in named.tolist()),
+            entity=self.entity[rows].astype(np.uint32),
+            time_ms=self.time_ms[rows],
             period_s=self.period_s,
-            columns={name: values[place : place + 1] for name, values in self.columns.items()},
+            columns={name: values[rows] for name, values in self.columns.items()},
             source_id=source_id,
             sequence=sequence,
             clock_ms=int(self.clock_ms[place]),
             offset=int(self.offsets[place]),
         )
 
-    def take(self, places: Int64Array) -> Singles:
-        """Those at these places."""
-        return Singles(
+    def take(self, places: Int64Array) -> Block:
+        """Those at these places, ascending."""
+        begin, rows = _parts(self.begin, places)
+        named_begin, names = _parts(self.named_begin, places)
+        return Block(
             self.city,
             self.period_s,
             self.entity_ids,
-            self.entity[places],
-            self.time_ms[places],
-            {name: values[places] for name, values in self.columns.items()},
+            begin,
+            self.named[names],
+            named_begin,
+            self.entity[rows],
+            self.time_ms[rows],
+            {name: values[rows] for name, values in self.columns.items()},
             self.clock_ms[places],
             self.offsets[places],
             [self.sources[i] for i in places.tolist()] if self.sources else (),
         )
+
+
+def _parts(begin: Int64Array, places: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Of parts one after the other, some: where each begins when they are alone, and what they hold."""
+    lengths = np.diff(begin)[places]
+    own = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+    return own, np.arange(own[-1]) + np.repeat(begin[:-1][places] - own[:-1], lengths)
 
 
 @dataclass(frozen=True)
@@ -143,7 +180,19 @@ class Refused:
 
 @dataclass(frozen=True)
 class Late:
-    """Observations of one frame that came beyond the allowed lateness."""
+    """Observations of one city and period that came beyond the allowed lateness, in the order of the log.
 
-    frame: Frame
-    rows: Int64Array = field(repr=False)  # their indices in the frame
+    Arrays have one element per observation. Their times span less than a frame may.
+    """
+
+    city: str
+    period_s: int
+    entity_ids: Sequence[str]  # dictionary
+    entity: UInt32Array  # index into entity_ids
+    time_ms: Int64Array
+    columns: Mapping[str, NumberArray]
+    offsets: Int64Array  # of their records
+    rows: Int64Array  # their indices in their records
+
+    def __len__(self) -> int:
+        return len(self.entity)

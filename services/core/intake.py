@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.core.frame import Frame, Malformed, Problem, Refused, Singles
+from services.core.frame import Block, Frame, Malformed, Problem, Refused
 from services.core.growing import GrowingPlaces
 from services.core.kind import Kind, UnknownEntities
 from services.core.known import KnownEntities
@@ -14,7 +14,7 @@ from services.core.portion import Portion, join
 from services.core.slots import Slots
 from services.core.sources import Sources
 from services.core.state import Counters
-from services.core.taken import TakenFrames, TakenSingles
+from services.core.taken import TakenBlock, TakenFrames
 from services.core.validation import InvalidFrame, check_header, find_shape_fault
 
 # What is joined at once: enough that the work per step is small, and it still fits the processor's cache. Where
@@ -36,18 +36,18 @@ class Intake:
         self._places = GrowingPlaces(slots)
         self._good_headers: set[tuple[str, int]] = set()  # city and period
 
-    def take(self, records: Sequence[Frame | Malformed | Singles], first: int) -> Portion:
+    def take(self, records: Sequence[Frame | Malformed | Block], first: int) -> Portion:
         """The next records from `first` on, as many as are joined at once."""
         record = records[first]
-        if isinstance(record, Singles):
-            return self._take_singles(record, first + 1)
+        if isinstance(record, Block):
+            return self._take_block(record, first + 1)
         taken = TakenFrames()
         refused: list[tuple[int, Refused]] = []
         last = min(len(records), first + _MOST_RECORDS)
         rows, end = 0, first
         while end < last and rows < _MOST_ROWS:
             record = records[end]
-            if isinstance(record, Singles):
+            if isinstance(record, Block):
                 break
             if isinstance(record, Malformed):
                 rows += 1
@@ -62,26 +62,27 @@ class Intake:
         self._counters.dead_lettered += sum(r.count for _, r in portion.refused)
         return portion
 
-    def _take_singles(self, singles: Singles, end: int) -> Portion:
+    def _take_block(self, block: Block, end: int) -> Portion:
         """Places among the refused are those of the frames."""
-        self._counters.read += len(singles)
-        places = np.arange(len(singles))
-        if singles.sources:
-            new = [not (s and n > 0 and self._sources.repeats(s, n)) for s, n in singles.sources]
+        self._counters.read += len(block.time_ms)
+        places = np.arange(len(block))
+        if block.sources:
+            new = [not (s and n > 0 and self._sources.repeats(s, n)) for s, n in block.sources]
             places = np.flatnonzero(new)
-            self._counters.duplicate += len(singles) - len(places)
-            if len(places) < len(singles):
-                singles = singles.take(places)
+            if len(places) < len(block):
+                observations = len(block.time_ms)
+                block = block.take(places)
+                self._counters.duplicate += observations - len(block.time_ms)
         refused: list[tuple[int, Refused]] = []
-        if len(singles) and (fault := self._find_header_fault(singles.frame(0))) is not None:
-            frames = (singles.frame(i) for i in range(len(singles)))
+        if len(block) and (fault := self._find_header_fault(block.frame(0))) is not None:
+            frames = (block.frame(i) for i in range(len(block)))
             refused = [(place, _refuse(f, fault)) for place, f in zip(places.tolist(), frames, strict=True)]
-            singles, places = singles.take(places[:0]), places[:0]
-        valid = self._places.find_valid(singles.city, singles.entity_ids, singles.entity)
+            block, places = block.take(places[:0]), places[:0]
+        valid = self._places.find_valid(block.city, block.entity_ids, block.named)
         unknown = None
         if self._judges:
-            unknown = self._known.find_unknown_each(singles.city, singles.entity_ids, singles.entity)
-        portion = join(self._kind, TakenSingles(singles, places, valid, unknown, self._places), end, refused)
+            unknown = self._known.find_unknown_each(block.city, block.entity_ids, block.named)
+        portion = join(self._kind, TakenBlock(block, places, valid, unknown, self._places), end, refused)
         self._counters.dead_lettered += sum(r.count for _, r in portion.refused)
         return portion
 

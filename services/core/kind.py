@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from services.core.pattern import Trail
 
 if TYPE_CHECKING:
     from services.core.signals import Finding
@@ -30,6 +33,7 @@ class Aggregate(StrEnum):
     VARIANCE = "variance"  # of a sample (n - 1), as VARIANCE is in PostgreSQL and Flink; of one number there is none
     FIRST = "first"  # of the least time; on a tie the least value, so that order does not matter
     LAST = "last"  # of the greatest time; on a tie the greatest value
+    LAST_MS = "last_ms"  # when the latest number was observed, in ms since 1970-01-01T00:00Z
     QUANTILE = "quantile"  # by a DDSketch; named <column>_p<percent>
     DISTINCT = "distinct"  # how many different values: of codes exactly, of other numbers by a HyperLogLog
     TOP = "top"  # the most frequent codes, and how often each; named <column>_top<place>, <column>_top<place>_count
@@ -66,6 +70,7 @@ class Column:
     required: bool = False  # a required number is never NaN
     type: ColumnType = ColumnType.FLOAT
     codes: tuple[tuple[int, str], ...] = ()  # of a CODE column: the numbers taken and their names
+    personal: bool = False  # bits of somebody's keyed hash: what does not fit may be a raw id, and no answer repeats it
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or not self.name.islower():
@@ -190,6 +195,7 @@ class Kind:
     detectors: tuple[Detector, ...] = ()
     baseline: Baseline | None = None
     unknown_entities: UnknownEntities = UnknownEntities.ACCEPT
+    trail: Trail | None = None
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.columns]
@@ -224,6 +230,26 @@ class Kind:
             raise ValueError(f"kind {self.name}: baseline of an unknown window {self.baseline.window!r}")
         if min(self.disorder_ms, self.lateness_ms, self.skew_ms) < 0:
             raise ValueError(f"kind {self.name}: times must not be negative")
+        if self.trail:
+            self._check_trail(self.trail, names)
+
+    def _check_trail(self, trail: Trail, columns: list[str]) -> None:
+        unknown = [name for name in trail.columns if name not in columns]
+        if unknown:
+            raise ValueError(f"kind {self.name}: trail of unknown columns {unknown}")
+        if any(w.gap_ms for w in self.windows):
+            raise ValueError(f"kind {self.name}: sessions have no patterns")
+        names = self.measure_names()
+        if len(set(names)) != len(names):
+            raise ValueError(f"kind {self.name}: result columns repeat: {names}")
+
+    @property
+    def lookback_ms(self) -> int:
+        """How far before the start of a window its patterns look: `within_ms`, in whole slides of every window."""
+        if self.trail is None:
+            return 0
+        step_ms = math.lcm(*(w.slide_ms for w in self.windows))
+        return -(-self.trail.within_ms // step_ms) * step_ms
 
     @property
     def longest_period_ms(self) -> int:
@@ -232,7 +258,8 @@ class Kind:
 
     def measure_names(self) -> tuple[str, ...]:
         """Names of all result columns, in the order of the tables."""
-        return tuple(name for m in self.measures for name in m.names())
+        patterns = self.trail.patterns if self.trail else ()
+        return (*(name for m in self.measures for name in m.names()), *(p.name for p in patterns))
 
     def column(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)

@@ -24,6 +24,8 @@ _FIRST_PAGES = 64
 _MANY_PAGES = 512
 # Pane numbers of one step are looked up in a table where they span no more than that.
 _WIDEST_TABLE = 4096
+# Cells that are looked at in one step.
+_MOST_CELLS = 1 << 20
 
 Int64Array = NDArray[np.int64]
 
@@ -44,6 +46,7 @@ class Ring:
     slides_ms: tuple[int, ...]
     keeps_previous: frozenset[str]  # names of windows with a detector: they are looked at from the window after
     session: bool = False  # of sessions of one gap, which is the length of its panes
+    lookback_ms: int = 0  # how far before their start its windows look
 
     def first_end_ms(self, start_ms: Int64Array) -> Int64Array:
         """End of the first-ending window that takes an observation of that start. Shapes: (n,)."""
@@ -52,9 +55,15 @@ class Ring:
 
     def kept_until_ms(self, pane_start_ms: int, lateness_ms: int) -> int:
         """The watermark from which on no window, and no window after such a one, can look at the pane again."""
-        return lateness_ms + max(
-            pane_start_ms // w.slide_ms * w.slide_ms + w.size_ms + (w.slide_ms if w.name in self.keeps_previous else 0)
-            for w in self.windows
+        return (
+            lateness_ms
+            + self.lookback_ms
+            + max(
+                pane_start_ms // w.slide_ms * w.slide_ms
+                + w.size_ms
+                + (w.slide_ms if w.name in self.keeps_previous else 0)
+                for w in self.windows
+            )
         )
 
 
@@ -69,7 +78,7 @@ def rings_of(kind: Kind) -> tuple[Ring, ...]:
         slides = tuple(sorted({w.slide_ms for w in windows}))
         # A slide that is a multiple of another never has the first end.
         first = tuple(s for s in slides if not any(s % t == 0 for t in slides if t < s))
-        rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous))
+        rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous, False, kind.lookback_ms))
     for window in kind.windows:
         if window.gap_ms:
             own = (window,)
@@ -94,7 +103,8 @@ class Panes:
         self._parts = tuple(parts)
         self._pages = 1  # ever used, page 0 among them
         self._free: list[int] = []
-        self.pool: Arrays = {p.name: np.full(_FIRST_PAGES * PAGE, p.neutral, p.dtype) for p in self._parts}
+        self.pool: Arrays = {p.name: np.full(PAGE, p.neutral, p.dtype) for p in self._parts}
+        self._grow(_FIRST_PAGES)
         # Page of each block of 64 slots; row 0 is the pane that was never touched.
         self._table: NDArray[np.int32] = np.zeros((8, 1), np.int32)
         self._rows: dict[tuple[int, int], int] = {}
@@ -172,12 +182,18 @@ class Panes:
         self._pages += len(new)
         capacity = len(self.pool[REVISION]) // PAGE
         if self._pages > capacity:
-            # By a quarter where there are some: what is not used yet is memory too.
-            more = max(self._pages - capacity, capacity // 4 if capacity >= _MANY_PAGES else capacity)
-            for part in self._parts:
-                neutral = np.full(more * PAGE, part.neutral, part.dtype)
-                self.pool[part.name] = np.concatenate((self.pool[part.name], neutral))
+            # By an eighth where there are some: what is not used yet is memory too.
+            self._grow(max(self._pages, capacity + (capacity // 8 if capacity >= _MANY_PAGES else capacity)))
+        for part in self._parts:
+            self.pool[part.name][new.start * PAGE : new.stop * PAGE] = part.neutral
         return [*reused, *new]
+
+    def _grow(self, pages: int) -> None:
+        """Makes room for so many pages. Nothing is written to the new ones: they are no memory until they are used."""
+        for part in self._parts:
+            before = self.pool[part.name]
+            self.pool[part.name] = np.empty(pages * PAGE, part.dtype)
+            self.pool[part.name][: len(before)] = before
 
     def find_expired(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
         """The panes that no window will look at again."""
@@ -205,6 +221,22 @@ class Panes:
         if not rows.any():
             return None
         return _cells_of(self._table[rows[which], slots >> _PAGE_BITS], slots)
+
+    def count_before(
+        self, ring: int, starts: Int64Array, which: Int64Array, slots: Int64Array, back_ms: int
+    ) -> Int64Array:
+        """Observations of slots in the `back_ms` before `starts[which]`, which ascends. Shapes: (n,)."""
+        counts, pane_ms = np.zeros(len(slots), np.int64), self.rings[ring].pane_ms
+        bounds = np.searchsorted(which, np.arange(len(starts) + 1))
+        for place, start in enumerate(starts.tolist()):
+            found = [self._rows.get((ring, pane)) for pane in range(start - back_ms, start, pane_ms)]
+            rows = np.array([row for row in found if row is not None], np.int64)[:, None]
+            step = max(1, _MOST_CELLS // max(1, len(rows)))
+            for first in range(int(bounds[place]), int(bounds[place + 1]), step):
+                some = slice(first, min(first + step, int(bounds[place + 1])))
+                cells = _cells_of(self._table[rows, slots[some] >> _PAGE_BITS], slots[some])
+                counts[some] = self.pool[REVISION][cells].sum(axis=0, dtype=np.int64)
+        return counts
 
     def mark_present(self, pane: tuple[int, int]) -> NDArray[np.bool_]:
         """By slot: whether the pane has an observation of it. Shape: (a multiple of 64,)."""

@@ -22,7 +22,7 @@ from services.core.aggregates import folds_of, parts_of
 from services.core.closing import FixedSeries, Touched, join_touched
 from services.core.detection import Detection
 from services.core.folding import Folding
-from services.core.frame import Frame, Malformed, Singles
+from services.core.frame import Block, Frame, Malformed
 from services.core.intake import Intake
 from services.core.kind import Kind
 from services.core.known import KnownEntities
@@ -34,7 +34,8 @@ from services.core.signals import Signal
 from services.core.sketched import sketches_of
 from services.core.slots import Slots
 from services.core.sources import Sources
-from services.core.state import NO_WATERMARK, Change, Closing, Counters, PartitionState
+from services.core.state import NO_WATERMARK, TRAIL_LENGTHS, Change, Closing, Counters, PartitionState
+from services.core.trail import Trails
 from services.core.windows import WindowBatch
 
 _SKETCH_ARRAYS = ("codes", "counts", "lengths")
@@ -60,9 +61,12 @@ class Partition:
         self._known = KnownEntities()
         sessions = sorted((w for w in kind.windows if w.gap_ms), key=lambda w: w.name)
         self._panes = Panes(rings, (*parts_of(kind), *(SESSION_PARTS if sessions else ())))
+        self._trails = Trails(kind, kind.trail) if kind.trail else None
         self._layout = layout_of(kind.name, rings, self._folds)
+        if self._trails:
+            self._layout.append(self._trails.layout())
         fixed = sorted((w for w in kind.windows if not w.gap_ms), key=lambda w: (w.slide_ms, w.size_ms, w.name))
-        self._fixed = [FixedSeries(kind, w, self._panes, self._folds) for w in fixed]
+        self._fixed = [FixedSeries(kind, w, self._panes, self._folds, self._trails) for w in fixed]
         self._sessions = [SessionSeries(kind, w, self._panes, self._folds, self._border_ms) for w in sessions]
         self._detection = Detection(domain, kind)
         self._wire()
@@ -72,9 +76,10 @@ class Partition:
 
     def _wire(self) -> None:
         self._intake = Intake(self._kind, self._slots, self._sources, self._known, self.counters)
-        self._into_panes = Folding(self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters)
+        parts = (self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters, self._trails)
+        self._into_panes = Folding(*parts)
 
-    def fold(self, records: Sequence[Frame | Malformed | Singles]) -> Iterator[Closing]:
+    def fold(self, records: Sequence[Frame | Malformed | Block]) -> Iterator[Closing]:
         """Folds the next records of the log, in their order; gives what leaves the partition meanwhile.
 
         To be drawn to its end; batches are to be given to `detect` before the next call. ValueError where a record
@@ -94,8 +99,8 @@ class Partition:
         self.next_offset = next_offset
         self._folding = False
 
-    def _next_offset_after(self, records: Sequence[Frame | Malformed | Singles]) -> int:
-        parts = [r.offsets if isinstance(r, Singles) else (r.offset,) for r in records]
+    def _next_offset_after(self, records: Sequence[Frame | Malformed | Block]) -> int:
+        parts = [r.offsets if isinstance(r, Block) else (r.offset,) for r in records]
         offsets = np.concatenate([np.empty(0, np.int64), *parts])
         offsets = np.concatenate(([self.next_offset], offsets[offsets >= 0]))
         back = np.flatnonzero(offsets[1:] < offsets[:-1])
@@ -140,6 +145,8 @@ class Partition:
             self._panes.drop(pane)
             for sketch in self._sketches:
                 sketch.drop(pane)
+            if self._trails:
+                self._trails.drop(pane)
         if before_ms is not None and before_ms // self._sweep_ms != watermark_ms // self._sweep_ms:
             self._slots.release(self._panes.mark_used(len(self._slots)))
         return tuple(batches)
@@ -187,6 +194,8 @@ class Partition:
         for sketch in self._sketches:
             told: tuple[NDArray[Any], ...] = sketch.to_arrays(self._panes.names(), known_panes)
             arrays |= {f"{sketch.name}.{n}": array for n, array in zip(_SKETCH_ARRAYS, told, strict=True)}
+        if self._trails:
+            arrays |= self._trails.to_arrays(self._panes.names(), known_panes)
         texts: dict[str, Sequence[str]] = {"sources": sources, "cities": cities, "entity_ids": entity_ids}
         texts |= {"layout": self._layout, "detectors": self._detection.names()}
         if self._known or self._known.complete:
@@ -225,6 +234,8 @@ class Partition:
         for sketch in restored._sketches:
             if f"{sketch.name}.codes" in arrays:  # else it is of a column that begins now
                 sketch.put(restored._panes.names(), *(arrays[f"{sketch.name}.{n}"] for n in _SKETCH_ARRAYS))
+        if restored._trails and TRAIL_LENGTHS in arrays:  # else the state is of a version that kept none
+            restored._trails.put(restored._panes.names(), arrays)
         ring, start_ms, slot = arrays["touched"]
         restored._into_panes.touched = [Touched(ring, start_ms, slot)] if len(slot) else []
         for series in restored._sessions:

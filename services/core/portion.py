@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.core.frame import Late, NumberArray, Problem, Refused
 from services.core.kind import Kind
-from services.core.taken import TakenFrames, TakenSingles
+from services.core.taken import TakenBlock, TakenFrames
 from services.core.validation import (
     MAX_TIME_MS,
     UNKNOWN_ENTITY,
@@ -24,6 +24,8 @@ from services.core.validation import (
 MAX_PROBLEMS = 100
 # Before every time that can be; far enough from the end of int64 that nothing overflows.
 LONG_AGO_MS = -(2**62)
+# Offsets of time in a frame have 32 bits; late observations may be of any time.
+_LATE_SPAN_MS = 2**31
 
 Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -34,7 +36,7 @@ class Portion:
     """Some consecutive records. Arrays have one element per observation of the frames taken, unless told otherwise."""
 
     end: int  # the record after the last one
-    taken: TakenFrames | TakenSingles
+    taken: TakenFrames | TakenBlock
     begin: Int64Array  # (frames + 1,): where each frame's observations begin
     dictionary_begin: Int64Array  # (frames + 1,): where each frame's dictionary begins
     period_ms: Int64Array  # (frames,)
@@ -47,7 +49,7 @@ class Portion:
     refused: list[tuple[int, Refused]]  # with its place among the frames taken and not taken, ascending
 
 
-def join(kind: Kind, taken: TakenFrames | TakenSingles, end: int, refused: Sequence[tuple[int, Refused]]) -> Portion:
+def join(kind: Kind, taken: TakenFrames | TakenBlock, end: int, refused: Sequence[tuple[int, Refused]]) -> Portion:
     """Joins frames whose shape was checked, and finds the observations that are unfit.
 
     `refused` holds what was refused of the records already.
@@ -111,7 +113,7 @@ def _reach(begin: Int64Array, time_ms: Int64Array, period_ms: Int64Array) -> Int
 
 
 def _refuse(
-    kind: Kind, taken: TakenFrames | TakenSingles, begin: Int64Array, unfit: BoolArray, future: BoolArray
+    kind: Kind, taken: TakenFrames | TakenBlock, begin: Int64Array, unfit: BoolArray, future: BoolArray
 ) -> Iterator[tuple[int, Refused]]:
     for i in np.unique(np.searchsorted(begin, np.flatnonzero(unfit | future), side="right") - 1).tolist():
         frame, record, rows = taken.frame(i), int(taken.records[i]), slice(int(begin[i]), int(begin[i + 1]))
@@ -129,7 +131,7 @@ def _refuse(
             yield record, Refused(frame.offset, tuple(listed), frame.index + ahead, "future")
 
 
-def _mark_unknown(taken: TakenFrames | TakenSingles, entity_in_all: Int64Array, refused: BoolArray) -> BoolArray:
+def _mark_unknown(taken: TakenFrames | TakenBlock, entity_in_all: Int64Array, refused: BoolArray) -> BoolArray:
     """Observations that nothing else is wrong with but that nobody told of their entity. Shapes: (observations,)."""
     unknown = np.zeros(len(refused), np.bool_)
     if (unknown_ids := taken.mark_unknown_ids()) is not None:
@@ -144,7 +146,7 @@ def refuse_beyond_limit(portion: Portion, rows: Int64Array, limit: int) -> Itera
 
 
 def _refuse_entities(
-    taken: TakenFrames | TakenSingles, begin: Int64Array, rows: Int64Array, reason: str, error_class: str
+    taken: TakenFrames | TakenBlock, begin: Int64Array, rows: Int64Array, reason: str, error_class: str
 ) -> Iterator[tuple[int, Refused]]:
     """These observations, ascending, are sound, but their entities are not to be taken."""
     frame_of_row = np.searchsorted(begin, rows, side="right") - 1
@@ -162,9 +164,34 @@ def _beyond(limit: int) -> str:
 
 
 def tell_late(portion: Portion, rows: Int64Array) -> tuple[Late, ...]:
-    """These observations of the portion, ascending, by their frames."""
-    frame_of_row = np.searchsorted(portion.begin, rows, side="right") - 1
-    return tuple(
-        Late(portion.taken.frame(i), rows[frame_of_row == i] - portion.begin[i])
-        for i in np.unique(frame_of_row).tolist()
-    )
+    """These observations of the portion, ascending, by city, period and stretch of time."""
+    if not len(rows):
+        return ()
+    taken = portion.taken
+    frame = np.searchsorted(portion.begin, rows, side="right") - 1
+    frames, frame_of_row = np.unique(frame, return_inverse=True)
+    headers: dict[tuple[str, int], int] = {}
+    header = np.array([headers.setdefault(taken.header(i), len(headers)) for i in frames.tolist()])[frame_of_row]
+    stretch = portion.time_ms[rows] // _LATE_SPAN_MS
+    first = int(stretch.min())
+    group = header * (int(stretch.max()) - first + 1) + stretch - first
+    found = []
+    for some in (np.flatnonzero(group == number) for number in np.unique(group).tolist()):
+        own, frame_of_own = rows[some], frame[some]
+        city, period_s = list(headers)[int(header[some[0]])]
+        names = taken.names(frame_of_own, portion.entity[own] - portion.dictionary_begin[frame_of_own])
+        places: dict[str, int] = {}
+        entity = np.array([places.setdefault(name, len(places)) for name in names], np.uint32)
+        found.append(
+            Late(
+                city=city,
+                period_s=period_s,
+                entity_ids=tuple(places),
+                entity=entity,
+                time_ms=portion.time_ms[own],
+                columns={name: values[own] for name, values in portion.columns.items()},
+                offsets=taken.offsets()[frame_of_own],
+                rows=own - portion.begin[frame_of_own] + taken.indices()[frame_of_own],
+            )
+        )
+    return tuple(found)

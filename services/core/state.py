@@ -15,6 +15,8 @@ from services.core.windows import WindowBatch
 Change = tuple[int, int, int]
 
 CELLS = "cells."  # how the names of the arrays of cells begin
+TRAIL = "trail/"  # and those of single observations (no column has such a name)
+TRAIL_LENGTHS = f"{TRAIL}lengths"
 
 NO_WATERMARK = -(2**63)
 
@@ -71,6 +73,8 @@ def lengths_of(name: str, arrays: Mapping[str, NDArray[Any]]) -> list[int] | Non
     group, _, what = name.rpartition(".")
     if name.startswith(CELLS):
         told = arrays["panes.cells"]
+    elif name.startswith(TRAIL) and name != TRAIL_LENGTHS:
+        told = arrays[TRAIL_LENGTHS]
     elif what in ("codes", "counts"):
         told = arrays[f"{group}.lengths"]
     else:

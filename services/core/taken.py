@@ -1,4 +1,4 @@
-"""Frames that take part in a portion, seen as columns: some of any size, or many of one observation each."""
+"""Frames that take part in a portion, seen as columns: one by one, or in a block that holds columns already."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, NumberArray, Singles
+from services.core.frame import Block, Frame, NumberArray
 from services.core.growing import GrowingPlaces
 from services.core.kind import Column
 from services.core.slots import Dictionary, Slots
@@ -31,6 +31,22 @@ class TakenFrames:
 
     def frame(self, place: int) -> Frame:
         return self.frames[place]
+
+    def header(self, place: int) -> tuple[str, int]:
+        """City and period in s of a frame."""
+        return self.frames[place].city, self.frames[place].period_s
+
+    def names(self, frames: Int64Array, entity: Int64Array) -> list[str]:
+        """The ids at these places in the dictionaries of these frames. Shapes: (n,)."""
+        return [self.frames[f].entity_ids[e] for f, e in zip(frames.tolist(), entity.tolist(), strict=True)]
+
+    def offsets(self) -> Int64Array:
+        """Of the record of each frame. Shape: (frames,)."""
+        return np.array([f.offset for f in self.frames], np.int64)
+
+    def indices(self) -> Int64Array:
+        """Of the first observation of each frame in its record. Shape: (frames,)."""
+        return np.array([f.index for f in self.frames], np.int64)
 
     def lengths(self) -> Int64Array:
         """Observations of each frame. Shape: (frames,)."""
@@ -89,44 +105,57 @@ class TakenFrames:
 
 
 @dataclass
-class TakenSingles:
-    """Frames of one observation each, and where each stood among those that came with it."""
+class TakenBlock:
+    """Frames of a block, and where each stood among those that came with it."""
 
-    singles: Singles
+    block: Block
     records: Int64Array
-    valid: BoolArray | None  # per frame: is its id; None: all are
-    unknown: BoolArray | None  # per frame: whether nobody told of its entity; None: all are known
+    valid: BoolArray | None  # per id of the dictionaries: is it; None: all are
+    unknown: BoolArray | None  # per id of the dictionaries: whether nobody told of it; None: all are known
     places: GrowingPlaces
 
     def __len__(self) -> int:
-        return len(self.singles)
+        return len(self.block)
 
     def frame(self, place: int) -> Frame:
-        return self.singles.frame(place)
+        return self.block.frame(place)
 
-    def lengths(self) -> Int64Array:
-        return np.ones(len(self), np.int64)
+    def header(self, place: int) -> tuple[str, int]:
+        return self.block.city, self.block.period_s
 
-    def dictionary_lengths(self) -> Int64Array:
-        return np.ones(len(self), np.int64)
+    def names(self, frames: Int64Array, entity: Int64Array) -> list[str]:
+        named = self.block.named[self.block.named_begin[frames] + entity]
+        return [self.block.entity_ids[i] for i in named.tolist()]
 
-    def time_ms(self) -> Int64Array:
-        return self.singles.time_ms
+    def offsets(self) -> Int64Array:
+        return self.block.offsets
 
-    def entity(self) -> Int64Array:
+    def indices(self) -> Int64Array:
         return np.zeros(len(self), np.int64)
 
+    def lengths(self) -> Int64Array:
+        return np.diff(self.block.begin)
+
+    def dictionary_lengths(self) -> Int64Array:
+        return np.diff(self.block.named_begin)
+
+    def time_ms(self) -> Int64Array:
+        return self.block.time_ms
+
+    def entity(self) -> Int64Array:
+        return self.block.entity.astype(np.int64, copy=False)
+
     def column(self, column: Column, observations: int) -> NumberArray:
-        values = self.singles.columns[column.name]
+        values = self.block.columns[column.name]
         if len(values) != observations:
-            raise ValueError(f"{column.name}: {len(values)} values of {observations} frames of one observation")
+            raise ValueError(f"{column.name}: {len(values)} values of {observations} observations")
         return values
 
     def period_s(self) -> Int64Array:
-        return np.full(len(self), self.singles.period_s, np.int64)
+        return np.full(len(self), self.block.period_s, np.int64)
 
     def clock_ms(self) -> Int64Array:
-        return self.singles.clock_ms
+        return self.block.clock_ms
 
     def heartbeat(self) -> BoolArray:
         return np.zeros(len(self), np.bool_)
@@ -138,8 +167,9 @@ class TakenSingles:
         return self.unknown
 
     def place(self, slots: Slots, first: int, end: int) -> Int64Array:
-        valid = None if self.valid is None else self.valid[first:end]
-        return self.places.place(self.singles.city, self.singles.entity_ids, self.singles.entity[first:end], valid)
+        some = slice(int(self.block.named_begin[first]), int(self.block.named_begin[end]))
+        valid = None if self.valid is None else self.valid[some]
+        return self.places.place(self.block.city, self.block.entity_ids, self.block.named[some], valid)
 
 
 def _concatenate(arrays: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -58,7 +58,7 @@ class Teller:
         self._rings = tuple(rings)
         self._panes = panes
         self._folds = [(fold, SketchTeller(kind, fold, sketches)) for fold, sketches in folds]
-        self._names = kind.measure_names()
+        self._names = tuple(name for m in kind.measures for name in m.names())
 
     def batch(
         self, rows: Rows, start_ms: Int64Array, revision: NDArray[Any], cells: Arrays, slots: Slots, **more: Any

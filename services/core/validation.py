@@ -22,6 +22,9 @@ BAD_ENTITY_ID = "must be 1 to 128 of a-z, A-Z, 0-9, '.', '_', '~', ':' and '-'"
 UNKNOWN_ENTITY = "is not known: tell of the entity first, as by `urban entities import`"
 
 _SHOWN_CHARACTERS = 128
+# In place of a value that may be somebody's raw id, and why it was refused.
+NOT_REPEATED = "(not repeated)"
+RAW_ID = "a raw id is not taken where a keyed hash is meant"
 
 
 class InvalidFrame(ValueError):
@@ -63,7 +66,7 @@ def validate(
     ok = np.ones(len(frame), np.bool_)
     for fault in faults:
         ok &= ~fault.rows
-    problems = [_describe(frame, int(i), faults) for i in np.flatnonzero(~ok)]
+    problems = [_describe(kind, frame, int(i), faults) for i in np.flatnonzero(~ok)]
     return ok, problems
 
 
@@ -87,9 +90,11 @@ def _find_numbers(column: Column, values: NumberArray) -> bool | None:
     return False if not column.required and np.isnan(values).all() else None
 
 
-def _describe(frame: Frame, row: int, faults: Sequence[Fault]) -> Problem:
+def _describe(kind: Kind, frame: Frame, row: int, faults: Sequence[Fault]) -> Problem:
     fault = next(f for f in faults if f.rows[row])
-    return Problem(row, fault.field, _value_of(frame, row, fault.field), fault.reason)
+    personal = any(column.name == fault.field and column.personal for column in kind.columns)
+    value = NOT_REPEATED if personal else _value_of(frame, row, fault.field)
+    return Problem(row, fault.field, value, fault.reason)
 
 
 def _value_of(frame: Frame, row: int, field: str) -> str:
@@ -257,4 +262,5 @@ def _mark_unfit_codes(column: Column, values: NumberArray) -> NDArray[np.bool_] 
 def _rule_of(column: Column) -> str:
     if column.codes:
         return "must be one of " + ", ".join(f"{code} ({name})" for code, name in column.codes)
-    return f"must be {column.minimum:g} to {column.maximum:g} {column.unit}"
+    bounds = f"must be {column.minimum:g} to {column.maximum:g} {column.unit}"
+    return f"{bounds}: {RAW_ID}" if column.personal else bounds

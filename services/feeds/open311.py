@@ -26,8 +26,8 @@ from xml.etree import ElementTree
 
 import orjson
 
-from services.community.indices.pseudonym import numbers_of
 from services.core.geometry import cell_of
+from services.core.pseudonym import numbers_of
 
 # About 0.7 km²: large enough that a burst is seen in one cell, small enough to go and look.
 AREA_RESOLUTION = 8
@@ -51,6 +51,10 @@ class Request:
 class RequestFault(ValueError):
     """A service request that cannot be taken, and why."""
 
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(f"request {place}: {reason}")
+        self.reason = reason
+
 
 class _NoDoctype(ElementTree.TreeBuilder):
     """No answer of GeoReport has a document type; what has one may define entities without end."""
@@ -69,7 +73,7 @@ def read_answer(answer: bytes) -> Iterator[Request | RequestFault]:
         try:
             yield _request(fields)
         except ValueError as error:
-            yield RequestFault(f"request {place}: {error}")
+            yield RequestFault(place, str(error))
 
 
 def rows_of(

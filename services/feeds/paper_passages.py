@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from services.community.indices.pseudonym import is_digest, numbers_of
+from services.core.pseudonym import is_digest, numbers_of
 from services.core.validation import ENTITY_ID
 from services.feeds.local_time import utc_ms_of_local
 
@@ -31,20 +31,29 @@ _COUNTS = {"in": "count_in", "out": "count_out"}
 class LineFault(ValueError):
     """A line that cannot be taken, and why."""
 
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.reason = reason
+
 
 def read_lines(lines: Iterable[str], city: str, zone: ZoneInfo) -> Iterator[dict[str, Any] | LineFault]:
     """Rows of community.passage in their proto JSON form, with a fault in the place of each line that has none.
 
     ValueError: the columns are others.
     """
+    return (row for _, row in number_lines(lines, city, zone))
+
+
+def number_lines(lines: Iterable[str], city: str, zone: ZoneInfo) -> Iterator[tuple[int, dict[str, Any] | LineFault]]:
+    """The same, each with the number of its line."""
     reader = csv.DictReader(lines)
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise ValueError(f"the columns must be {', '.join(COLUMNS)}")
     for line in reader:
         try:
-            yield {"city": city, **_row(line, zone)}
+            yield reader.line_num, {"city": city, **_row(line, zone)}
         except ValueError as error:
-            yield LineFault(f"line {reader.line_num}: {error}")
+            yield reader.line_num, LineFault(reader.line_num, str(error))
 
 
 def _row(line: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:

@@ -58,6 +58,11 @@ class CallTracker:
         self._made = {k: t for k, t in self._made.items() if t > reading.time_ms - FORGOTTEN_AFTER_MS or k in told}
         return [MadeCall(call, self._headway_s(call), (occupancy or {}).get(call.trip)) for _, _, call in made]
 
+    def expected(self, occupancy: Mapping[str, OccupancyStatus] | None = None) -> list[MadeCall]:
+        """The calls that the last reading expects, as it expects them, by time."""
+        calls = sorted(self._expected.values(), key=lambda call: (call.time_ms, call.trip, call.sequence))
+        return [MadeCall(call, self._headway_s(call), (occupancy or {}).get(call.trip)) for call in calls]
+
     def _headway_s(self, call: Call) -> float:
         """Time since the train before at the platform; this one is the next one's."""
         if call.state not in (CallState.CALLED, CallState.ADDED):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -42,6 +42,7 @@ class _Entry:
     clock_ms: int
     sequence: int
     request: Any
+    refused: Callable[[Any], None] | None  # is told the answer, where observations were refused
 
 
 class FrameSender:
@@ -51,7 +52,8 @@ class FrameSender:
     numbers, and folded once.
     """
 
-    def __init__(self, domain: str, address: str, city: str) -> None:
+    def __init__(self, domain: str, address: str, city: str, in_flight: int = FRAMES_IN_FLIGHT) -> None:
+        """`in_flight`: frames that are not acknowledged, at most."""
         self.sent = 0  # observations handed over for the first time
         self.accepted = 0
         self.rejected = 0
@@ -60,6 +62,7 @@ class FrameSender:
         self._messages = import_module(f"urban.{domain}.v1.service_pb2")
         self._clock_ms = NO_TIME_MS
         self._pending: deque[_Entry] = deque()
+        self._in_flight = in_flight
         self._acknowledged = 0  # entries that have left `_pending`
         self._news = asyncio.Event()
         self._moved = asyncio.Event()
@@ -69,6 +72,11 @@ class FrameSender:
     def position_ms(self) -> int:
         """Event time (ms since 1970, UTC) up to which everything is acknowledged; NO_TIME_MS before the first clock."""
         return self._pending[0].clock_ms - 1 if self._pending else self._clock_ms
+
+    @property
+    def acknowledged(self) -> int:
+        """Frames that were sent and are acknowledged."""
+        return self._acknowledged
 
     def stub(self, channel: grpc.aio.Channel) -> Any:
         """The generated stub of the domain's service on a channel."""
@@ -82,13 +90,16 @@ class FrameSender:
         self._clock_ms = time_ms
         self._news.set()
 
-    async def send(self, kind: str, frame: Any) -> None:
-        """Queue a frame of observations; waits while too many are in flight."""
-        while len(self._pending) >= FRAMES_IN_FLIGHT:
+    async def send(self, kind: str, frame: Any, refused: Callable[[Any], None] | None = None) -> None:
+        """Queue a frame of observations; waits while too many are in flight.
+
+        `refused` is called with the answer if some are refused; without it they are logged.
+        """
+        while len(self._pending) >= self._in_flight:
             self._moved.clear()
             await self._moved.wait()
         request = self._messages.ReportFramesRequest(**{kind: frame})
-        self._pending.append(_Entry(self._clock_ms, frame.header.sequence, request))
+        self._pending.append(_Entry(self._clock_ms, frame.header.sequence, request, refused))
         self.sent += len(frame.entity)
         self._news.set()
 
@@ -138,7 +149,9 @@ class FrameSender:
                 )
             self.accepted += answer.accepted
             self.rejected += answer.rejected
-            if answer.rejected:
+            if answer.rejected and entry.refused is not None:
+                entry.refused(answer)
+            elif answer.rejected:
                 first = answer.rejections[0]
                 log.error(
                     "%s refused %d observations of frame %d; observation %d: %s = %s: %s",

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ class FrameContract:
     @classmethod
     def of(cls, domain: str, kind: Kind) -> FrameContract:
         """Finds the messages of a kind and compares them with its declaration; ContractError names what differs."""
-        module = importlib.import_module(f"urban.{domain}.v1.{kind.name}_pb2")
+        module = _import_contract(domain, kind.name)
         row, frame = getattr(module, camel(kind.name)), getattr(module, f"{camel(kind.name)}Frame")
         _compare_row(row.DESCRIPTOR, kind.columns)
         _compare_frame(frame.DESCRIPTOR, kind.columns)
@@ -98,9 +98,19 @@ class FrameContract:
         return MappingProxyType({column.name: i for i, column in enumerate(self.kind.columns)})
 
 
+def _import_contract(domain: str, name: str) -> ModuleType:
+    """The code of `proto/urban/<d>/v1/<name>.proto`."""
+    module = f"urban.{domain}.v1.{name}_pb2"
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        path = f"proto/urban/{domain}/v1/{name}.proto"
+        raise ContractError(f"{module} is missing: it is made of {path} by `make proto`") from error
+
+
 def service_of(domain: str) -> ServiceDescriptor:
     """The gRPC service of a domain: `urban.<d>.v1.<Camel(d)>Service`."""
-    module = importlib.import_module(f"urban.{domain}.v1.service_pb2")
+    module = _import_contract(domain, "service")
     service = module.DESCRIPTOR.services_by_name[f"{camel(domain)}Service"]
     assert isinstance(service, ServiceDescriptor)
     return service

@@ -1,25 +1,26 @@
-"""What one fetch of a partition holds, decoded: single observations many at once, everything else record by record."""
+"""What one fetch of a partition holds, decoded: frames and single rows many at once, the rest record by record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from aiokafka.structs import ConsumerRecord
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, Malformed, Singles
+from services.core.frame import Block, Frame, Malformed
 from services.runtime.codec import JSON_TYPE, PROTOBUF_TYPES, city_of, content_type, decode_record
 from services.runtime.contracts import FrameContract
 from services.runtime.dictionaries import RawDictionaries
-from services.runtime.record_columns import RecordHeaders, Records
+from services.runtime.frame_blocks import FrameBlocks
+from services.runtime.record_columns import RecordHeaders, Records, runs
 from services.runtime.single_frames import LONGEST_BYTES, Read, SingleFrames
 from services.runtime.single_rows import SingleRows
 
-# Fewer in a row are not worth the columns.
+# Fewer in a row are not worth the columns: rows, and frames.
 FEWEST = 16
+FEWEST_FRAMES = 8
 _MOST_HEADERS = 1_024
 _FRAME, _ROW, _OTHER = 0, 1, 2
 
@@ -27,7 +28,7 @@ _FRAME, _ROW, _OTHER = 0, 1, 2
 class Decoded(NamedTuple):
     """The frames of some records, in their order, and how many observations each record holds: (records,)."""
 
-    frames: list[Frame | Malformed | Singles]
+    frames: list[Frame | Malformed | Block]
     sizes: NDArray[np.int64]
 
 
@@ -38,11 +39,12 @@ class Decoder:
         self._contract = contract
         self._dictionaries = RawDictionaries()
         self._single_frames, self._single_rows = SingleFrames(contract), SingleRows(contract)
+        self._blocks = FrameBlocks(contract, self._dictionaries)
         self._kinds: dict[RecordHeaders, tuple[int, str]] = {}  # how a small record is read, and its city
 
     def decode(self, given: Sequence[ConsumerRecord]) -> Decoded:
         """Gives the same frames as the codec gives record by record. Never raises."""
-        frames: list[Frame | Malformed | Singles] = []
+        frames: list[Frame | Malformed | Block] = []
         sizes = np.ones(len(given), np.int64)
         if len(given):
             records = Records.of(given)
@@ -51,19 +53,16 @@ class Decoder:
             cities: dict[str, int] = {}
             city_of = np.array([cities.setdefault(city, len(cities)) for _, city in told])[records.headers_of]
             length = records.value.length
-            kinds[(length <= 0) | (length > LONGEST_BYTES)] = _OTHER
+            kinds[(length <= 0) | ((kinds == _ROW) & (length > LONGEST_BYTES))] = _OTHER
             for begin, end in runs(kinds):
-                kind, some = int(kinds[begin]), records[begin:end]
-                if kind == _OTHER or len(some) < FEWEST:
-                    self._decode_each(some, frames, sizes[begin:end])
+                kind, some, sizes_of_some = int(kinds[begin]), records[begin:end], sizes[begin:end]
+                if kind == _OTHER or len(some) < (FEWEST if kind == _ROW else FEWEST_FRAMES):
+                    self._decode_each(some, frames, sizes_of_some)
+                elif kind == _FRAME:
+                    self._decode_frames(some, frames, sizes_of_some)
                 else:
-                    values = (records.data, some.value)
-                    read = (
-                        self._single_frames.read(*values)
-                        if kind == _FRAME
-                        else self._single_rows.read(*values, [*cities], city_of[begin:end])
-                    )
-                    self._take(read, some, frames, sizes[begin:end])
+                    read = self._single_rows.read(records.data, some.value, [*cities], city_of[begin:end])
+                    self._take(read, some, frames, sizes_of_some, self._decode_each)
         return Decoded(frames, sizes)
 
     def _told_by(self, headers: RecordHeaders) -> tuple[int, str]:
@@ -76,26 +75,52 @@ class Decoder:
                 self._kinds[headers] = known
         return known
 
-    def _decode_each(
-        self, records: Records, frames: list[Frame | Malformed | Singles], sizes: NDArray[np.int64]
-    ) -> None:
+    def _decode_each(self, records: Records, frames: list[Frame | Malformed | Block], sizes: NDArray[np.int64]) -> None:
         for place, r in enumerate(records):
             found = decode_record(self._contract, r.value, r.headers, r.timestamp, r.offset, self._dictionaries)
             frames.extend(found)
             sizes[place] = sum(len(f) if isinstance(f, Frame) else 1 for f in found)
 
-    def _take(
-        self, read: Read, records: Records, frames: list[Frame | Malformed | Singles], sizes: NDArray[np.int64]
+    def _decode_frames(
+        self, records: Records, frames: list[Frame | Malformed | Block], sizes: NDArray[np.int64]
     ) -> None:
-        """What was read of the records, and one by one what was not."""
+        if np.mean(records.value.length <= LONGEST_BYTES) > 0.5:
+            read = self._single_frames.read(records.data, records.value)
+            if read.done.mean() > 0.5:
+                self._take(read, records, frames, sizes, self._decode_blocks)
+                return
+        self._decode_blocks(records, frames, sizes)
+
+    def _decode_blocks(
+        self, records: Records, frames: list[Frame | Malformed | Block], sizes: NDArray[np.int64]
+    ) -> None:
+        if len(records) < FEWEST_FRAMES:
+            self._decode_each(records, frames, sizes)
+            return
+        for begin, end, block in self._blocks.read(records):
+            if block is None:
+                self._decode_each(records[begin:end], frames, sizes[begin:end])
+            else:
+                frames.append(block)
+                sizes[begin:end] = np.diff(block.begin)
+
+    def _take(
+        self,
+        read: Read,
+        records: Records,
+        frames: list[Frame | Malformed | Block],
+        sizes: NDArray[np.int64],
+        rest: Callable[[Records, list[Frame | Malformed | Block], NDArray[np.int64]], None],
+    ) -> None:
+        """What was read of the records; what was not is left to `rest`."""
         clock_ms, cities, city = _of_headers(read, records)
         numbered = any(header.source_id for header in read.headers)
         for begin, end in runs(read.done, city * read.done, read.period_s * read.done):
             if not read.done[begin]:
-                self._decode_each(records[begin:end], frames, sizes[begin:end])
+                rest(records[begin:end], frames, sizes[begin:end])
                 continue
             frames.append(
-                Singles(
+                Block.of_singles(
                     city=cities[int(city[begin])],
                     period_s=int(read.period_s[begin]),
                     entity_ids=read.entity_ids,
@@ -124,15 +149,3 @@ def _sources_of(read: Read, begin: int, end: int) -> Sequence[tuple[str, int]]:
     """Source and number of each record; empty where none names a source."""
     headers = [read.headers[i] for i in read.headers_of[begin:end].tolist()]
     return [(h.source_id, h.sequence) for h in headers] if any(h.source_id for h in headers) else ()
-
-
-def runs(*columns: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Begin and end of neighbours that are equal in all of these columns, of the same length."""
-    count = len(columns[0])
-    if not count:
-        return
-    other = np.zeros(count - 1, np.bool_)
-    for column in columns:
-        other |= column[1:] != column[:-1]
-    borders = [0, *(np.flatnonzero(other) + 1).tolist(), count]
-    yield from pairwise(borders)

@@ -32,10 +32,18 @@ class RawDictionaries:
     def split(self, value: bytes) -> tuple[bytes, tuple[str, ...]]:
         """A record without its dictionary, and the dictionary; the record itself and () where it is not known."""
         begin = _end_of_header(value)
-        raw, ids = self._known.get(value[begin : begin + _KEY_BYTES], (b"", ()))
-        if not raw or not value.startswith(raw, begin):
+        known = self.find(value, begin, len(value))
+        if known is None:
             return value, ()
-        return value[:begin] + value[begin + len(raw) :], ids
+        ids, end = known
+        return value[:begin] + value[end:], ids
+
+    def find(self, data: bytes, begin: int, end: int) -> tuple[tuple[str, ...], int] | None:
+        """The dictionary that begins there, and where it ends; None: it is not known. `end`: of the record."""
+        raw, ids = self._known.get(data[begin : begin + _KEY_BYTES], (b"", ()))
+        if not raw or not data.startswith(raw, begin, end):
+            return None
+        return ids, begin + len(raw)
 
     def learn(self, value: bytes, ids: tuple[str, ...]) -> None:
         """What was read of a record whose dictionary was not known."""

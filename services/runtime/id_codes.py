@@ -37,8 +37,13 @@ class IdCodes:
             codes[place] = self._code_of(texts[place])
         return codes
 
-    def read_texts(self, texts: Sequence[str | None]) -> NDArray[np.int64]:
-        """The place of each among `ids`; UNREADABLE for None. Shape: (n,)."""
+    def add(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """A new place for each of a dictionary that is known as a whole, though one may have a place. Shape: (n,)."""
+        self.ids.extend(texts)
+        return np.arange(len(self.ids) - len(texts), len(self.ids))
+
+    def read_texts(self, texts: Sequence[bytes | str | None]) -> NDArray[np.int64]:
+        """The place of each among `ids`; UNREADABLE for None and what is no UTF-8. Shape: (n,)."""
         codes = np.fromiter(map(self._codes.get, texts, repeat(UNREADABLE)), np.int64, len(texts))
         for place in np.flatnonzero(codes == UNREADABLE).tolist():
             codes[place] = self._code_of(texts[place])

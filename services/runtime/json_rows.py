@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from services.core.kind import ColumnType
+from services.core.validation import NOT_REPEATED, RAW_ID
 from services.runtime.contracts import FrameContract
 from services.runtime.rows import Row, RowFault, clip
 
@@ -75,13 +76,15 @@ def read_json_row(contract: FrameContract, document: object, city: str) -> Row:
 
 
 @lru_cache(maxsize=64)
-def _fields_by_row(row: Any, columns: tuple[tuple[str, ColumnType], ...]) -> Mapping[str, tuple[str, _Reader]]:
+def _fields_by_row(row: Any, columns: tuple[tuple[str, ColumnType, bool], ...]) -> Mapping[str, tuple[str, _Reader]]:
     readers: dict[str, _Reader] = {"entity_id": _read_text, "time": _read_time, "period_s": _read_uint32}
-    for name, column_type in columns:
+    for name, column_type, personal in columns:
         if column_type is ColumnType.CODE:
             readers[name] = _enum_reader(row.DESCRIPTOR.fields_by_name[name].enum_type)
         else:
             readers[name] = _read_float if column_type is ColumnType.FLOAT else _read_double
+        if personal:
+            readers[name] = _keep_to_itself(readers[name])
     fields: dict[str, tuple[str, _Reader]] = {"city": ("city", _read_text)}
     for name, reader in readers.items():
         fields[name] = fields[row.DESCRIPTOR.fields_by_name[name].json_name] = (name, reader)
@@ -89,7 +92,7 @@ def _fields_by_row(row: Any, columns: tuple[tuple[str, ColumnType], ...]) -> Map
 
 
 def _fields_of(contract: FrameContract) -> Mapping[str, tuple[str, _Reader]]:
-    return _fields_by_row(contract.row, tuple((c.name, c.type) for c in contract.kind.columns))
+    return _fields_by_row(contract.row, tuple((c.name, c.type, c.personal) for c in contract.kind.columns))
 
 
 def _read_text(field: str, value: object) -> str:
@@ -123,6 +126,18 @@ def _read_float(field: str, value: object) -> float:
     if abs(number) > _FLOAT_MAX and not math.isinf(number):
         raise RowFault(field, value_text(value), "is beyond single precision")
     return number
+
+
+def _keep_to_itself(read: _Reader) -> _Reader:
+    """What cannot be read may be somebody's raw id."""
+
+    def read_personal(field: str, value: object) -> Any:
+        try:
+            return read(field, value)
+        except RowFault as fault:
+            raise RowFault(field, NOT_REPEATED, f"{fault.reason}: {RAW_ID}") from None
+
+    return read_personal
 
 
 def _read_uint32(field: str, value: object) -> int:

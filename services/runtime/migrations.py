@@ -22,7 +22,7 @@ import structlog
 from clickhouse_connect.driver.client import Client
 
 from services.runtime.entity_dictionary import columns_of_view, create_statement, quoted
-from services.runtime.lean import leave_out_dates
+from services.runtime.memory import leave_out_dates
 from services.runtime.patience import passes
 from services.runtime.settings import Settings
 

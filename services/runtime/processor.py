@@ -23,11 +23,11 @@ from services.core.windows import BaselineColumns, WindowBatch
 from services.runtime import catalogue, metrics, records
 from services.runtime.baselines import BaselineBook
 from services.runtime.checkpoints import CheckpointStore, state_of
-from services.runtime.codec import encode_frame, select_rows
 from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
 from services.runtime.decoder import Decoder
 from services.runtime.entities import EntityRegistry
+from services.runtime.late_records import late_records
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
 from services.runtime.partitioner import partition_of
@@ -244,17 +244,16 @@ class KindProcessor:
         shop.outbox.put({f"{shop.domain}.signals": records.signals_table(signals)}, outgoing)
 
     def _put_late(self, late: Late) -> None:
-        frame = select_rows(late.frame, late.rows)
-        headers = [
+        shop = self._shop
+        found = late_records(shop.contract, late)
+        place = (
             *records.PROTOBUF,
-            ("urban_kind", self._shop.kind.name.encode()),
-            ("urban_topic", self._shop.topic.encode()),
+            ("urban_kind", shop.kind.name.encode()),
+            ("urban_topic", shop.topic.encode()),
             ("urban_partition", str(self._number).encode()),
-            ("urban_offset", str(frame.offset).encode()),
-        ]
-        key = frame.entity_ids[int(frame.entity[0])].encode()
-        value = encode_frame(self._shop.contract, frame)
-        self._shop.outbox.put({}, [Outgoing(catalogue.late(self._shop.domain), 0, key, value, headers)])
+        )
+        topic = catalogue.late(shop.domain)
+        shop.outbox.put({}, [Outgoing(topic, 0, key, value, [*place, *headers]) for key, value, headers in found])
 
     def _put_aside(self, letters: Sequence[DeadLetter]) -> None:
         topic = catalogue.dead_letters(self._shop.domain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -130,3 +131,15 @@ def all_are(data: bytes, begin: Int64Array, text: bytes) -> NDArray[np.bool_]:
     last = len(data) - len(text)
     everywhere: NDArray[Any] = np.ndarray((last + 1,), opaque, buffer=data, strides=(1,))
     return np.asarray(everywhere[np.minimum(begin, last)] == np.frombuffer(text, opaque)[0]) & (begin <= last)
+
+
+def runs(*columns: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Begin and end of neighbours that are equal in all of these columns, of the same length."""
+    count = len(columns[0])
+    if not count:
+        return
+    other = np.zeros(count - 1, np.bool_)
+    for column in columns:
+        other |= column[1:] != column[:-1]
+    borders = [0, *(np.flatnonzero(other) + 1).tolist(), count]
+    yield from pairwise(borders)

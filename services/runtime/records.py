@@ -36,12 +36,11 @@ _EVIDENCE = pa.list_(
 def windows_table(batch: WindowBatch, kafka_partition: int, names: SlotNames | None = None) -> pa.Table:
     """Rows of `<domain>.<kind>_windows`, one per row of the batch. `names`: those of the batch, if they are at hand."""
     rows, names = len(batch), SlotNames.of(batch, names)
-    slots = pa.array(batch.slot)
     return pa.table(
         {
-            "city": names.arrow_cities.take(slots),
+            "city": names.take_cities(batch.slot),
             "window": pa.repeat(batch.window.name, rows),
-            "entity_id": names.arrow_ids.take(slots),
+            "entity_id": names.take_ids(batch.slot),
             "start_time": pa.array(batch.start_ms, TIME),
             "end_time": pa.array(batch.end_ms, TIME),
             "kafka_partition": pa.array(np.full(rows, kafka_partition, np.uint32)),
@@ -83,7 +82,7 @@ def _window_frame(head: WindowFrame, batch: WindowBatch, rows: NDArray[np.int64]
     # Packed fields are their little-endian bytes: written as such, without a Python number for each value.
     parts = [
         head.SerializeToString(),
-        names.id_fields(slots),
+        names.take_id_fields(slots),
         packed_field(WindowFrame.WINDOW_FIELD_NUMBER, window.astype("<u4")),
         packed_field(WindowFrame.ENTITY_FIELD_NUMBER, entity.astype("<u4")),
         packed_field(WindowFrame.REVISION_FIELD_NUMBER, batch.revision[rows].astype("<u4")),

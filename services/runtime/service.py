@@ -21,12 +21,10 @@ from services.core.kind import Domain
 from services.runtime import metrics
 from services.runtime.catalogue import Topic, domain_topics, shared_topics
 from services.runtime.clickhouse import ClickHouse
-from services.runtime.garbage import look_seldom
 from services.runtime.grpc_server import GrpcServer
 from services.runtime.kafka_connection import mend_connections
-from services.runtime.lean import leave_out_pandas
 from services.runtime.logs import configure_logs
-from services.runtime.memory import hold_little
+from services.runtime.memory import give_back, hold_little, leave_out_pandas, look_seldom
 from services.runtime.migrations import ensure_schema
 from services.runtime.readiness import Probe, Readiness, kafka_probe
 from services.runtime.role import Role, end
@@ -128,13 +126,14 @@ class _Process:
     async def _work(self, asked: asyncio.Event, metrics_port: int) -> int:
         waiting = asyncio.create_task(asked.wait())
         working = asyncio.create_task(self._start_and_wait(metrics_port))
+        giving_back = asyncio.create_task(give_back())
         try:
             await asyncio.wait([waiting, working], return_when=asyncio.FIRST_COMPLETED)
             if working.done() and not asked.is_set():
                 working.result()
         finally:
             async with self._in_time():
-                await end(waiting, working)
+                await end(waiting, working, giving_back)
         return 0
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.core.windows import WindowBatch
+from services.runtime.texts import Texts
 from services.runtime.wire import text_field
 from urban.common.v1.window_pb2 import WindowFrame
 
@@ -27,24 +28,29 @@ class SlotNames:
             return known
         return cls(batch.cities, batch.entity_ids)
 
-    @cached_property
-    def arrow_cities(self) -> pa.Array:
-        return pa.array(self._cities, pa.string())
+    def take_cities(self, slots: NDArray[np.int64]) -> pa.StringArray:
+        """The cities of these slots. Shape: (n,)."""
+        return self._city_texts.take_array(self.city_of_slot[slots])
 
-    @cached_property
-    def arrow_ids(self) -> pa.Array:
-        return pa.array(self._entity_ids, pa.string())
+    def take_ids(self, slots: NDArray[np.int64]) -> pa.StringArray:
+        """The ids of these slots. Shape: (n,)."""
+        return self._id_texts.take_array(slots)
 
-    @cached_property
-    def _id_fields(self) -> pa.Array:
-        fields = (text_field(WindowFrame.ENTITY_IDS_FIELD_NUMBER, entity_id) for entity_id in self._entity_ids)
-        return pa.array(fields, pa.binary(), size=len(self._entity_ids))
-
-    def id_fields(self, slots: NDArray[np.int64]) -> bytes:
+    def take_id_fields(self, slots: NDArray[np.int64]) -> bytes:
         """The ids of these slots as fields of a WindowFrame, one after the other."""
-        # What is taken lies in one buffer, end to end.
-        data = self._id_fields.take(pa.array(slots)).buffers()[2]
-        return b"" if data is None else bytes(data)
+        return self._id_fields.take(slots)
+
+    @cached_property
+    def _city_texts(self) -> Texts:
+        return Texts(city.encode() for city in self.cities)
+
+    @cached_property
+    def _id_texts(self) -> Texts:
+        return Texts(entity_id.encode() for entity_id in self._entity_ids)
+
+    @cached_property
+    def _id_fields(self) -> Texts:
+        return Texts(text_field(WindowFrame.ENTITY_IDS_FIELD_NUMBER, entity_id) for entity_id in self._entity_ids)
 
     @cached_property
     def cities(self) -> list[str]:
@@ -52,7 +58,7 @@ class SlotNames:
         return sorted(set(self._cities))
 
     @cached_property
-    def city_of_slot(self) -> NDArray[np.int64]:
+    def city_of_slot(self) -> NDArray[np.int32]:
         """Index into `cities`. Shape: (slots,)."""
         place = {city: i for i, city in enumerate(self.cities)}
-        return np.fromiter((place[city] for city in self._cities), np.int64, len(self._cities))
+        return np.fromiter((place[city] for city in self._cities), np.int32, len(self._cities))

@@ -14,6 +14,7 @@ from services.core.kind import (
     Measure,
     Window,
 )
+from services.traffic.detectors.parking import find_more_than_spaces
 from services.traffic.detectors.rail import find_bunching, find_crowded_train, find_delay, find_gap, find_lost_calls
 from services.traffic.detectors.road import (
     FAULT_MINUTES,
@@ -103,4 +104,17 @@ RAIL_CALL = Kind(
     ),
 )
 
-TRAFFIC = Domain("traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL))
+PARKING = Kind(
+    name="parking",
+    columns=(
+        Column("vehicles", "vehicles", 0, 100_000, required=True),
+        Column("spaces", "spaces", 0, 100_000),
+    ),
+    windows=(Window("15m", 15 * MINUTE_MS), Window("1h", HOUR_MS)),
+    measures=(Measure("vehicles", (*_PLAIN, Aggregate.LAST)), Measure("spaces", (Aggregate.MAX, Aggregate.LAST))),
+    disorder_ms=5 * MINUTE_MS,
+    lateness_ms=2 * HOUR_MS,
+    detectors=(Detector("parking_impossible", "1", "15m", find_more_than_spaces),),
+)
+
+TRAFFIC = Domain("traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL, PARKING))

@@ -25,8 +25,9 @@ PURE = (*PURE_STDLIB, "numpy", "services.core")
 FAUST_FILES = ("services/runtime/faust_host.py", "services/runtime/faust_driver.py")
 
 # Pure modules that a service keeps beside its wiring, or packages of them where one file would be long; a declaration
-# refers to its own indices and detectors.
-PURE_MODULES = ("domain", "indices", "detectors")
+# refers to its own indices and detectors, and may keep each kind in a file of the kind's name.
+KIND_MODULES = ("camera_event", "credential_event", "emergency_call")
+PURE_MODULES = ("domain", "indices", "detectors", *KIND_MODULES)
 
 # The clock, chance, the outside world, and what differs from process to process though it looks pure (hash of a str).
 # Compared with the end of the dotted name of a call.

@@ -7,7 +7,8 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from tests.benchmarks.workers import OBSERVATIONS, WATERMARK, Page, Worker
 POLL_S = 0.05
 PATIENCE_S = 600.0
 PARTITIONS = 4
+# A partition that comes back to who had it is kept as it is, every other one is restored.
+TAKEN_UP = ("partition_restored", "partition_kept")
 
 
 @dataclass
@@ -43,14 +46,49 @@ class Bench:
         return [w for w in self.workers if w.child.poll() is None]
 
 
-def restored_after(worker: Worker, since_s: float) -> float:
-    """When this worker had restored all partitions, all of them after that moment."""
+def taken_up(told: Iterable[Mapping[str, object]], since_s: float) -> dict[int, float]:
+    """When each partition was last taken up after that moment, by partition, from lines of `TAKEN_UP` events."""
+    found: dict[int, float] = {}
+    for said in told:
+        partition, at_s = int(str(said["partition"])), float(str(said["at_s"]))
+        if at_s > since_s:
+            found[partition] = max(at_s, found.get(partition, at_s))
+    return found
 
-    def moments() -> list[float]:
-        return [at_s for told in worker.told("partition_restored") if (at_s := float(str(told["at_s"]))) > since_s]
 
-    until(lambda: len(moments()) >= PARTITIONS, f"{worker.name} with all partitions")
-    return max(moments())
+def has_all_after(worker: Worker, since_s: float, patience_s: float) -> float:
+    """When this worker had all partitions, each of them taken up after that moment."""
+
+    def found() -> dict[int, float]:
+        return taken_up((told for event in TAKEN_UP for told in worker.told(event)), since_s)
+
+    def what() -> str:
+        missing = sorted({*range(PARTITIONS)} - found().keys())
+        return f"{worker.name} with all partitions (without {missing})\n{worker.child.tail(20)}"
+
+    until(lambda: len(found()) == PARTITIONS, what, patience_s=patience_s)
+    return max(found().values())
+
+
+def behind_s(bench: Bench) -> float:
+    """How far event time lies behind the clock in the partition that is furthest behind; infinite where one has none.
+
+    The city's time goes on as the clock does, so that it is a constant as long as everybody keeps up.
+    """
+    found: dict[int, float] = {}
+    for page in filter(None, (worker.look() for worker in bench.running)):
+        found |= {partition: page.at_s - mark_s for partition, mark_s in page.by_partition(WATERMARK).items()}
+    return max(found.values()) if len(found) == PARTITIONS else float("inf")
+
+
+def caught_up_after(bench: Bench, usual_s: float, patience_s: float) -> float:
+    """When all partitions are again as little behind as usual."""
+    until(
+        lambda: behind_s(bench) <= usual_s,
+        lambda: f"event time no more than {usual_s:,.1f} s behind the clock; it is {behind_s(bench):,.1f} s",
+        patience_s=patience_s,
+    )
+    return time.time()
 
 
 def last_s(worker: Worker, event: str, since_s: float) -> float | None:
@@ -153,24 +191,30 @@ def read_again(bench: Bench) -> int:
 def watching(bench: Bench) -> Iterator[dict[int, float]]:
     """The longest time in which each partition's event time stood still, whoever worked on it, while the block runs."""
     ended, longest_s = threading.Event(), dict.fromkeys(range(PARTITIONS), 0.0)
+    moved: dict[int, tuple[float, float]] = {}  # watermark, and when it was first seen
+
+    def see() -> bool:
+        for page in filter(None, (worker.look() for worker in bench.running)):
+            for partition, watermark in page.by_partition(WATERMARK).items():
+                before, since_s = moved.get(partition, (0.0, page.at_s))
+                if watermark > before:
+                    moved[partition] = watermark, page.at_s
+                    longest_s[partition] = round(max(longest_s[partition], page.at_s - since_s), 2)
+        return len(moved) == PARTITIONS
 
     def watch() -> None:
-        moved: dict[int, tuple[float, float]] = {}  # watermark, and when it was first seen
         while not ended.wait(POLL_S):
-            for page in filter(None, (worker.look() for worker in bench.running)):
-                for partition, watermark in page.by_partition(WATERMARK).items():
-                    before, since_s = moved.get(partition, (0.0, page.at_s))
-                    if watermark > before:
-                        moved[partition] = watermark, page.at_s
-                        longest_s[partition] = round(max(longest_s[partition], page.at_s - since_s), 2)
+            see()
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield longest_s
-    finally:
-        ended.set()
-        thread.join()
+    # Before anything happens: what stood still from the beginning was never seen to move.
+    until(see, "event time of all partitions")
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(watch)
+        try:
+            yield longest_s
+        finally:
+            ended.set()
+        watched.result()  # what it raised, is raised here
 
 
 def look(worker: Worker) -> Page:
@@ -181,11 +225,17 @@ def look(worker: Worker) -> Page:
     return page
 
 
-def until(holds: Callable[[], object], what: str, poll_s: float = POLL_S) -> None:
+def until(
+    holds: Callable[[], object],
+    what: str | Callable[[], str],
+    poll_s: float = POLL_S,
+    patience_s: float = PATIENCE_S,
+) -> None:
+    """Waits for it; SystemExit, with what was waited for, where it does not come."""
     began = time.monotonic()
     while not holds():
-        if time.monotonic() - began > PATIENCE_S:
-            sys.exit(f"{what}: not within {PATIENCE_S:g} s")
+        if time.monotonic() - began > patience_s:
+            sys.exit(f"not within {patience_s:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(poll_s)
 
 

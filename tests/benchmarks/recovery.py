@@ -22,11 +22,13 @@ from services.runtime.logs import configure_logs
 from tests.benchmarks.observing import (
     PATIENCE_S,
     Bench,
+    behind_s,
     catch_up,
+    caught_up_after,
+    has_all_after,
     lag_of,
     last_s,
     read_again,
-    restored_after,
     shared_out,
     tell,
     until,
@@ -40,6 +42,10 @@ from tests.benchmarks.workers import Worker
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = {"four_aggregates": "tests.benchmarks.four_aggregates", "road_flow": "services.traffic"}
 IDLE_S = 2.0
+SESSION_TIMEOUT_S = 10  # as services/runtime/settings.py has it
+# From the moment on at which a worker may be missed: who takes longer has not recovered.
+RECOVERY_BOUND_S = 60.0
+JITTER_S = 0.5  # of event time: a partition's moves with each of its frames
 # The name that a worker comes back under, as one of a StatefulSet does.
 SEAT = "seat-1"
 
@@ -144,15 +150,23 @@ def takeover(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
         join_second(bench, given)
         victim, survivor = bench.running[:2]
         time.sleep(given.steady / 2)
+        usual_s = behind_s(bench)
         with watching(bench) as pauses:
             began_s = time.time()
             victim.child.kill()
             victim.child.wait()
-            restored_s = restored_after(survivor, began_s)
+            restored_s = has_all_after(survivor, began_s, SESSION_TIMEOUT_S + RECOVERY_BOUND_S)
+            caught_up_s = caught_up_after(bench, usual_s + JITTER_S, RECOVERY_BOUND_S)
             time.sleep(given.steady / 2)
-        found.append({"until_restored_s": round(restored_s - began_s, 2), "longest_pause_s": pauses})
+        found.append(
+            {
+                "until_restored_s": round(restored_s - began_s, 2),
+                "until_caught_up_s": round(caught_up_s - began_s, 2),
+                "longest_pause_s": pauses,
+            }
+        )
         tell(str(found[-1]))
-    return {"session_timeout_s": 10, "kills": found}
+    return {"session_timeout_s": SESSION_TIMEOUT_S, "kills": found}
 
 
 def hand_over(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
@@ -165,14 +179,13 @@ def hand_over(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
         with watching(bench) as pauses:
             began_s = time.time()
             leaving.child.terminate()
-            restored_s = restored_after(staying, began_s)
+            restored_s = has_all_after(staying, began_s, RECOVERY_BOUND_S)
             time.sleep(given.steady / 2)
         leaving.child.wait()
         found.append(
             {
                 "until_released_s": last_s(leaving, "partition_released", began_s),
                 "until_stopped_s": last_s(leaving, "service_stopped", began_s),
-                "until_the_other_noticed_s": last_s(staying, "partition_released", began_s),
                 "until_restored_s": round(restored_s - began_s, 2),
                 "records_read_again": read_again(bench),
                 "longest_pause_s": pauses,

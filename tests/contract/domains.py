@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +9,12 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from services.cli.domains import find_domains
 from services.core.frame import Frame
-from services.core.kind import Column, ColumnType, Domain, Kind
+from services.core.kind import Column, ColumnType, Kind
 from services.runtime.contracts import FrameContract
 
 SERVICES = Path(__file__).resolve().parents[2] / "services"
-
-
-def find_domains() -> list[Domain]:
-    """The values of type Domain in services/*/domain.py."""
-    modules = [
-        importlib.import_module(f"services.{p.parent.name}.domain") for p in sorted(SERVICES.glob("*/domain.py"))
-    ]
-    return [value for module in modules for value in vars(module).values() if isinstance(value, Domain)]
-
-
 DOMAINS = find_domains()
 CONTRACTS = [FrameContract.of(domain.name, kind) for domain in DOMAINS for kind in domain.kinds]
 BY_KIND = {contract.kind.name: contract for contract in CONTRACTS}

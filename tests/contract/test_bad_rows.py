@@ -120,7 +120,7 @@ async def test_a_missing_count_is_no_number():
     assert violations_of(caught.value) == [("observations[0].count", "nan: is required and must be a number")]
 
 
-@pytest.mark.parametrize("code", [0, 12, -1])
+@pytest.mark.parametrize("code", [0, 999, -1])
 async def test_an_unknown_code_is_refused(code: int):
     async with serving(SECURITY, memory_log(SECURITY)) as client:
         event = CameraEvent(entity_id="a", time=Timestamp(seconds=1_717_408_800), topic=code)  # type: ignore[arg-type]

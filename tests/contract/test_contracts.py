@@ -157,6 +157,15 @@ def test_a_declaration_that_differs_from_its_contract_is_refused(kind: Kind, nam
         FrameContract.of("traffic", kind)
 
 
+def test_a_contract_that_was_not_made_is_named():
+    with pytest.raises(
+        ContractError, match=r"urban\.traffic\.v1\.bus_call_pb2 is missing.*v1/bus_call\.proto by `make"
+    ):
+        FrameContract.of("traffic", replace(ROAD_FLOW, name="bus_call"))
+    with pytest.raises(ContractError, match=r"urban\.water\.v1\.service_pb2 is missing"):
+        service_of("water")
+
+
 def test_codes_that_differ_from_the_enum_are_refused():
     kind = BY_KIND["camera_event"].kind
     topic, *rest = kind.columns

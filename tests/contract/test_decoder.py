@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.frame import Frame, Malformed, Singles
+from services.core.frame import Block, Frame, Malformed
 from services.runtime.codec import decode_record, encode_announcement, encode_frame, encode_heartbeat
 from services.runtime.contracts import FrameContract
 from services.runtime.decoder import FEWEST, Decoder
@@ -36,16 +36,21 @@ def single(contract: FrameContract, seed: int, **changed: Any) -> Frame:
     return replace(frame, **{"clock_ms": chance.choice((0, MONDAY_MS, MONDAY_MS + seed)), **changed})
 
 
-def flat(frames: Sequence[Frame | Malformed | Singles]) -> list[Frame | Malformed]:
+def flat(frames: Sequence[Frame | Malformed | Block]) -> list[Frame | Malformed]:
     found: list[Frame | Malformed] = []
     for frame in frames:
-        found.extend([frame.frame(i) for i in range(len(frame))] if isinstance(frame, Singles) else [frame])
+        found.extend([frame.frame(i) for i in range(len(frame))] if isinstance(frame, Block) else [frame])
     return found
 
 
-def same_as_one_by_one(contract: FrameContract, records: Sequence[ConsumerRecord[Any, Any]]) -> int:
-    """How many observations were read as columns."""
-    decoded = Decoder(contract).decode(records)
+def same_as_one_by_one(
+    contract: FrameContract, records: Sequence[ConsumerRecord[Any, Any]], several_times: int = 0
+) -> int:
+    """How many observations were read as columns. `several_times`: that they were read before."""
+    decoder = Decoder(contract)
+    for _ in range(several_times):
+        decoder.decode(records)
+    decoded = decoder.decode(records)
     found, sizes = flat(decoded.frames), decoded.sizes.tolist()
     expected = [decode_record(contract, r.value, r.headers, r.timestamp, r.offset) for r in records]
     assert sizes == [sum(len(f) if isinstance(f, Frame) else 1 for f in frames) for frames in expected]
@@ -57,7 +62,7 @@ def same_as_one_by_one(contract: FrameContract, records: Sequence[ConsumerRecord
             assert_same(one, other)
         else:
             assert one == other
-    return sum(len(f) for f in decoded.frames if isinstance(f, Singles))
+    return sum(len(f.time_ms) for f in decoded.frames if isinstance(f, Block))
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.kind.name)
@@ -96,6 +101,105 @@ def test_among_frames_of_many_heartbeats_and_what_is_no_frame(contract: FrameCon
         for i in range(2_000)
     ]
     assert same_as_one_by_one(contract, [record(i, value) for i, value in enumerate(values)]) > 1_000
+
+
+DICTIONARIES = [tuple(f"{letter}-{i}" for i in range(n)) for n, letter in ((1, "a"), (4, "b"), (9, "c"), (40, "d"))]
+
+
+def several(contract: FrameContract, seed: int, **changed: Any) -> Frame:
+    chance = random.Random(seed)
+    ids = chance.choice(DICTIONARIES)
+    rows = chance.choice((1, 2, 30, 200))
+    names = [chance.choice(ids) for _ in range(rows)]
+    frame = make_frame(contract.kind, names, [MONDAY_MS + chance.randrange(10**6) for _ in names], seed=seed)
+    entity = np.array([ids.index(name) for name in names], np.uint32)
+    source, sequence = chance.choice((("", 0), ("gateway-1", seed + 1), ("gateway-2", 2**63 + seed)))
+    own = {"entity_ids": ids, "entity": entity, "source_id": source, "sequence": sequence}
+    own |= {"clock_ms": chance.choice((0, MONDAY_MS + seed)), "period_s": chance.choice((0, 60))}
+    return replace(frame, **{**own, **changed})
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.kind.name)
+def test_frames_of_several_observations(contract: FrameContract):
+    values = [encode_frame(contract, several(contract, i)) for i in range(300)]
+    # Dictionaries of nine ids and more are known when they come the third time.
+    read = same_as_one_by_one(contract, [record(i, value) for i, value in enumerate(values)], several_times=2)
+    assert read > 8_000
+
+
+def test_frames_with_all_columns_and_with_a_few_share_a_block():
+    without = {"occupancy": np.full(4, np.nan, np.float32), "heavy_share": np.full(4, np.nan, np.float32)}
+    frames = [make_frame(ROAD_FLOW.kind, ["a", "b", "a", "c"], [MONDAY_MS + i] * 4, seed=i) for i in range(40)]
+    some = [replace(f, columns={**f.columns, **without}) if i % 3 else f for i, f in enumerate(frames)]
+    records = [record(i, encode_frame(ROAD_FLOW, f)) for i, f in enumerate(some)]
+    assert same_as_one_by_one(ROAD_FLOW, records) == 160
+    assert len(Decoder(ROAD_FLOW).decode(records).frames) == 1
+
+
+def test_a_block_holds_no_more_than_fits_the_cache():
+    frame = make_frame(ROAD_FLOW.kind, ["a"] * 20_000, [MONDAY_MS] * 20_000)
+    value = encode_frame(ROAD_FLOW, replace(frame, entity_ids=("a",), entity=np.zeros(20_000, np.uint32)))
+    decoded = Decoder(ROAD_FLOW).decode([record(i, value) for i in range(20)])
+    blocks = [len(f.time_ms) for f in decoded.frames if isinstance(f, Block)]
+    assert sum(blocks) == decoded.sizes.sum() == 400_000
+    assert max(blocks) < 65_536 + 20_000
+
+
+ODD_FRAMES: list[dict[str, Any]] = [
+    {"city": ""},
+    {"city": "é"},
+    {"heartbeat": True},
+    {"entity": np.array([0, 77], np.uint32)},
+    {"entity": np.array([0, 1, 2], np.uint32)},
+    {"entity_ids": ()},
+    {"entity_ids": ("",) * 9},
+    {"entity_ids": ("x" * 200, "é")},
+    {"source_id": "s" * 200},
+    {"source_id": "s", "sequence": 0},
+    {"clock_ms": 2**60},
+    {"clock_ms": -1},
+    {"period_s": 2**32 - 1},
+    {"time_ms": np.array([2**53, 2**53])},
+    {"time_ms": np.array([-(2**52), 5 - 2**52])},
+]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.kind.name)
+def test_odd_frames_among_those_of_several_observations(contract: FrameContract):
+    chance = random.Random(6)
+    plain = make_frame(contract.kind, ["a", "b"], [MONDAY_MS, MONDAY_MS + 1])
+    odd = [encode_frame(contract, replace(plain, **changed)) for changed in ODD_FRAMES]
+    more = several(contract, 8, entity_ids=DICTIONARIES[2])
+    known = encode_frame(contract, more)
+    # Of a dictionary that is known, with more ids behind it, and cut off at several places.
+    odd += [known[:at] for at in (1, 2, 20, 40, 70, 90, len(known) - 1)]
+    odd += [
+        encode_frame(contract, replace(more, entity_ids=(*more.entity_ids, "z"))),
+        known + known,
+        known + b"\x12\x01q",
+    ]
+    values = [
+        chance.choice(odd) if chance.random() < 0.1 else encode_frame(contract, several(contract, i))
+        for i in range(400)
+    ]
+    same_as_one_by_one(contract, [record(i, value) for i, value in enumerate(values)], several_times=2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3000), st.integers(0, 255)), max_size=12))
+def test_any_byte_changed_of_several_observations(changes: list[tuple[int, int, int]]):
+    values = [bytearray(encode_frame(ROAD_FLOW, several(ROAD_FLOW, i % 7))) for i in range(2 * FEWEST)]
+    for place, at, byte in changes:
+        values[place][at % len(values[place])] = byte
+    same_as_one_by_one(ROAD_FLOW, [record(i, bytes(value)) for i, value in enumerate(values)], several_times=2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3000), st.booleans()), max_size=6))
+def test_bytes_lost_or_told_twice_of_several_observations(changes: list[tuple[int, int, bool]]):
+    values = [bytearray(encode_frame(ROAD_FLOW, several(ROAD_FLOW, i % 7))) for i in range(2 * FEWEST)]
+    for place, at, twice in changes:
+        at %= len(values[place])
+        values[place][at : at + 1] = values[place][at : at + 1] * 2 if twice else b""
+    same_as_one_by_one(ROAD_FLOW, [record(i, bytes(value)) for i, value in enumerate(values)], several_times=2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 500), st.integers(0, 255)), max_size=12))

@@ -36,8 +36,6 @@ def test_the_driver_was_written_for_this_version():
         (driver.Consumer, "_new_offset", ["self", "tp"]),
         (driver.Consumer, "_new_consumer_thread", ["self"]),
         (driver.Consumer, "commit", ["self", "topics", "start_new_transaction"]),
-        (driver.Consumer, "highwater", ["self", "tp"]),
-        (driver.Consumer, "assignment", ["self"]),
         (
             driver.AIOKafkaConsumerThread,
             "_fetch_records",
@@ -54,6 +52,8 @@ def test_the_driver_was_written_for_this_version():
         (faust.App, "_create_directories", ["self"]),
         (aiokafka.AIOKafkaConsumer, "seek", ["self", "partition", "offset"]),
         (aiokafka.AIOKafkaConsumer, "position", ["self", "partition"]),
+        (aiokafka.AIOKafkaConsumer, "assignment", ["self"]),
+        (aiokafka.AIOKafkaConsumer, "highwater", ["self", "partition"]),
     ],
 )
 def test_what_is_overridden_or_called_exists_with_these_parameters(owner: type, name: str, expected: list[str]):
@@ -124,3 +124,27 @@ def test_a_member_with_a_lasting_name_leaves_its_group_only_when_it_has_none_any
     assert "self._group_instance_id is None" in leave
     assert "self._coordinator = GroupCoordinator(" in inspect.getsource(aiokafka.AIOKafkaConsumer)
     assert "group_instance_id=conf.consumer_group_instance_id" in inspect.getsource(driver.AIOKafkaConsumerThread)
+
+
+async def test_the_end_of_a_partitions_log_is_found_without_a_look_at_the_others(monkeypatch):
+    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
+    consumer.assign([aiokafka.TopicPartition("t", number) for number in range(256)])
+    assigned = consumer.assignment()
+    consumer._subscription.subscription.assignment.state_value(aiokafka.TopicPartition("t", 7)).highwater = 12
+    thread = faust_driver.FetchThread.__new__(faust_driver.FetchThread)
+    thread._consumer = consumer
+
+    class OneByOne(frozenset[Any]):
+        def __iter__(self):
+            raise AssertionError("all partitions are looked at for one")
+
+    monkeypatch.setattr(consumer._subscription.subscription.assignment, "_topic_partitions", OneByOne(assigned))
+    with pytest.raises(AssertionError, match="all partitions"):
+        list(consumer.assignment())
+    told = [thread.log_end(faust_driver.TP("t", number)) for number in range(256)]
+    assert told == [12 if number == 7 else None for number in range(256)]
+    assert thread.log_end(faust_driver.TP("elsewhere", 7)) is None
+    thread._consumer = None
+    assert thread.log_end(faust_driver.TP("t", 7)) is None
+    monkeypatch.undo()
+    await consumer.stop()

@@ -196,3 +196,10 @@ def test_any_bytes_give_frames_or_reasons(value: bytes):
     for found in decode_record(ROAD, value, HEADERS, 1, 2):
         assert found.offset == 2
         assert isinstance(found, Frame) or found.reason
+
+
+@pytest.mark.parametrize("raw", ["110105199003071234x", "Li Wei", True, [4711]])
+def test_what_may_be_a_raw_id_is_not_repeated(raw):
+    with pytest.raises(RowFault, match="a raw id is not taken") as refused:
+        read_json_row(BY_KIND["credential_event"], {"time": GOOD["time"], "person_a": raw}, "x")
+    assert (refused.value.field, refused.value.value) == ("person_a", "(not repeated)")

@@ -12,9 +12,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.core.frame import Frame, Malformed, Problem, Singles
+from services.core.frame import Block, Frame, Malformed, Problem
 from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.core.partition import Closing, Partition, PartitionState
+from services.core.pattern import Pattern, Steps, Trail
 from services.core.signals import EvidenceColumn, Finding, Severity, Signal
 from services.core.windows import WindowBatch
 from tests.core.oracle import Emission
@@ -51,7 +52,7 @@ def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judge
         ),
         windows=tuple(windows),
         measures=(
-            Measure("count", (Aggregate.SUM, Aggregate.MAX)),
+            Measure("count", (Aggregate.SUM, Aggregate.MAX, Aggregate.LAST_MS)),
             Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95)),
             Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE)),
             Measure("code", (Aggregate.FIRST, Aggregate.DISTINCT, Aggregate.TOP), tops=2),
@@ -86,7 +87,25 @@ MIXED = kind(
     lateness_ms=60_000,
     judged=["20s"],
 )
+WITHIN_MS = 25_000
+
+
+def mark_faster(steps: Steps) -> NDArray[np.bool_]:
+    """Whether an observation of the same entity and code within 25 s before was slower. O(n²)."""
+    speed, code = steps.columns["speed"], steps.columns["code"]
+    gap_ms = steps.time_ms[:, None] - steps.time_ms[None, :]
+    of_same = (steps.entity[:, None] == steps.entity[None, :]) & (code[:, None] == code[None, :])
+    slower = (speed[:, None] > speed[None, :]) & of_same & (gap_ms > 0) & (gap_ms <= WITHIN_MS)
+    return np.asarray(slower.any(axis=1), np.bool_)
+
+
+# Windows that look back beyond their start, at single observations of which a pane keeps three of an entity at most.
+TRAIL = dataclasses.replace(
+    kind([Window("10s", 10_000), Window("40s", 40_000, 20_000)], disorder_ms=3_000, lateness_ms=20_000, judged=["10s"]),
+    trail=Trail(("speed", "code"), WITHIN_MS, (Pattern("faster_count", mark_faster),), subject="code", most=3),
+)
 KINDS = {
+    "trail": TRAIL,
     "tumbling": TUMBLING,
     "hopping": HOPPING,
     "nested": NESTED,
@@ -196,9 +215,7 @@ def _random_frame(chance: random.Random, of: Kind, offset: int, clock_ms: int) -
     )
 
 
-def fold_all(
-    partition: Partition, records: Sequence[Frame | Malformed | Singles]
-) -> tuple[list[Closing], list[Signal]]:
+def fold_all(partition: Partition, records: Sequence[Frame | Malformed | Block]) -> tuple[list[Closing], list[Signal]]:
     """Everything that leaves while these records are folded at once."""
     closings, signals = [], []
     for closing in partition.fold(records):
@@ -260,6 +277,6 @@ def left_over(closings: Iterable[Closing]) -> tuple[list[tuple[int, int]], list[
     refused: list[Refusal] = []
     for closing in closings:
         for part in closing.late:
-            late += [(part.frame.offset, row) for row in part.rows.tolist()]
+            late += zip(part.offsets.tolist(), part.rows.tolist(), strict=True)
         refused += [(r.offset, r.error_class, r.count, r.problems, tuple(r.rows)) for r in closing.refused]
-    return late, refused
+    return sorted(late), refused

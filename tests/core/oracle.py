@@ -11,6 +11,7 @@ from services.core.frame import Frame, Malformed
 from services.core.kind import Kind, Window
 from services.core.panes import border_of
 from services.core.state import Counters
+from tests.core import trail_oracle
 from tests.core.distinct_oracle import count_distinct
 from tests.core.session_oracle import SessionOracle, first_end
 
@@ -139,16 +140,22 @@ class Oracle:
             }
             for o in self.touched:
                 for start in starts_of(window, o.time_ms) if takes(window, o) else []:
-                    for s in (start, start + window.slide_ms) if judged else (start,):
+                    ahead = self.kind.lookback_ms // window.slide_ms + judged
+                    for s in range(start, start + ahead * window.slide_ms + 1, window.slide_ms):
                         if before is not None and s + window.size_ms <= before:
                             due.add((o.city, o.entity, s))
             for city, entity, start in sorted(due):
                 inside = self._inside(window, city, entity, start)
                 if inside:
-                    previous = self._inside(window, city, entity, start - window.slide_ms) if judged else []
-                    told = self._tell(previous) | {"revision": len(previous)} if judged else {}
-                    about = (window.name, city, entity, start, len(inside))
-                    leaving.append(Emission(*about, self._tell(inside), told, start + window.size_ms))
+                    told: dict[str, float] = {}
+                    if judged:
+                        before_it = start - window.slide_ms
+                        previous = self._inside(window, city, entity, before_it)
+                        told = self._tell(previous) | self._tell_patterns(window, city, entity, before_it, previous)
+                        told["revision"] = self._weigh(window, city, entity, before_it)
+                    about = (window.name, city, entity, start, self._weigh(window, city, entity, start))
+                    measures = self._tell(inside) | self._tell_patterns(window, city, entity, start, inside)
+                    leaving.append(Emission(*about, measures, told, start + window.size_ms))
         return leaving
 
     def _leave_sessions(self, window: Window, now: int) -> list[Emission]:
@@ -167,6 +174,21 @@ class Oracle:
             if (o.city, o.entity) == (city, entity) and takes(window, o) and start <= o.time_ms < start + window.size_ms
         ]
 
+    def _weigh(self, window: Window, city: str, entity: str, start: int) -> int:
+        """Observations of the window and of what its patterns look back at."""
+        end = start + window.size_ms
+        mine = [o for o in self.folded if (o.city, o.entity) == (city, entity) and takes(window, o)]
+        return sum(start - self.kind.lookback_ms <= o.time_ms < end for o in mine)
+
+    def _tell_patterns(
+        self, window: Window, city: str, entity: str, start: int, inside: list[Observation]
+    ) -> dict[str, float]:
+        if self.kind.trail is None:
+            return {}
+        mine = [o for o in self.folded if (o.city, o.entity) == (city, entity) and takes(window, o)]
+        counted = trail_oracle.count_faster(self.kind, mine, start, start + window.size_ms)
+        return {self.kind.trail.patterns[0].name: counted if inside else NAN}
+
     def _tell(self, inside: list[Observation], none: float = NAN) -> dict[str, float]:
         told: dict[str, float] = {}
         for measure in self.kind.measures:
@@ -184,6 +206,7 @@ class Oracle:
                 "variance": statistics.variance(values) if count > 1 else NAN,
                 "first": min(numbers)[1] if count else NAN,
                 "last": max(numbers)[1] if count else NAN,
+                "last_ms": float(max(numbers)[0]) if count else NAN,
                 "distinct": float(len(set(values)) if codes else count_distinct(values)) if inside else none,
             }
             told |= {f"{measure.column}_{a}": every[a] for a in measure.aggregates if a in every}

@@ -142,6 +142,18 @@ def test_of_two_merged_cells_the_last_of_the_same_time_is_the_greater_one(values
     assert pools[0]["speed.last"].tolist() == [7]
 
 
+def test_when_the_latest_number_came_is_told_with_the_number_and_without():
+    for aggregates in ({Aggregate.LAST_MS}, {Aggregate.LAST_MS, Aggregate.LAST}):
+        fold = ColumnFold(SPEED, frozenset(aggregates))
+        one, other = pool_of(fold, 2), pool_of(fold, 2)
+        fold.fold(one, np.array([0, 0]), np.array([50, 60], np.float32), np.array([1_780_272_000_000, 7]))
+        fold.fold(other, np.array([0]), np.array([1], np.float32), np.array([9]))
+        fold.merge(one, other)
+        told = dict(fold.tell({**one, REVISION: np.ones(2, np.uint32)}))["speed_last_ms"]
+        assert told[0] == 1_780_272_000_000
+        assert np.isnan(told[1])
+
+
 def test_codes_are_numbers_too():
     column = Column("topic", "T", 1, 11, required=True, type=ColumnType.CODE, codes=((1, "A"), (11, "B")))
     told = tell(column, np.array([11, 1, 11], np.uint32))

@@ -8,15 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.community.domain import COMMUNITY
+from services.cli.domains import find_domains
 from services.core.frame import Frame
 from services.core.kind import Column, ColumnType, Kind
 from services.core.validation import MAX_TIME_MS, validate
-from services.security.domain import SECURITY
-from services.traffic.domain import TRAFFIC
 from tests.examples import examples
 
-KINDS = [kind for domain in (COMMUNITY, SECURITY, TRAFFIC) for kind in domain.kinds]
+KINDS = [kind for domain in find_domains() for kind in domain.kinds]
 IDS = ("a", "b-1", "no blank")
 
 

@@ -27,7 +27,7 @@ from tests.core.logs import (
     left_over,
     random_log,
 )
-from tests.core.test_singles import apart, together
+from tests.core.test_blocks import apart, together
 from tests.examples import examples
 
 Log = list[Frame | Malformed]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from services.core import panes
 from services.core.aggregates import REVISION, parts_of
 from services.core.distinct import RELATIVE_STANDARD_ERROR
 from services.core.frame import Frame, NumberArray
@@ -46,6 +49,7 @@ def frame(ids: tuple[str, ...], entity: np.ndarray, second: int, value: np.ndarr
         (Aggregate.VARIANCE, 24),
         (Aggregate.FIRST, 12),
         (Aggregate.LAST, 12),
+        (Aggregate.LAST_MS, 8),
         (Aggregate.DISTINCT, 0),
     ],
 )
@@ -116,3 +120,24 @@ def test_one_entity_with_all_the_load_costs_no_more_than_its_sketches():
     assert told["value_variance"] == pytest.approx(np.var(numbers.astype(np.float64), ddof=1), rel=1e-12)
     assert told["value_distinct"] == pytest.approx(1_000_000, rel=3 * RELATIVE_STANDARD_ERROR)
     assert [told[f"code_{name}"] for name in ("top1", "top1_count", "distinct")] == [most.argmax(), most.max(), 11]
+
+
+def test_a_new_cell_is_neutral_whatever_lay_there_before(monkeypatch: pytest.MonkeyPatch):
+    def dirty(*shape: Any) -> np.ndarray:
+        array = np.empty(*shape)
+        array.view(np.uint8)[:] = 0x5A
+        return array
+
+    measured = kind(Measure("value", (Aggregate.SUM, Aggregate.MIN, Aggregate.MAX)))
+    clean = Partition("probe", measured, 0)
+    monkeypatch.setattr(panes, "np", SimpleNamespace(**{**vars(np), "empty": dirty}))
+    dirtied = Partition("probe", measured, 0)
+    for some in (50, 3_000, 80_000):  # pages grow twice over, then by an eighth
+        ids = tuple(f"sensor-{i}" for i in range(0, 2 * some, 2))
+        numbers = np.arange(some)
+        log = [frame(ids, numbers[::3], second, numbers[::3], numbers[::3] % 11 + 1) for second in (1, 12)]
+        for partition in (clean, dirtied):
+            assert not list(partition.fold(log))
+    told, expected = (partition.snapshot().arrays for partition in (dirtied, clean))
+    assert told.keys() == expected.keys()
+    assert all(np.array_equal(told[name], expected[name]) for name in told)

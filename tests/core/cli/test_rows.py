@@ -10,7 +10,7 @@ import pytest
 from services.cli.rows import ReadLine, RejectedLine, read_line
 from services.cli.send import batches
 from services.runtime.contracts import FrameContract
-from services.security.domain import CAMERA_EVENT
+from services.security.camera_event import CAMERA_EVENT
 from services.traffic.domain import ROAD_FLOW
 
 ROADS = FrameContract.of("traffic", ROAD_FLOW)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from services.core.folding import Folding
-from services.core.frame import Frame, Late, Malformed, Refused, Singles
+from services.core.frame import Block, Frame, Late, Malformed, Refused
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
 from services.core.portion import Portion
 
@@ -88,14 +88,14 @@ class JudgesAfterTheBatch(Partition):
     def _wire(self) -> None:
         super()._wire()
         self._into_panes = _JudgesAfterTheBatch(
-            self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters
+            self._kind, self._panes, self._folds, self._sessions, self._slots, self.counters, self._trails
         )
 
 
 class LosesRevisionsOnATie(Partition):
     """Counts one observation too few in a window that a late one revised, so that two rows have one revision."""
 
-    def fold(self, records: Sequence[Frame | Malformed | Singles]) -> Iterator[Closing]:
+    def fold(self, records: Sequence[Frame | Malformed | Block]) -> Iterator[Closing]:
         for closing in super().fold(records):
             batches = tuple(
                 replace(

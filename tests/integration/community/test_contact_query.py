@@ -16,7 +16,7 @@ import pytest
 
 from deploy.local.servers import Endpoints
 from services.community.contact_query import Question, ask
-from services.community.indices.pseudonym import numbers_of
+from services.core.pseudonym import numbers_of
 from services.runtime.clickhouse import ClickHouse
 
 NOW = datetime(2026, 6, 10, 8, tzinfo=UTC)

@@ -27,7 +27,7 @@ from services.runtime.clickhouse import ClickHouse
 from services.runtime.codec import encode_frame, encode_heartbeat
 from services.runtime.contracts import FrameContract
 from services.runtime.log import FROM_BEGINNING, LogError, LogRecord
-from services.runtime.migrations import ensure_schema, migrate
+from services.runtime.migrations import ensure_schema, migrate, schemas
 from services.runtime.partitioner import partition_of
 from services.runtime.reader import KafkaReader
 from services.runtime.settings import Settings
@@ -46,7 +46,6 @@ PARTITIONS_OF_TRAFFIC = PARTITIONS * len(TRAFFIC.kinds)
 WAIT_S = 60.0
 POLL_S = 0.1
 DELETE_TIMEOUT_S = 30.0
-DATABASES = ("traffic", "community", "security", "environment", "correlation", "urban")
 CONTRACT = FrameContract.of("traffic", ROAD_FLOW)
 
 
@@ -275,7 +274,7 @@ async def empty_city(endpoints: Endpoints, folder: Path) -> AsyncIterator[City]:
     """An empty city: no topics, no tables, no processes; those that a test started are ended after it."""
     await _delete_topics(endpoints.kafka)
     clickhouse = await ClickHouse.connect(endpoints.clickhouse)
-    for name in DATABASES:
+    for name in schemas():
         await clickhouse.command(f"DROP DATABASE IF EXISTS {name} SYNC")
     city = City(endpoints.kafka, endpoints.clickhouse, clickhouse, folder)
     try:

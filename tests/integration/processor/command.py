@@ -24,7 +24,7 @@ class Answer(NamedTuple):
         return json.loads(self.output)
 
 
-async def urban(city: City, *arguments: str, services: dict[str, str] | None = None) -> Answer:
+async def urban(city: City, *arguments: str, services: dict[str, str] | None = None, wait_s: float = WAIT_S) -> Answer:
     """Run `urban` with these arguments; `services`: addresses by name."""
     env = {
         **os.environ,
@@ -43,7 +43,7 @@ async def urban(city: City, *arguments: str, services: dict[str, str] | None = N
         env=env,
         cwd=REPOSITORY,
     )
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(wait_s):
         output, errors = await process.communicate()
     return Answer(process.returncode or 0, output.decode(), errors.decode())
 

@@ -54,14 +54,18 @@ PEOPLE = Case(
     ("count_variance", "count_first"),
     (1e-9, 0),
 )
+TOPIC_PLACES = range(1, 7)
 CAMERAS = Case(
     SECURITY,
     "1m",
     20 * MINUTE_MS,
-    """events, topics, ranked[1].1, ranked[1].2,
-    if(topics > 1, ranked[2].1, nan), ranked[2].2, if(topics > 2, ranked[3].1, nan), ranked[3].2""",
-    ("topic_distinct", *(f"topic_top{place}{of}" for place in (1, 2, 3) for of in ("", "_count"))),
-    (0,) * 7,
+    "events, topics, latest, "
+    + ", ".join(f"if(topics >= {place}, ranked[{place}].1, nan), ranked[{place}].2" for place in TOPIC_PLACES),
+    (
+        *("topic_distinct", "topic_last_ms"),
+        *(f"topic_top{place}{of}" for place in TOPIC_PLACES for of in ("", "_count")),
+    ),
+    (0,) * 14,
 )
 AIR = Case(
     ENVIRONMENT,
@@ -78,10 +82,13 @@ def by_sql(case: Case) -> str:
     name = f"{case.domain.name}.{case.kind.name}"
     raw = f"SELECT *, toUnixTimestamp64Milli(time) AS t, intDiv(t, {size}) * {size} AS start FROM {name} {ONCE}"
     if case is CAMERAS:
-        counted = f"SELECT entity_id, start, topic, count() AS n FROM ({raw}) GROUP BY entity_id, start, topic"
+        counted = (
+            f"SELECT entity_id, start, topic, count() AS n, max(t) AS t FROM ({raw}) GROUP BY entity_id, start, topic"
+        )
         # A place that no topic has is (0, 0) there.
         ranked = "arraySort(x -> (-x.2, x.1), groupArray((toFloat64(topic), n)))"
-        raw = f"SELECT entity_id, start, sum(n) AS events, count() AS topics, {ranked} AS ranked FROM ({counted})"
+        figures = f"sum(n) AS events, max(t) AS latest, count() AS topics, {ranked} AS ranked"
+        raw = f"SELECT entity_id, start, {figures} FROM ({counted})"
         return f"SELECT entity_id, start, {case.figures} FROM ({raw} GROUP BY entity_id, start)"
     return f"SELECT entity_id, start, {case.figures} FROM ({raw}) GROUP BY entity_id, start"
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -24,6 +24,7 @@ from services.core.kind import DAY_MS
 from services.runtime import catalogue
 from services.runtime.api.clock import wall_clock_ms
 from services.runtime.codec import decode_frame
+from services.runtime.late_records import read_places
 from tests.integration.processor.archived_log import Record, archived_log, interleave, repeat, write
 from tests.integration.processor.city import CONTRACT, REPOSITORY, City, empty_city
 
@@ -139,18 +140,19 @@ def start_worker(city: City, number: int, fetch_bytes: int) -> Child:
 async def tables(city: City) -> dict[str, list[str]]:
     """The final rows of each table and of the late topic, as text in one order: equal to the last digit, NaN too."""
     found = {name: sorted(map(repr, await city.query(sql))) for name, sql in TABLES.items()}
-    late: dict[Any, list[str]] = {}
+    late: dict[tuple[str, int], list[str]] = {}
     for record in await city.read(catalogue.late("traffic")):
-        headers = dict(record.headers)
+        headers = {name: value.decode() for name, value in record.headers}
         frame = decode_frame(CONTRACT, record.value or b"")
         assert isinstance(frame, Frame)
         columns = [values.tolist() for values in frame.columns.values()]
         rows = zip(frame.entity.tolist(), frame.time_ms.tolist(), *columns, strict=True)
-        source = (headers["urban_partition"], frame.source_id, frame.sequence, frame.clock_ms)
+        of_record: dict[tuple[str, int], list[str]] = {}
+        for offset, (entity, *values) in zip(read_places(headers["urban_offsets"]), rows, strict=True):
+            place = headers["urban_partition"], offset
+            of_record.setdefault(place, []).append(repr((*place, frame.entity_ids[entity], *values)))
         # What is produced again lies in the topic twice, and tells the same place in the log.
-        late[headers["urban_partition"], headers["urban_offset"]] = [
-            repr((*source, frame.entity_ids[entity], *values)) for entity, *values in rows
-        ]
+        late |= of_record
     return {**found, "late observations": sorted(row for rows in late.values() for row in rows)}
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from services.community.detectors import PassageOutcome
 from services.community.domain import PASSAGE, PEOPLE_COUNT, SERVICE_REQUEST
-from services.community.indices.pseudonym import LEAST
-from services.community.indices.requests import freeman_tukey_z
+from services.core.anomaly.counts import freeman_tukey_z
 from services.core.frame import Frame
 from services.core.fruin import GREATEST_DENSITY_P_M2
 from services.core.kind import DAY_MS, MINUTE_MS, Kind
 from services.core.partition import Partition
+from services.core.pseudonym import LEAST
 from services.core.signals import Severity, Signal
 from services.core.windows import BaselineColumns
 

@@ -1,4 +1,4 @@
-"""Whether citizens ask for something more often than usual."""
+"""Whether something is counted more often than usual: requests of citizens, emergencies."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What libraries would load for nothing stays out of a service's process, and they work without it."""
+"""What libraries would load for nothing stays out of a service's process, and what is free goes back to the machine."""
 
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 
@@ -20,7 +21,7 @@ from services.runtime.migrations import _cluster
 _cluster("http://127.0.0.1:1")
 from clickhouse_driver.columns import datecolumn
 """
-_PROCESS = "from services.runtime.lean import leave_out_pandas\nleave_out_pandas()\n"
+_PROCESS = "from services.runtime.memory import leave_out_pandas\nleave_out_pandas()\n"
 _TELL = "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
 
 
@@ -45,3 +46,34 @@ def test_the_native_driver_makes_no_table_of_all_dates():
 def test_a_role_imports_nothing_of_another(role: str, without: tuple[str, ...]):
     told = run(f"from services.runtime import service\nservice._class_of({role!r})" + _TELL)
     assert not set(without) & set(json.loads(told))
+
+
+_HOLES = """
+import asyncio
+import psutil
+from services.runtime import memory
+memory.hold_little()
+memory.GIVE_BACK_INTERVAL_S = 0.01
+
+def held_mb():
+    return psutil.Process().memory_info().rss / 1e6
+
+async def main():
+    blocks = [bytes([1]) * 200_000 for _ in range(500)]
+    full = held_mb()
+    del blocks[::2]  # each hole lies before something that stays
+    holes = held_mb()
+    giving_back = asyncio.create_task(memory.give_back())
+    await asyncio.sleep(0.2)
+    giving_back.cancel()
+    print(full - holes, holes - held_mb())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_what_is_free_among_other_things_goes_back():
+    by_itself_mb, given_back_mb = map(float, run(_HOLES).split())
+    assert by_itself_mb < 10, "the C library gives holes back by itself: give_back may go"
+    assert given_back_mb > 35

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.community.domain import PASSAGE
-from services.community.indices.pseudonym import LEAST, MOST, numbers_of
+from services.core.pseudonym import LEAST, MOST, numbers_of
 
 DIGEST = hmac.new(b"key of a city and its epoch", b"badge 4711", hashlib.sha256).hexdigest()
 

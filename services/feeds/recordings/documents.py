@@ -1,0 +1,128 @@
+"""Formats whose readers give one row message after the other: JSON lines, Open311, lists of passages on paper."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import orjson
+
+from services.core.kind import ColumnType
+from services.feeds import open311, paper_passages
+from services.feeds.recordings.block import Block, Names, Refusal
+from services.feeds.recordings.opening import Item, items_of, text_lines
+from services.feeds.recordings.stream import Stream, Wanted
+from services.runtime.json_rows import read_json_row
+from services.runtime.rows import Row, RowFault, clip
+
+BLOCK_ROWS = 8_192
+
+
+class Document(NamedTuple):
+    """A row message in its proto JSON form, or why there is none; and its line, or its place among the others."""
+
+    line: int
+    row: dict[str, Any] | None
+    reason: str = ""
+    text: str = ""  # what was there instead
+
+
+Read = Callable[[Item, Wanted], Iterator[Document]]
+
+
+def each_file(read: Read, *, sorted_by_time: bool) -> Callable[[Sequence[Path], Wanted], list[Stream]]:
+    """A format out of what reads one file of it."""
+
+    def open_files(files: Sequence[Path], wanted: Wanted) -> list[Stream]:
+        streams = []
+        for item in items_of(files):
+            names, content = Names(), item.content()
+            blocks = blocks_of(item.name, read(item, wanted), wanted, names)
+            streams.append(Stream(item.name, content.digest, names, blocks, sorted_by_time, content.size))
+        return streams
+
+    return open_files
+
+
+def blocks_of(file: str, documents: Iterator[Document], wanted: Wanted, names: Names) -> Iterator[Block]:
+    """The observations of row messages; those that cannot be read are told."""
+    lines: list[int] = []
+    rows: list[Row] = []
+    for document in documents:
+        if document.row is None:
+            wanted.refuse(Refusal(file, document.line, "row", document.text, document.reason))
+            continue
+        try:
+            row = read_json_row(wanted.contract, document.row, wanted.city)
+            if row.city != wanted.city:
+                raise RowFault("city", row.city, f"is another city than {wanted.city}")
+        except RowFault as fault:
+            wanted.refuse(Refusal(file, document.line, fault.field, fault.value, fault.reason))
+            continue
+        lines.append(document.line)
+        rows.append(row)
+        if len(rows) == BLOCK_ROWS:
+            yield _block_of(wanted, lines, rows, names)
+            lines, rows = [], []
+    if rows:
+        yield _block_of(wanted, lines, rows, names)
+
+
+def _block_of(wanted: Wanted, lines: Sequence[int], rows: Sequence[Row], names: Names) -> Block:
+    values = zip(*(row.values for row in rows), strict=True)
+    return Block(
+        names.numbers([row.entity_id for row in rows]),
+        np.array([row.time_ms for row in rows], np.int64),
+        # What is longer than any day is refused with the others that are too long.
+        np.array([min(row.period_s, 2**31 - 1) for row in rows], np.int32),
+        np.array(lines, np.int64),
+        {c.name: _numbers(c.type, v) for c, v in zip(wanted.kind.columns, values, strict=True)},
+    )
+
+
+def _numbers(column_type: ColumnType, values: Sequence[float]) -> Any:
+    return np.array(values, np.dtype(column_type.value))
+
+
+def read_json_lines(item: Item, wanted: Wanted) -> Iterator[Document]:
+    """Each line a row message, as `urban send` takes it."""
+    with item.open() as file:
+        for number, line in enumerate(text_lines(file, tell=wanted.tell), start=1):
+            if not line.strip():
+                continue
+            try:
+                document = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                yield Document(number, None, f"is no JSON: {error}", clip(line.decode().strip()))
+                continue
+            if isinstance(document, dict):
+                yield Document(number, document)
+            else:
+                yield Document(number, None, "must be a JSON object", clip(line.decode().strip()))
+
+
+def read_open311(item: Item, wanted: Wanted) -> Iterator[Document]:
+    """An answer of a GeoReport v2 server, XML or JSON; the lines are its requests."""
+    with item.open() as file:
+        answer = file.read()
+    wanted.tell(len(answer))
+    for place, request in enumerate(open311.read_answer(answer), start=1):
+        if isinstance(request, open311.RequestFault):
+            yield Document(place, None, request.reason)
+        else:
+            yield from (Document(place, row) for row in open311.rows_of(request, wanted.city))
+
+
+def read_paper(item: Item, wanted: Wanted) -> Iterator[Document]:
+    """A list of passages that were written by hand."""
+    with item.open() as file:
+        lines = io.TextIOWrapper(text_lines(file, tell=wanted.tell), "utf-8", newline="")
+        for number, row in paper_passages.number_lines(lines, wanted.city, ZoneInfo(wanted.zone)):
+            if isinstance(row, paper_passages.LineFault):
+                yield Document(number, None, row.reason)
+            else:
+                yield Document(number, row)

@@ -1,0 +1,62 @@
+"""Kind camera_event of security: what cameras tell of what they see and of themselves (metadata, never pixels)."""
+
+from __future__ import annotations
+
+from services.core.kind import MINUTE_MS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
+from services.security.detectors.camera_health import HEARTBEAT, find_offline, find_tamper
+from services.security.detectors.camera_scene import (
+    AREA,
+    GUARDED,
+    LOITERING,
+    find_abandoned_object,
+    find_crossing,
+    find_crowd,
+    find_loitering,
+)
+from services.security.detectors.topic_counts import TOPIC_PLACES
+from services.security.indices.camera_topics import CameraTopic
+
+_WEEK_S = 7 * 86_400
+# With the moment, as a state holds from then on.
+_STATE = (Aggregate.LAST, Aggregate.LAST_MS)
+
+CAMERA_EVENT = Kind(
+    name="camera_event",
+    columns=(
+        Column(
+            *("topic", "CameraTopic", 1, len(CameraTopic)),
+            required=True,
+            type=ColumnType.CODE,
+            codes=tuple((topic.value, topic.name) for topic in CameraTopic),
+        ),
+        Column("value", "1", 0, 1_000_000),
+        Column("confidence", "1", 0, 1),
+        Column("tampered", "1", 0, 1),
+        Column("tamper_s", "s", 0, _WEEK_S),
+        Column("people", "people", 0, 1_000_000),
+        Column("loitering_s", "s", 0, _WEEK_S),
+        Column("crossings", "objects", 0, 1_000_000),
+    ),
+    # Five minutes step on by one, so that a camera that has gone silent is still in one of them.
+    windows=(Window("1m", MINUTE_MS), Window("5m", 5 * MINUTE_MS, MINUTE_MS)),
+    measures=(
+        Measure("topic", (Aggregate.DISTINCT, Aggregate.LAST_MS, Aggregate.TOP), tops=TOPIC_PLACES),
+        Measure("value", (Aggregate.COUNT, Aggregate.MAX, Aggregate.LAST)),
+        Measure("confidence", (Aggregate.MIN, Aggregate.MEAN)),
+        Measure("tampered", _STATE),
+        Measure("tamper_s", (Aggregate.MAX, *_STATE)),
+        Measure("people", (Aggregate.MAX, Aggregate.LAST)),
+        Measure("loitering_s", (Aggregate.MAX,)),
+        Measure("crossings", (Aggregate.SUM,)),
+    ),
+    disorder_ms=10_000,
+    lateness_ms=5 * MINUTE_MS,
+    detectors=(
+        Detector("camera_offline", "1", "5m", find_offline, attributes=HEARTBEAT),
+        Detector("camera_tamper", "1", "5m", find_tamper),
+        Detector("camera_crowd", "1", "5m", find_crowd, attributes=AREA),
+        Detector("loitering", "1", "1m", find_loitering, attributes=LOITERING),
+        Detector("object_abandoned", "1", "1m", find_abandoned_object),
+        Detector("line_crossed", "1", "1m", find_crossing, attributes=GUARDED),
+    ),
+)

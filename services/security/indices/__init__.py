@@ -1,0 +1,1 @@
+"""Indices of security: pure functions on arrays."""

@@ -1,0 +1,1 @@
+"""What it costs that all kinds of all domains are worked on at once, with all that their detectors do."""

@@ -1,0 +1,160 @@
+"""Backlogs of any kind: every entity tells six observations in each step of the kind's shortest window."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from services.core.frame import Frame, NumberArray
+from services.core.kind import Column, ColumnType, Kind, Window
+from services.runtime.catalogue import OBSERVATION_PARTITIONS, observations
+from services.runtime.codec import encode_frame, encode_heartbeat
+from services.runtime.contracts import FrameContract
+from services.runtime.partitioner import partitions_of
+from services.runtime.producer import KafkaWriter
+
+CITY = "auckland"
+START_MS = 1_780_272_000_000  # 2026-06-01T00:00Z, a Monday; the windows of every kind begin here
+ROWS = 256  # of a frame
+REPORTS_PER_STEP = 6
+# Of codes that are not the first one: most of what happens is as it should be.
+RARE = 0.01
+# Numbers of a usual day, so that detectors judge everything and find little; of columns that are not named here, those
+# around the middle of what is taken.
+USUAL: Mapping[str, tuple[float, float]] = {
+    "flow_veh_h": (100, 1_500),
+    "speed_kmh": (30, 80),
+    "occupancy": (0.02, 0.2),
+    "heavy_share": (0, 0.2),
+    "headway_s": (200, 400),
+    "scheduled_headway_s": (300, 300),
+    "delay_s": (-30, 200),
+    "load_p_m2": (0.2, 3),
+    "count": (0, 50),
+    "count_in": (0, 5),
+    "count_out": (0, 5),
+    "density_p_m2": (0, 0.5),
+    "confidence": (0.9, 1),
+    "opened": (0, 2),
+    "acknowledged_after_s": (600, 86_400),
+    "resolved_after_s": (3_600, 864_000),
+    "visibility_m": (5_000, 50_000),
+}
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Observations of one kind, in the order of event time, none late."""
+
+    domain: str
+    kind: Kind
+    entities: int
+    steps: int  # of the shortest window
+
+    @property
+    def name(self) -> str:
+        return f"{self.domain}.{self.kind.name}"
+
+    @property
+    def fixed_windows(self) -> tuple[Window, ...]:
+        """Those whose ends are known; a session goes on as long as its entity tells something."""
+        return tuple(window for window in self.kind.windows if not window.gap_ms)
+
+    @property
+    def step_ms(self) -> int:
+        return min(window.step_ms for window in self.fixed_windows or self.kind.windows)
+
+    @property
+    def interval_ms(self) -> int:
+        """Between two observations of an entity."""
+        return self.step_ms // REPORTS_PER_STEP
+
+    @property
+    def end_ms(self) -> int:
+        return START_MS + self.steps * self.step_ms
+
+    @property
+    def observations(self) -> int:
+        return self.entities * self.steps * REPORTS_PER_STEP
+
+    def windows(self, window: Window) -> list[int]:
+        """Observations in each window of an entity that has ended when the backlog has, the first one first."""
+        ends = range(START_MS + window.slide_ms, self.end_ms + 1, window.slide_ms)
+        return [(end - max(START_MS, end - window.size_ms)) // self.interval_ms for end in ends]
+
+    @cached_property
+    def window_rows(self) -> int:
+        """Rows of fixed windows that the table has at the end."""
+        return self.entities * sum(len(self.windows(window)) for window in self.fixed_windows)
+
+    def frames(self) -> Iterator[tuple[int, Frame]]:
+        """Partition and frame. The same on every run."""
+        chance = np.random.default_rng(7)
+        ids = [f"entity-{i:06d}" for i in range(self.entities)]
+        partition = partitions_of(ids, OBSERVATION_PARTITIONS)
+        groups = [
+            (p, tuple(mine[first : first + ROWS]))
+            for p in range(OBSERVATION_PARTITIONS)
+            for mine in [[ids[i] for i in np.flatnonzero(partition == p)]]
+            for first in range(0, len(mine), ROWS)
+        ]
+        for report in range(self.steps * REPORTS_PER_STEP):
+            time_ms = START_MS + report * self.interval_ms
+            for gateway, (p, group) in enumerate(groups):
+                n = len(group)
+                yield (
+                    p,
+                    Frame(
+                        city=CITY,
+                        entity_ids=group,
+                        entity=np.arange(n, dtype=np.uint32),
+                        time_ms=np.full(n, time_ms, np.int64),
+                        period_s=self.interval_ms // 1000,
+                        columns={column.name: usual(column, n, chance) for column in self.kind.columns},
+                        source_id=f"gateway-{gateway}",
+                        sequence=report + 1,
+                        clock_ms=time_ms + self.interval_ms,
+                    ),
+                )
+
+
+def usual(column: Column, rows: int, chance: np.random.Generator) -> NumberArray:
+    """Numbers of a usual day. Shape: (rows,)."""
+    if column.codes:
+        codes = np.array([code for code, _ in column.codes])
+        rare = chance.random(rows) < RARE
+        told: NumberArray = np.where(rare, chance.choice(codes, rows), codes[0]).astype(column.type.value)
+        return told
+    width = column.maximum - column.minimum
+    # Parts of a hash are as different as can be; other numbers differ little from one time to the next.
+    middle = (0.0, 1.0) if column.type is ColumnType.DOUBLE else (0.45, 0.55)
+    low, high = USUAL.get(column.name) or tuple(column.minimum + share * width for share in middle)
+    # In single precision a number may come out just beyond its bound.
+    values: NumberArray = chance.uniform(low, high, rows).astype(column.type.value)
+    return values.clip(column.minimum, column.maximum)
+
+
+def fill(kafka: str, backlogs: Iterable[Backlog]) -> None:
+    """Put backlogs on their topics, and behind each the clock that ends its windows."""
+    asyncio.run(_fill(kafka, backlogs))
+
+
+async def _fill(kafka: str, backlogs: Iterable[Backlog]) -> None:
+    writer = KafkaWriter(kafka)
+    await writer.start()
+    try:
+        for backlog in backlogs:
+            contract = FrameContract.of(backlog.domain, backlog.kind)
+            topic = observations(backlog.domain, backlog.kind.name)
+            for partition, frame in backlog.frames():
+                await writer.send(topic, encode_frame(contract, frame), partition=partition)
+            beat = encode_heartbeat(contract, CITY, backlog.end_ms + backlog.kind.disorder_ms)
+            for partition in range(OBSERVATION_PARTITIONS):
+                await writer.send(topic, beat, partition=partition)
+        await writer.flush()
+    finally:
+        await writer.stop()

@@ -1,0 +1,19 @@
+"""The process of a domain with one of its kinds: `python -m tests.benchmarks.all_kinds.one_kind processor`.
+
+KIND=traffic.road_flow names it. With PLAIN=1 it computes its windows and nothing else: no detectors, no baselines.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+from services.cli.domains import find_kind
+from services.runtime.service import main
+
+if __name__ == "__main__":
+    domain, kind = find_kind(os.environ["KIND"])
+    if os.environ.get("PLAIN"):
+        kind = replace(kind, detectors=(), baseline=None)
+    sys.exit(main(replace(domain, kinds=(kind,))))

@@ -1,0 +1,107 @@
+"""The benchmark of all kinds: its backlogs are good observations of a usual day, and it reckons right."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.core.frame import Frame
+from services.core.kind import HOUR_MS, MINUTE_MS, Window
+from services.core.partition import Partition
+from services.runtime.codec import decode_record, encode_heartbeat
+from tests.benchmarks.all_kinds import page
+from tests.benchmarks.all_kinds.__main__ import Round, summary
+from tests.benchmarks.all_kinds.backlog import CITY, Backlog
+from tests.benchmarks.all_kinds.trial import Cost
+from tests.benchmarks.pages import read_part
+from tests.contract.domains import BY_KIND, CONTRACTS
+
+NOT_YET = "Not measured on a quiet machine yet."
+BACKLOGS = {c.kind.name: Backlog(c.domain, c.kind, entities=24, steps=6) for c in CONTRACTS}
+
+
+def end_of(backlog: Backlog) -> Frame:
+    """The clock behind a backlog."""
+    beat = encode_heartbeat(BY_KIND[backlog.kind.name], CITY, backlog.end_ms + backlog.kind.disorder_ms)
+    (frame,) = decode_record(BY_KIND[backlog.kind.name], beat, (), 0, 0)
+    assert isinstance(frame, Frame)
+    return frame
+
+
+@pytest.mark.parametrize("backlog", BACKLOGS.values(), ids=BACKLOGS)
+def test_every_observation_of_a_backlog_is_good_and_in_the_windows_that_are_reckoned(backlog: Backlog):
+    frames = [frame for _, frame in backlog.frames()]
+    assert sum(map(len, frames)) == backlog.observations
+    found: Counter[tuple[str, int]] = Counter()
+    for closing in Partition(backlog.domain, backlog.kind, 0).fold([*frames, end_of(backlog)]):
+        assert (closing.refused, closing.late) == ((), ())
+        for batch in (batch for batch in closing.batches if not batch.window.gap_ms):
+            found.update((batch.window.name, int(revision)) for revision in batch.revision)
+    wanted = Counter((window.name, held) for window in backlog.fixed_windows for held in backlog.windows(window))
+    assert found == Counter({row: count * backlog.entities for row, count in wanted.items()})
+    assert found.total() == backlog.window_rows
+
+
+def test_windows_of_a_backlog_are_those_that_end_within_it():
+    """Minutes of an hour and a half: three of half an hour, and hops of which the first ones hold less."""
+    backlog = Backlog("traffic", BY_KIND["road_flow"].kind, entities=1, steps=90)
+    assert backlog.interval_ms == 10_000
+    assert backlog.windows(Window("30m", 30 * MINUTE_MS)) == [180, 180, 180]
+    assert backlog.windows(Window("1h", HOUR_MS, 30 * MINUTE_MS)) == [180, 360, 360]
+    assert backlog.windows(Window("4h", 4 * HOUR_MS)) == []
+
+
+def test_a_backlog_is_the_same_on_every_run():
+    one, other = ([frame for _, frame in BACKLOGS["road_flow"].frames()] for _ in range(2))
+    for mine, theirs in zip(one, other, strict=True):
+        for name, values in mine.columns.items():
+            np.testing.assert_array_equal(values, theirs.columns[name])
+
+
+def costs(**cpu_s: float) -> dict[str, Cost]:
+    """By backlog, or by domain with twice as many observations: those of two kinds."""
+    each = BACKLOGS["road_flow"].observations
+    return {n.replace("__", "."): Cost(each * (1 if "__" in n else 2), s, 3, 100.0) for n, s in cpu_s.items()}
+
+
+def reckoned() -> dict[str, Any]:
+    """Three rounds of two kinds; the second one on a machine that was twice as slow, the third one odd."""
+    plain = costs(traffic__road_flow=1.0, traffic__rail_call=3.0)
+    slow = costs(traffic__road_flow=2.0, traffic__rail_call=6.0)
+    rounds = [
+        Round(plain, plain, costs(traffic=4.4)),
+        Round(slow, slow, costs(traffic=8.8)),
+        Round(plain, plain, costs(traffic=9.0)),
+    ]
+    return summary([BACKLOGS["road_flow"], BACKLOGS["rail_call"]], rounds)
+
+
+def test_what_is_compared_is_of_one_round():
+    at_once = reckoned()["at_once"]
+    assert at_once["ratios"] == [1.1, 1.1, 2.25]
+    assert at_once["ratio"] == 1.1
+
+
+def test_kinds_weigh_alike_and_a_domain_is_held_against_its_own():
+    document, each = reckoned(), BACKLOGS["road_flow"].observations
+    (traffic,) = document["domains"]
+    assert document["at_once"]["plain_ns"] == traffic["plain_ns"] == round(4.0 / (2 * each) * 1e9)
+    assert traffic["kinds"] == 2
+    assert [kind["plain_ns"] for kind in document["kinds"]] == [round(s / each * 1e9) for s in (1.0, 3.0)]
+
+
+def test_the_page_says_what_the_figures_say():
+    machine = {"cores": 2, "architecture": "x86_64", "python": "3.11"}
+    text = page.as_markdown({"machine": machine, "load_average": 1.0, **reckoned()})
+    assert "All kinds at once cost 1.10 times the plain windows" in text
+    assert "by round: 1.10, 1.10, 2.25" in text
+    assert "| traffic.road_flow |" in text
+
+
+def test_the_tables_are_of_the_committed_figures():
+    wanted = page.as_markdown(json.loads(page.JSON_FILE.read_text())) if page.JSON_FILE.exists() else NOT_YET
+    assert read_part(page.PAGE, page.MARK) == wanted

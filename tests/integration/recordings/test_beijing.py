@@ -1,0 +1,121 @@
+"""Stations of Beijing through `urban replay` and real servers: the index of a day is what SQL makes of the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import numpy as np
+import pyarrow as pa
+import pytest
+from clickhouse_connect.driver.client import Client
+from numpy.typing import NDArray
+
+from services.environment.indices.air_quality import air_quality_index
+from services.environment.indices.averaging import daily_concentrations
+from services.environment.indices.hj633 import HJ633_2012
+from services.environment.indices.standard import Pollutant
+from tests.integration.environment import index_sql
+from tests.integration.environment.beijing import FIRST_DAY, SCALE, STATIONS, read_hours
+from tests.integration.processor.city import City
+from tests.integration.processor.real_data import need
+from tests.integration.recordings.replaying import Service
+
+# All stations, and days with the worst air of that winter. More of them: URBAN_REAL_DAYS=671 is all there is.
+DAYS = int(os.environ.get("URBAN_REAL_DAYS") or 4)
+FROM = date(2014, 1, 14) if DAYS <= 300 else FIRST_DAY
+COLUMNS = {p: f"{p.value}_{'mg' if p is Pollutant.CO else 'ug'}_m3" for p in Pollutant}
+DATABASE = "beijing_replayed"
+
+
+@pytest.mark.timeout(300 + 30 * DAYS)
+async def test_the_index_of_every_day_is_that_of_an_independent_calculation_in_sql(city: City):
+    files = [need(f"beijing_prsa/PRSA_Data_{station}_2013-2014.csv.gz") for station in STATIONS]
+    first = (FROM - FIRST_DAY).days * 24
+    expected = {p: hours[first : first + 24 * DAYS] for p, hours in read_hours().scaled.items()}
+    service = await Service.start(city, "environment")
+    # Days of Beijing.
+    span = ("--from", f"{FROM}T00:00+08:00", "--to", f"{FROM + timedelta(days=DAYS)}T00:00+08:00")
+    told = await service.replay("environment.air_quality", *files, "--format", "beijing_prsa", *span)
+    observations = int((np.array(list(expected.values())) >= 0).any(axis=0).sum())
+    assert (told["accepted"], told["refused"]) == (observations, 0)
+
+    async def all_windows() -> bool:
+        rows = await city.query("SELECT count() FROM environment.air_quality_windows FINAL WHERE window = '1h'")
+        return bool(rows[0][0] == observations)
+
+    await city.until(all_windows, f"{observations} windows of an hour")
+    assert await service.ledger("air_quality") == (observations, observations, 0, 0, 0)
+
+    stored = await stored_hours(city)
+    for pollutant, hours in expected.items():
+        np.testing.assert_array_equal(stored[pollutant], hours, pollutant.value)
+    with in_clickhouse(city, expected) as client:
+        sql = index_sql.hj633(
+            f"{DATABASE}.hours", index_sql.PM2_5_2012, index_sql.PM10_2012, hour_of_ozone=True, beyond_800=-1
+        )
+        rows = np.array(client.query(sql).result_rows, np.int64)
+    told_by_sql = rows[:, 2:].T.reshape(-1, DAYS, len(STATIONS))
+    by_sql = np.where(told_by_sql < 0, np.nan, told_by_sql)
+    hourly = {p: np.where(v < 0, np.nan, v / SCALE / (1_000 if p is Pollutant.CO else 1)) for p, v in stored.items()}
+    found = air_quality_index(HJ633_2012, HJ633_2012.daily, daily_concentrations(HJ633_2012, hourly))
+    assert [p.value for p in found.pollutants] == "pm2_5 pm10 so2 no2 co o3".split()
+    np.testing.assert_array_equal(found.sub_indices, by_sql)
+    np.testing.assert_array_equal(found.index, np.fmax.reduce(by_sql, axis=0))
+    assert np.nanmax(found.index) > 300
+    assert (~np.isnan(found.index)).mean() > 0.9
+
+    # The same once more, other files and another span: every observation is known.
+    again = ("--from", f"{FROM}T00:00+08:00", "--to", f"{FROM + timedelta(days=1)}T00:00+08:00")
+    repeated = await service.replay("environment.air_quality", files[3], files[0], "--format", "beijing_prsa", *again)
+    count = repeated["accepted"]
+    assert count > 24
+    assert await service.ledger("air_quality") == (observations + count, observations, count, 0, 0)
+
+
+async def stored_hours(city: City) -> dict[Pollutant, NDArray[np.int64]]:
+    """What the windows of an hour tell, as `Hours`: to 1/10,000 µg/m³, and CO to 1 µg/m³, as the files tell them.
+
+    Columns are of single precision, so that 2.4 mg/m³ is stored as 2.4000001.
+    """
+    means = ", ".join(f"{COLUMNS[p]}_mean" for p in Pollutant)
+    rows = await city.query(
+        f"SELECT entity_id, start_time, {means} FROM environment.air_quality_windows FINAL WHERE window = '1h'"
+    )
+    start = datetime(FROM.year, FROM.month, FROM.day, tzinfo=UTC) - timedelta(hours=8)
+    found = {p: np.full((24 * DAYS, len(STATIONS)), -1, np.int64) for p in Pollutant}
+    for station, time, *values in rows:
+        hour = (time.replace(tzinfo=UTC) - start) // timedelta(hours=1)
+        for pollutant, value in zip(Pollutant, values, strict=True):
+            if not np.isnan(value):
+                told = round(value * 1_000) * SCALE if pollutant is Pollutant.CO else round(value * SCALE)
+                found[pollutant][hour, STATIONS.index(station)] = told
+    return found
+
+
+@contextmanager
+def in_clickhouse(city: City, hours: dict[Pollutant, NDArray[np.int64]]) -> Iterator[Client]:
+    """A table of the hours as the files tell them."""
+    url = urlsplit(city.clickhouse_url)
+    with clickhouse_connect.get_client(host=url.hostname or "", port=url.port or 0) as client:
+        client.command(f"CREATE DATABASE {DATABASE}")
+        columns = ", ".join(f"{p.value} Int64" for p in Pollutant)
+        client.command(
+            f"CREATE TABLE {DATABASE}.hours (station UInt32, day UInt32, hour UInt8, {columns})"
+            " ENGINE = MergeTree ORDER BY (station, day, hour)"
+        )
+        hour, station = np.indices((24 * DAYS, len(STATIONS)))
+        table = {
+            "station": pa.array(station.ravel(), pa.uint32()),
+            "day": pa.array(hour.ravel() // 24, pa.uint32()),
+            "hour": pa.array(hour.ravel() % 24, pa.uint8()),
+        }
+        client.insert_arrow(f"{DATABASE}.hours", pa.table(table | {p.value: pa.array(hours[p].ravel()) for p in hours}))
+        try:
+            yield client
+        finally:
+            client.command(f"DROP DATABASE {DATABASE}")

@@ -1,0 +1,137 @@
+"""What analysts see of cameras, held against plain Python over the same events."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from services.core.fruin import FruinLevel, fruin_level
+from services.core.partition import Partition
+from services.runtime.clickhouse import ClickHouse
+from services.runtime.records import windows_table
+from services.security.camera_event import CAMERA_EVENT
+from services.security.indices.camera_topics import CameraTopic
+from tests.core.domains.security.cameras import Event, batches_of, beats
+
+START = datetime(2026, 6, 1, tzinfo=UTC)
+CITY = "testville"
+
+
+async def store(clickhouse: ClickHouse, events: list[Event], until_s: float) -> None:
+    """The windows of these events, and each twice: what came again is no other row."""
+    partition = Partition("security", CAMERA_EVENT, 0)
+    batches = batches_of(partition, sorted(events, key=lambda e: e.at_s), until_s=until_s, rows=50)
+    windows = pa.concat_tables([windows_table(batch, 0) for batch in batches])
+    for _ in range(2):
+        await clickhouse.insert("security.camera_event_windows", windows)
+
+
+async def tell_numbers(clickhouse: ClickHouse, entity_id: str, **numbers: float) -> None:
+    given = ", ".join(f"'{name}', {value}" for name, value in numbers.items())
+    await clickhouse.command(
+        "INSERT INTO security.entities (city, entity_id, latitude, longitude, numbers)"
+        f" VALUES ('{CITY}', '{entity_id}', 29.7, 115.9, map({given}))"
+    )
+
+
+def at(seconds: float) -> datetime:
+    return (START + timedelta(seconds=seconds)).replace(tzinfo=None)
+
+
+async def test_which_cameras_are_there_and_see_what_they_should(clickhouse: ClickHouse):
+    dark = {"tampered": 1.0, "tamper_s": 0.0}
+    events = [
+        *beats(5, 3605, entity_id="well"),
+        *beats(7, 3427, entity_id="two-missing"),
+        *beats(5, 3365, entity_id="three-missing"),
+        *beats(5, 3605, 20, entity_id="quick"),
+        *beats(5, 3525, 20, entity_id="quick-and-gone"),
+        *beats(5, 3605, entity_id="covered"),
+        Event.of(900, CameraTopic.IMAGE_TOO_DARK, "covered", **dark),
+        Event.of(900, CameraTopic.IMAGE_TOO_DARK, "well", **dark),
+        Event.of(999, CameraTopic.IMAGE_TOO_DARK, "well", tampered=0.0, tamper_s=99.0),
+        Event.of(3599, CameraTopic.OCCUPANCY_COUNTER, "well:plaza", people=4),
+    ]
+    await store(clickhouse, events, 3_620)
+    await tell_numbers(clickhouse, "quick-and-gone", heartbeat_s=20)
+    shown = await clickhouse.query(
+        "SELECT camera, toTimeZone(seen_time, 'UTC'), silent_s, heartbeat_s, offline, tampered, latitude"
+        " FROM security.camera_health FINAL ORDER BY camera"
+    )
+    # The minute from 3,600 s on is not over: what was told in it is not known yet.
+    assert [(row[0], row[1].replace(tzinfo=None), *row[2:6]) for row in shown] == [
+        ("covered", at(3545), 55.0, 60.0, False, True),
+        ("quick", at(3585), 15.0, 60.0, False, False),
+        ("quick-and-gone", at(3525), 75.0, 20.0, True, False),
+        ("three-missing", at(3365), 235.0, 60.0, True, False),
+        ("two-missing", at(3427), 173.0, 60.0, False, False),
+        ("well", at(3545), 55.0, 60.0, False, False),
+    ]
+    assert [math.isnan(row[6]) for row in shown] == [row[0] != "quick-and-gone" for row in shown]
+
+
+async def test_for_how_much_of_a_day_cameras_were_online(clickhouse: ClickHouse):
+    events = [*beats(5, 7_205, entity_id="well"), *beats(5, 1_805, entity_id="gone-and-back")]
+    events += beats(5_405, 7_205, entity_id="gone-and-back")
+    events += [Event.of(t, CameraTopic.LINE_CROSSED, "well:line", crossings=1) for t in range(30, 7_000, 60)]
+    await store(clickhouse, events, 7_220)
+    shown = await clickhouse.query(
+        "SELECT camera, toString(day), online_minutes, known_minutes, availability"
+        " FROM security.camera_availability FINAL ORDER BY camera"
+    )
+    # Heard of last at 1,805 s: the ends of minutes up to 1,980 are within 180 s of it; again from 5,460 on.
+    online = sum(1 for end in range(60, 7_201, 60) if end <= 1_985 or end >= 5_405)
+    assert shown == [
+        ("gone-and-back", "2026-06-01", online, 120, online / 120),
+        ("well", "2026-06-01", 120, 120, 1.0),
+    ]
+
+
+async def test_how_crowded_zones_are_with_few_people_hidden(clickhouse: ClickHouse):
+    chance = random.Random(2)
+    counted = {minute: float(chance.choice([0, 4, 9, 10, 28, 31, 44, 72, 109, 216])) for minute in range(90)}
+    for zone in ("cam:plaza", "cam:unknown"):
+        events = [Event.of(m * 60 + 30, CameraTopic.OCCUPANCY_COUNTER, zone, people=n) for m, n in counted.items()]
+        await store(clickhouse, events, 90 * 60 + 20)
+    await tell_numbers(clickhouse, "cam:plaza", area_m2=100)
+    shown = await clickhouse.query(
+        "SELECT zone, toUnixTimestamp(end_time), people, area_m2, density_p_m2, fruin_level"
+        " FROM security.camera_crowding FINAL"
+    )
+    assert len(shown) == 2 * 90
+    levels = set()
+    for zone, end, people, area, density, level in shown:
+        truth = counted[round(end - START.timestamp()) // 60 - 1]
+        assert math.isnan(people) if truth < 10 else people == truth
+        known = zone == "cam:plaza" and truth >= 10
+        assert area == 100 or zone == "cam:unknown"
+        assert density == pytest.approx(truth / 100) if known else math.isnan(density)
+        assert level == (FruinLevel(int(fruin_level(truth / 100))).name if known else "")
+        levels.add(level)
+    assert levels == {"", "A", "B", "C", "D", "E", "F"}
+
+
+async def test_what_lines_and_zones_told_by_the_hour(clickhouse: ClickHouse):
+    chance = random.Random(3)
+    expected: dict[tuple[str, int], list[float]] = defaultdict(lambda: [0.0] * 4)
+    topics = (CameraTopic.LINE_CROSSED, CameraTopic.LOITERING, CameraTopic.OBJECT_ABANDONED, CameraTopic.OBJECTS_INSIDE)
+    events = beats(5, 7_205, entity_id="cam")
+    for second in range(10, 7_190, 7):
+        rule, which = chance.choice(["a", "b:c"]), chance.randrange(4)
+        number = float(chance.randint(1, 3)) if which == 0 else 1.0
+        columns = {"crossings": number} if which == 0 else {}
+        events.append(Event.of(second, topics[which], f"cam:{rule}", **columns))
+        expected[rule, second // 3600][which] += number
+    await store(clickhouse, events, 7_220)
+    shown = await clickhouse.query(
+        "SELECT camera, rule, toUnixTimestamp(hour), crossings, loitering, abandoned, inside"
+        " FROM security.camera_zones FINAL"
+    )
+    assert {row[0] for row in shown} == {"cam"}
+    start = int(START.timestamp())
+    assert {(row[1], (row[2] - start) // 3600): [*row[3:]] for row in shown} == expected

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.exact import north_and_east, power_of_ten
 from services.core.frame import NumberArray
 from services.core.kind import SKETCHED, Aggregate, Column, ColumnType, Kind
-from services.core.wide import multiply, sample_variance
+from services.core.wide import LOW_BITS, multiply, sample_variance, split
 
 Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
@@ -50,7 +51,8 @@ def folds_of(kind: Kind) -> tuple[ColumnFold, ...]:
     asked: dict[str, list[Aggregate]] = {}
     for measure in kind.measures:
         asked.setdefault(measure.column, []).extend(measure.aggregates)
-    return tuple(ColumnFold(kind.column(name), frozenset(aggregates)) for name, aggregates in asked.items())
+    weights = {m.column: kind.column(m.weight) for m in kind.measures if m.weight}
+    return tuple(ColumnFold(kind.column(n), frozenset(aggregates), weights.get(n)) for n, aggregates in asked.items())
 
 
 def _grid_exponent(column: Column, power: int) -> int:
@@ -58,11 +60,18 @@ def _grid_exponent(column: Column, power: int) -> int:
     return _SUM_BITS - power * math.frexp(max(abs(column.minimum), abs(column.maximum)))[1]
 
 
+def _energy_exponent(column: Column) -> int:
+    """k so that 10**(L/10) of the greatest level times 2**k is below 2**70, and that of the least above 2**9."""
+    return 2 * LOW_BITS - math.frexp(10.0 ** (column.maximum / 10.0))[1]
+
+
 class ColumnFold:
     """The aggregates of one column but those that a sketch holds (see sketched)."""
 
-    def __init__(self, column: Column, aggregates: frozenset[Aggregate]) -> None:
+    def __init__(self, column: Column, aggregates: frozenset[Aggregate], weight: Column | None = None) -> None:
+        """`weight`: column that the vectors of a mean direction are as long as; None: all are of length 1."""
         self.column = column
+        self.weight = weight
         self.aggregates = aggregates
         name, number = column.name, "<f8" if column.type is ColumnType.CODE else column.type.value
         # Of a required column every observation has a number, so that their count is the revision.
@@ -72,6 +81,9 @@ class ColumnFold:
         self._squares = f"{name}.squares" if Aggregate.SUM_OF_SQUARES in aggregates else ""
         # Sums of squares of grid numbers, exact and in two halves: those above are rounded to a grid of their own.
         self._wide = tuple(f"{name}.{half}_squares" for half in ("high", "low") if Aggregate.VARIANCE in aggregates)
+        # Energies of levels, and the two components of directions; the energies in two halves as well.
+        self._energy = tuple(f"{name}.{half}_energy" for half in ("high", "low") if Aggregate.ENERGY_MEAN in aggregates)
+        self._vector = tuple(f"{name}.{axis}" for axis in ("north", "east") if Aggregate.MEAN_DIRECTION in aggregates)
         # A quantile is held between the extremes, so that it never leaves what was seen.
         self._min = f"{name}.min" if aggregates & {Aggregate.QUANTILE, Aggregate.MIN} else ""
         self._max = f"{name}.max" if aggregates & {Aggregate.QUANTILE, Aggregate.MAX} else ""
@@ -80,11 +92,13 @@ class ColumnFold:
         self._last = f"{name}.last" if Aggregate.LAST in aggregates else ""
         self._last_time = f"{name}.last_time" if aggregates & {Aggregate.LAST, Aggregate.LAST_MS} else ""
         self._sum_exponent, self._squares_exponent = _grid_exponent(column, 1), _grid_exponent(column, 2)
+        self._energy_exponent = _energy_exponent(column) if self._energy else 0
+        self._vector_exponent = _SUM_BITS - (math.frexp(weight.maximum)[1] if weight else 0)
         parts = (
             Part("" if column.required else self._numbers, "<u4", 0),
             Part(self._sum, "<i8", 0),
             Part(self._squares, "<i8", 0),
-            *(Part(half, "<i8", 0) for half in self._wide),
+            *(Part(component, "<i8", 0) for component in (*self._wide, *self._energy, *self._vector)),
             Part(self._min, number, math.inf),
             Part(self._max, number, -math.inf),
             Part(self._first_time, "<i8", NEVER_MS),
@@ -94,13 +108,28 @@ class ColumnFold:
         )
         self.parts = tuple(part for part in parts if part.name)
 
+    def names(self) -> frozenset[str]:
+        """Result columns that `tell` tells."""
+        return frozenset(f"{self.column.name}_{a}" for a in self.aggregates - SKETCHED)
+
     def layout(self) -> list[str]:
         """What the elements of the arrays mean, for a state that is read elsewhere."""
         grid = f"grid 2**-{self._sum_exponent}, of squares 2**-{self._squares_exponent}"
+        if self._energy:
+            grid += f", of energies 2**-{self._energy_exponent}"
+        if self._vector:
+            grid += f", of vectors 2**-{self._vector_exponent}, weight {self.weight.name if self.weight else 1}"
         return [f"{part.name} {part.dtype}, {grid}" for part in self.parts]
 
-    def fold(self, pool: Arrays, cells: Int64Array, values: NumberArray, time_ms: Int64Array) -> None:
-        """Folds numbers into cells. Shapes: (n,). No NaN."""
+    def fold(
+        self,
+        pool: Arrays,
+        cells: Int64Array,
+        values: NumberArray,
+        time_ms: Int64Array,
+        weights: NumberArray | None = None,
+    ) -> None:
+        """Folds numbers into cells. Shapes: (n,). No NaN but in the weights: such a direction takes no part."""
         if not self.column.required:
             np.add.at(pool[self._numbers], cells, np.uint32(1))
         if self._sum:
@@ -114,6 +143,14 @@ class ColumnFold:
             np.add.at(pool[self._squares], cells, _on_grid(square, self._squares_exponent))
         if self._last_time and not self._last:
             np.maximum.at(pool[self._last_time], cells, time_ms)
+        if self._energy:
+            energy = power_of_ten(np.divide(values, 10.0, dtype=np.float64))
+            for half, energies in zip(self._energy, split(energy, self._energy_exponent), strict=True):
+                np.add.at(pool[half], cells, energies)
+        if self._vector:
+            lengths = 1.0 if weights is None else np.where(np.isnan(weights), 0.0, weights.astype(np.float64))
+            for axis, unit in zip(self._vector, north_and_east(values.astype(np.float64)), strict=True):
+                np.add.at(pool[axis], cells, _on_grid(unit * lengths, self._vector_exponent))
         some = self._min or self._max or self._first or self._last
         if not some:
             return
@@ -148,7 +185,8 @@ class ColumnFold:
 
     def merge(self, into: Arrays, other: Mapping[str, NDArray[Any]]) -> None:
         """Adds other cells to these, one to one. Shapes: (n,)."""
-        for part in (self._sum, self._squares, *self._wide, "" if self.column.required else self._numbers):
+        sums = (self._sum, self._squares, *self._wide, *self._energy, *self._vector)
+        for part in (*sums, "" if self.column.required else self._numbers):
             if part:
                 into[part] = into[part] + other[part]
         if self._min:
@@ -188,6 +226,10 @@ class ColumnFold:
                 told = _off_grid(cells[self._squares], self._squares_exponent) * summed
             elif aggregate is Aggregate.VARIANCE:
                 told = self._variance(cells) * summed
+            elif aggregate is Aggregate.ENERGY_MEAN:
+                told = self._energy_mean(cells, numbers) * summed
+            elif aggregate is Aggregate.MEAN_DIRECTION:
+                told = self._mean_direction(cells, numbers) * summed
             else:
                 part = {
                     Aggregate.MIN: self._min,
@@ -204,6 +246,19 @@ class ColumnFold:
         high, low = (cells[half] for half in self._wide)
         # A power of two, so that nothing is rounded here.
         return sample_variance(numbers, cells[self._sum], high, low) * 2.0 ** (-2 * self._sum_exponent)
+
+    def _energy_mean(self, cells: Mapping[str, NDArray[Any]], numbers: Float64Array) -> Float64Array:
+        high, low = (cells[half].astype(np.float64) for half in self._energy)
+        energy = (high * 2.0**LOW_BITS + low) * 2.0**-self._energy_exponent
+        none = numbers == 0
+        return 10.0 * np.log10(np.where(none, 1.0, energy / np.where(none, 1.0, numbers)))
+
+    def _mean_direction(self, cells: Mapping[str, NDArray[Any]], numbers: Float64Array) -> Float64Array:
+        north, east = (cells[axis].astype(np.float64) for axis in self._vector)
+        direction = np.mod(np.degrees(np.arctan2(east, north)), 360.0)
+        # What is no longer than the components were rounded by has no direction: they cancel, or have no length.
+        points = np.hypot(north, east) > numbers
+        return np.where(points, np.where(direction >= 360.0, 0.0, direction), np.nan)
 
     def mark_met(self, cells: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
         """Which of these cells have a number. Shapes: (n,)."""

@@ -70,6 +70,7 @@ class FixedSeries:
         self._trails = trails
         self._lookback_ms = kind.lookback_ms
         self._with_previous = any(d.window == window.name for d in kind.detectors)
+        self._history = kind.history_of(window.name)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
         self._teller = Teller(kind, window, panes, self._rings, folds)
@@ -131,7 +132,10 @@ class FixedSeries:
         size, slide = self.window.size_ms, self.window.slide_ms
         mine = touched.ring < len(self._rings)
         latest, slots = touched.start_ms[mine] // slide * slide, touched.slot[mine]
-        ahead = self._lookback_ms // slide + self._with_previous
+        ahead = max(int(self._with_previous), self._history.windows - 1 if self._history else 0)
+        ahead += self._lookback_ms // slide
+        if len(latest):  # those that have left, and no more
+            ahead = min(ahead, max(0, (before_ms - size - int(latest.min())) // slide))
         back = range(-ahead, size // slide)
         starts = np.concatenate([latest - i * slide for i in back])
         slots = np.concatenate([slots for _ in back])
@@ -155,7 +159,8 @@ class FixedSeries:
         patterns = self._tell_patterns(told)
         if self._with_previous:
             previous = self._tell_previous(told[1], patterns[1], slots)
-        return self._complete(rows, cells, patterns[0], slots, previous=previous)
+        history = self._look_back(rows) if self._history else {}
+        return self._complete(rows, cells, patterns[0], slots, previous=previous, history=history)
 
     def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
         """What the windows one slide before tell; NaN where they have no observation."""
@@ -186,6 +191,17 @@ class FixedSeries:
             before = self._panes.count_before(ring.number, rows.starts, rows.which, rows.slots, self._lookback_ms)
             weighed = weighed + before
         return weighed
+
+    def _look_back(self, rows: FixedRows) -> Measures:
+        """What is looked at of the windows up to each row's, the oldest first. Shapes: (rows, windows)."""
+        assert self._history is not None
+        windows = self._history.windows
+        back_ms = np.arange(windows - 1, -1, -1, dtype=np.int64) * self.window.slide_ms
+        starts, which = np.unique(rows.starts[:, None] - back_ms[None, :], return_inverse=True)
+        every = which.reshape(len(rows.starts), windows)[rows.which].ravel()
+        looked_at = FixedRows(starts, every, np.repeat(rows.slots, windows), self.window.size_ms)
+        told = self._teller.look(looked_at, self._history.measures)
+        return {name: values.reshape(-1, windows) for name, values in told.items()}
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:
         starts = self._starts_with_data(watermark_ms, None)

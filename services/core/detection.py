@@ -51,7 +51,9 @@ class Detection:
         withdrawn = self._find_withdrawn(place, batch, breached)
         # The window before was weighed too: a late observation there makes a new revision here.
         revision = batch.revision.astype(np.int64)
-        if REVISION in batch.previous:
+        if REVISION in batch.history:
+            revision = batch.history[REVISION].sum(axis=1).astype(np.int64)
+        elif REVISION in batch.previous:
             revision = revision + batch.previous[REVISION].astype(np.int64)
         for row in np.flatnonzero(breached | withdrawn).tolist():
             start, slot = int(batch.start_ms[row]), int(batch.slot[row])
@@ -100,7 +102,7 @@ class Detection:
             evidence=_evidence(finding, row),
             revision=revision,
             detector_version=detector.version,
-            model=batch.baseline.model if batch.baseline else "",
+            model=finding.models[row] if finding.models else batch.baseline.model if batch.baseline else "",
         )
 
     def forget_final(self, watermark_ms: int) -> None:

@@ -155,7 +155,11 @@ class Folding:
                 values, missing = values[rows], None if missing is None else missing[rows]
             there: _Some = _ALL if missing is None else np.flatnonzero(~missing)
             values = values[there]
-            fold.fold(self._panes.pool, cells[there], values, time_ms[there])
+            weights = None
+            if fold.weight is not None:
+                weights = portion.columns[fold.weight.name] if whole else portion.columns[fold.weight.name][rows]
+                weights = weights[there]
+            fold.fold(self._panes.pool, cells[there], values, time_ms[there], weights)
             if sketches and len(values):
                 for sketch in sketches:
                     sketch.add(ring.number, start_ms[there], slot[there], values)

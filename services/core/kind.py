@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from services.core.history import History, Index
 from services.core.pattern import Trail
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Aggregate(StrEnum):
     FIRST = "first"  # of the least time; on a tie the least value, so that order does not matter
     LAST = "last"  # of the greatest time; on a tie the greatest value
     LAST_MS = "last_ms"  # when the latest number was observed, in ms since 1970-01-01T00:00Z
+    ENERGY_MEAN = "energy_mean"  # of levels in dB: 10 lg of the mean of 10^(L/10), as LAeq is (ISO 1996-1:2016, 3.1.2)
+    MEAN_DIRECTION = "mean_direction"  # of degrees on the compass: where the sum of their vectors points
     QUANTILE = "quantile"  # by a DDSketch; named <column>_p<percent>
     DISTINCT = "distinct"  # how many different values: of codes exactly, of other numbers by a HyperLogLog
     TOP = "top"  # the most frequent codes, and how often each; named <column>_top<place>, <column>_top<place>_count
@@ -41,6 +44,9 @@ class Aggregate(StrEnum):
 
 # What needs more than a few numbers for each cell, and is held apart from them.
 SKETCHED = frozenset({Aggregate.QUANTILE, Aggregate.DISTINCT, Aggregate.TOP})
+
+# Levels further apart than this do not add up in one sum of 70 bits: the least would be nothing beside the greatest.
+WIDEST_LEVELS_DB = 180.0
 
 
 class UnknownEntities(StrEnum):
@@ -136,8 +142,11 @@ class Measure:
     aggregates: tuple[Aggregate, ...]
     percents: tuple[int, ...] = ()  # of QUANTILE: 50 for the median
     tops: int = 0  # of TOP: how many codes are told
+    weight: str = ""  # of MEAN_DIRECTION: the column that vectors are as long as; none: all of length 1
 
     def __post_init__(self) -> None:
+        if self.weight and Aggregate.MEAN_DIRECTION not in self.aggregates:
+            raise ValueError(f"measure {self.column}: weight {self.weight!r}: only a mean direction has one")
         if (Aggregate.QUANTILE in self.aggregates) != bool(self.percents):
             raise ValueError(f"measure {self.column}: quantiles need percents, and percents need quantiles")
         if any(not 0 < p < 100 for p in self.percents):
@@ -177,6 +186,7 @@ class Detector:
     window: str  # name of the windows that it looks at
     find: Callable[[WindowBatch], Finding]
     attributes: tuple[tuple[str, float], ...] = ()  # numbers of the entity that it needs, with the default
+    history: History | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +206,7 @@ class Kind:
     baseline: Baseline | None = None
     unknown_entities: UnknownEntities = UnknownEntities.ACCEPT
     trail: Trail | None = None
+    indices: tuple[Index, ...] = ()
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.columns]
@@ -204,6 +215,7 @@ class Kind:
         for measure in self.measures:
             if measure.column not in names:
                 raise ValueError(f"kind {self.name}: measure of an unknown column {measure.column!r}")
+            self._check_range(measure)
             codes = self.column(measure.column).codes
             if measure.tops and not codes:
                 # Of numbers without a bound no sketch tells the most frequent ones whatever their order.
@@ -223,9 +235,12 @@ class Kind:
                 )
         if self.max_entities <= 0:
             raise ValueError(f"kind {self.name}: at least one entity must be allowed, not {self.max_entities}")
-        for detector in self.detectors:
-            if detector.window not in windows:
-                raise ValueError(f"kind {self.name}: detector {detector.name} of an unknown window {detector.window!r}")
+        judges: tuple[Detector | Index, ...] = (*self.detectors, *self.indices)
+        for judge in judges:
+            if judge.window not in windows:
+                what = type(judge).__name__.lower()
+                raise ValueError(f"kind {self.name}: {what} {judge.name} of an unknown window {judge.window!r}")
+            self._check_history(judge)
         if self.baseline and self.baseline.window not in windows:
             raise ValueError(f"kind {self.name}: baseline of an unknown window {self.baseline.window!r}")
         if min(self.disorder_ms, self.lateness_ms, self.skew_ms) < 0:
@@ -251,6 +266,39 @@ class Kind:
         step_ms = math.lcm(*(w.slide_ms for w in self.windows))
         return -(-self.trail.within_ms // step_ms) * step_ms
 
+    def _check_range(self, measure: Measure) -> None:
+        column = self.column(measure.column)
+        if Aggregate.ENERGY_MEAN in measure.aggregates and column.maximum - column.minimum > WIDEST_LEVELS_DB:
+            raise ValueError(
+                f"kind {self.name}: energy mean of {column.name!r}: levels from {column.minimum:g} to"
+                f" {column.maximum:g} dB are more than {WIDEST_LEVELS_DB:g} dB apart"
+            )
+        if measure.weight and not any(c.name == measure.weight and c.minimum >= 0 for c in self.columns):
+            raise ValueError(
+                f"kind {self.name}: weight {measure.weight!r} of {column.name!r} is no column of numbers from 0 on"
+            )
+
+    def _check_history(self, judge: Detector | Index) -> None:
+        if judge.history is None:
+            return
+        window = self.window(judge.window)
+        if window.gap_ms or window.slide_ms != window.size_ms:
+            raise ValueError(f"kind {self.name}: history of {judge.name}: {window.name} is no tumbling window")
+        plain = {f"{m.column}_{a}" for m in self.measures for a in m.aggregates if a not in SKETCHED}
+        if unknown := sorted(set(judge.history.measures) - plain):
+            raise ValueError(f"kind {self.name}: history of {judge.name}: it has no {', '.join(unknown)} to look at")
+
+    def judges_of(self, window: str) -> tuple[Detector | Index, ...]:
+        """All that look at the windows of that name."""
+        judges: tuple[Detector | Index, ...] = (*self.detectors, *self.indices)
+        return tuple(judge for judge in judges if judge.window == window)
+
+    def history_of(self, window: str) -> History | None:
+        """What all that look at the windows of that name look at of those before; None: nothing."""
+        asked = [judge.history for judge in self.judges_of(window) if judge.history is not None]
+        measures = tuple(dict.fromkeys(m for h in asked for m in h.measures))
+        return History(max(h.windows for h in asked), measures) if asked else None
+
     @property
     def longest_period_ms(self) -> int:
         """The longest time that an observation may have been measured over: some fixed window has to hold it."""
@@ -275,6 +323,9 @@ class Domain:
     name: str
     title: str
     kinds: tuple[Kind, ...]
+    # Names of the standards that a city may be judged by, where they differ from place to place; the first one holds
+    # where nothing is said.
+    programmes: tuple[str, ...] = ()
 
     def kind(self, name: str) -> Kind:
         """The kind of that name; KeyError names those that exist."""

@@ -8,7 +8,7 @@ was never touched reads as neutral without a question.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,7 @@ class Ring:
     pane_ms: int
     windows: tuple[Window, ...]  # that take its observations
     slides_ms: tuple[int, ...]
-    keeps_previous: frozenset[str]  # names of windows with a detector: they are looked at from the window after
+    kept_ms: Mapping[str, int]  # by name of a window: for how long after its end it is still looked at
     session: bool = False  # of sessions of one gap, which is the length of its panes
     lookback_ms: int = 0  # how far before their start its windows look
 
@@ -53,36 +53,41 @@ class Ring:
         ends = [(start_ms // slide + 1) * slide for slide in self.slides_ms]
         return ends[0] if len(ends) == 1 else np.asarray(np.minimum.reduce(ends), np.int64)
 
+    def told_until_ms(self, pane_start_ms: int, lateness_ms: int) -> int:
+        """The watermark from which on no window, and none that began one slide later, tells the pane again."""
+        return lateness_ms + max(
+            pane_start_ms // w.slide_ms * w.slide_ms + w.size_ms + (w.slide_ms if w.name in self.kept_ms else 0)
+            for w in self.windows
+        )
+
     def kept_until_ms(self, pane_start_ms: int, lateness_ms: int) -> int:
         """The watermark from which on no window, and no window after such a one, can look at the pane again."""
-        return (
-            lateness_ms
-            + self.lookback_ms
-            + max(
-                pane_start_ms // w.slide_ms * w.slide_ms
-                + w.size_ms
-                + (w.slide_ms if w.name in self.keeps_previous else 0)
-                for w in self.windows
-            )
+        kept_ms = max(
+            pane_start_ms // w.slide_ms * w.slide_ms + w.size_ms + self.kept_ms.get(w.name, 0) for w in self.windows
         )
+        return kept_ms + self.lookback_ms + lateness_ms
 
 
 def rings_of(kind: Kind) -> tuple[Ring, ...]:
     """The rings of a kind, that of the shortest fixed windows first (its panes are the finest), then of sessions."""
     fixed = [w for w in kind.windows if not w.gap_ms]
     sizes = sorted({w.size_ms for w in fixed})
-    keeps_previous = frozenset(d.window for d in kind.detectors)
+    kept_ms = {d.window: kind.window(d.window).slide_ms for d in kind.detectors}
+    for window in fixed:
+        if (history := kind.history_of(window.name)) is not None:
+            before_ms = (history.windows - 1) * window.slide_ms
+            kept_ms[window.name] = max(before_ms, kept_ms.get(window.name, 0))
     rings = []
     for number, size in enumerate(sizes):
         windows = tuple(w for w in fixed if w.size_ms >= size)
         slides = tuple(sorted({w.slide_ms for w in windows}))
         # A slide that is a multiple of another never has the first end.
         first = tuple(s for s in slides if not any(s % t == 0 for t in slides if t < s))
-        rings.append(Ring(number, size, math.gcd(*slides), windows, first, keeps_previous, False, kind.lookback_ms))
+        rings.append(Ring(number, size, math.gcd(*slides), windows, first, kept_ms, False, kind.lookback_ms))
     for window in kind.windows:
         if window.gap_ms:
             own = (window,)
-            rings.append(Ring(len(rings), window.size_ms, window.gap_ms, own, (window.size_ms,), frozenset(), True))
+            rings.append(Ring(len(rings), window.size_ms, window.gap_ms, own, (window.size_ms,), {}, True))
     return tuple(rings)
 
 
@@ -198,6 +203,15 @@ class Panes:
     def find_expired(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
         """The panes that no window will look at again."""
         return [(r, s) for r, s in self._rows if self.rings[r].kept_until_ms(s, lateness_ms) <= watermark_ms]
+
+    def find_told(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
+        """The panes that no window will tell again: others look at their cells alone."""
+        return [(r, s) for r, s in self._rows if self.rings[r].told_until_ms(s, lateness_ms) <= watermark_ms]
+
+    def mark_changed(self, pane: tuple[int, int]) -> None:
+        """What stands beside the cells of a pane is another."""
+        self._takes += 1
+        self._changes[pane] = self._takes
 
     def drop(self, pane: tuple[int, int]) -> None:
         """Forgets a pane; its pages are empty again and serve others."""

@@ -68,6 +68,7 @@ class Partition:
         fixed = sorted((w for w in kind.windows if not w.gap_ms), key=lambda w: (w.slide_ms, w.size_ms, w.name))
         self._fixed = [FixedSeries(kind, w, self._panes, self._folds, self._trails) for w in fixed]
         self._sessions = [SessionSeries(kind, w, self._panes, self._folds, self._border_ms) for w in sessions]
+        self._looks_back = any(kind.history_of(w.name) for w in fixed)
         self._detection = Detection(domain, kind)
         self._wire()
         # How often slots without observations are set free.
@@ -147,9 +148,19 @@ class Partition:
                 sketch.drop(pane)
             if self._trails:
                 self._trails.drop(pane)
+        if self._looks_back and self._sketches:
+            self._drop_sketches(watermark_ms)
         if before_ms is not None and before_ms // self._sweep_ms != watermark_ms // self._sweep_ms:
             self._slots.release(self._panes.mark_used(len(self._slots)))
         return tuple(batches)
+
+    def _drop_sketches(self, watermark_ms: int) -> None:
+        """Of panes that are kept for history alone: it is made of what their cells hold, and sketches are large."""
+        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
+            if any(sketch.holds(pane) for sketch in self._sketches):
+                self._panes.mark_changed(pane)
+                for sketch in self._sketches:
+                    sketch.drop(pane)
 
     def detect(self, batch: WindowBatch) -> list[Signal]:
         """Signals of a batch that was completed with attributes and baseline: what its detectors find, and what of

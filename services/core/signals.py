@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -40,6 +41,7 @@ class Finding:
     severity: NDArray[np.int64]  # of Severity, where breached
     score: NDArray[np.float64]  # 0 (just) to 1, where breached
     evidence: tuple[EvidenceColumn, ...]
+    models: Sequence[str] | None = None  # of each row, what it was judged by: "hj-633-2026"; None: the baseline, if any
 
 
 @dataclass(frozen=True)

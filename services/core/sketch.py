@@ -148,6 +148,10 @@ class Sketch:
                 self._sorted[pane] = (codes[part].copy(), weights[part].astype(self.form.weight))
             end += length
 
+    def holds(self, pane: Pane) -> bool:
+        """Whether anything of the pane is there."""
+        return pane in self._sorted or pane in self._pending
+
     def drop(self, pane: Pane) -> None:
         self._sorted.pop(pane, None)
         self._pending.pop(pane, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -76,34 +76,30 @@ class Teller:
             **more,
         )
 
-    def gather(self, rows: Rows) -> Arrays:
-        """The cells of each row's panes, merged. Shapes: (rows,)."""
+    def gather(self, rows: Rows, only: Collection[str] | None = None) -> Arrays:
+        """The cells of each row's panes, merged: all of their columns, or only these. Shapes: (rows,)."""
+        folds = [fold for fold, _ in self._folds if only is None or fold.column.name in only]
+        pool = self._panes.pool
+        if only is not None:
+            pool = {name: pool[name] for name in (REVISION, *(part.name for fold in folds for part in fold.parts))}
         merged: Arrays = {}
         for layer in rows.layers(self._rings):
             slots = rows.slots if layer.rows is None else rows.slots[layer.rows]
             cells = self._panes.find(layer.ring, layer.starts, layer.which, slots)
             if cells is None:
                 continue
-            found = {name: values.take(cells) for name, values in self._panes.pool.items()}
+            found = {name: values.take(cells) for name, values in pool.items()}
             if layer.rows is not None:
-                merged = merged or self._empty(len(rows.slots))
+                merged = merged or _empty(pool, len(rows.slots))
                 some = {name: values[layer.rows] for name, values in merged.items()}
-                self._merge(some, found)
+                _merge(folds, some, found)
                 for name, values in some.items():
                     merged[name][layer.rows] = values
             elif merged:
-                self._merge(merged, found)
+                _merge(folds, merged, found)
             else:
                 merged = found
-        return merged or self._empty(len(rows.slots))
-
-    def _empty(self, rows: int) -> Arrays:
-        return {name: values[np.zeros(rows, np.int64)] for name, values in self._panes.pool.items()}
-
-    def _merge(self, into: Arrays, other: Arrays) -> None:
-        into[REVISION] = into[REVISION] + other[REVISION]
-        for fold, _ in self._folds:
-            fold.merge(into, other)
+        return merged or _empty(pool, len(rows.slots))
 
     def tell(self, rows: Rows, cells: Arrays, slots: int) -> Measures:
         """Result columns of rows whose cells were gathered, in the order of the tables. `slots`: of the partition."""
@@ -116,6 +112,14 @@ class Teller:
             told.update(fold.tell(cells))
             told.update(sketched.tell(cells, collect))
         return {name: told[name] for name in self._names}
+
+    def look(self, rows: Rows, measures: Sequence[str]) -> Measures:
+        """These measures of rows, none of a sketch, and their revisions; NaN where a row has no observation."""
+        folds = [fold for fold, _ in self._folds if not fold.names().isdisjoint(measures)]
+        cells = self.gather(rows, {fold.column.name for fold in folds})
+        revision = cells[REVISION].astype(np.float64)
+        told = {name: values for fold in folds for name, values in fold.tell(cells)}
+        return {REVISION: revision, **{name: np.where(revision == 0, np.nan, told[name]) for name in measures}}
 
     def _collect(self, sketch: Sketch, rows: Rows, wanted: NDArray[np.bool_], slots: int) -> list[Weighted]:
         """What the sketch holds of each wanted row's panes, by row."""
@@ -132,3 +136,13 @@ class Teller:
                     parts.append(sketch.collect((layer.ring, start), row_of_slot))
                     row_of_slot[rows.slots[mine]] = -1
         return parts
+
+
+def _empty(pool: Arrays, rows: int) -> Arrays:
+    return {name: values[np.zeros(rows, np.int64)] for name, values in pool.items()}
+
+
+def _merge(folds: Sequence[ColumnFold], into: Arrays, other: Arrays) -> None:
+    into[REVISION] = into[REVISION] + other[REVISION]
+    for fold in folds:
+        fold.merge(into, other)

@@ -27,6 +27,14 @@ def multiply(a: Int64Array, b: Int64Array) -> tuple[Int64Array, Int64Array]:
     return high, rest & _LOW
 
 
+def split(numbers: NDArray[np.float64], exponent: int) -> tuple[Int64Array, Int64Array]:
+    """Numbers times 2**exponent, at least 0 and below 2**70, rounded to integers in two halves. Shapes: (n,)."""
+    scaled = numbers * 2.0 ** (exponent - LOW_BITS)
+    high = np.floor(scaled)
+    # The remainder and its product with a power of two are exact.
+    return high.astype(np.int64), np.rint((scaled - high) * 2.0**LOW_BITS).astype(np.int64)
+
+
 def sample_variance(numbers: Int64Array, total: Int64Array, high: Int64Array, low: Int64Array) -> NDArray[np.float64]:
     """Sample variance (n - 1) of n integers from their sum and the sum of their squares; NaN for fewer than two.
 

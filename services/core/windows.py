@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.kind import Window
+from services.core.local_time import UTC, LocalTime
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,51 @@ class BaselineColumns:
 
 
 @dataclass(frozen=True)
+class Place:
+    """What holds in a city: its clock, and by whose standards it is judged (empty: nothing is said)."""
+
+    clock: LocalTime = UTC
+    programme: str = ""
+
+
+@dataclass(frozen=True)
+class IndexRows:
+    """Rows of an index: each of the entity of one row of a batch. Arrays: (n,)."""
+
+    of_row: NDArray[np.int64]  # row of the batch
+    start_ms: NDArray[np.int64]  # of the time that it is about, UTC
+    end_ms: NDArray[np.int64]
+    revision: NDArray[np.int64]  # observations that it rests on
+    columns: Mapping[str, NDArray[np.float64] | NDArray[np.bool_] | NDArray[np.object_]]  # NaN: none; object: texts
+
+    def __len__(self) -> int:
+        return len(self.of_row)
+
+    @classmethod
+    def joined(cls, parts: Sequence[IndexRows]) -> IndexRows:
+        """One after the other; of no part no row and no column. All have the same columns."""
+        if not parts:
+            none = np.empty(0, np.int64)
+            return cls(none, none, none, none, {})
+        return cls(
+            np.concatenate([part.of_row for part in parts]),
+            np.concatenate([part.start_ms for part in parts]),
+            np.concatenate([part.end_ms for part in parts]),
+            np.concatenate([part.revision for part in parts]),
+            {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+        )
+
+
+@dataclass(frozen=True)
 class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
     Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where the kind has a
     detector on this window (and it is no session), `previous` holds the same measures of the same entity in the window
     that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
+
+    Where somebody looks at more of the windows before, `history` holds measures of those and of this one, the oldest
+    first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each.
 
     A session that a late observation joined to an earlier one is told once more with its end at its start and no
     numbers: it is no more. Its revision is that of the session that took it in.
@@ -41,7 +81,9 @@ class WindowBatch:
     revision: NDArray[np.uint32]  # observations folded
     measures: Mapping[str, NDArray[np.float64]]  # by result column: speed_kmh_mean
     previous: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    history: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     attributes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # numbers of the entities
+    places: Mapping[str, Place] = field(default_factory=dict)  # by city, of those of which something is known
     baseline: BaselineColumns | None = None
     ends_ms: NDArray[np.int64] | None = None  # of sessions, whose ends differ
     early: bool = False  # of windows that are still open: what they hold so far

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.core.history import Index
 from services.core.kind import (
     HOUR_MS,
     MINUTE_MS,
@@ -14,24 +15,35 @@ from services.core.kind import (
     Measure,
     Window,
 )
-from services.environment.detectors import (
+from services.environment.detectors.air import (
+    EPISODE,
+    RISE,
+    find_heavy_pollution,
+    find_polluted_air,
+    find_pollution_rise,
+)
+from services.environment.detectors.emission import (
     DETECTION_LIMITS,
     LIMITS,
     RANGES,
-    SAMPLING,
     find_abatement_off,
     find_at_detection_limit,
     find_exceedance,
     find_flat_monitoring,
-    find_low_visibility,
     find_monitoring_gap,
 )
+from services.environment.detectors.noise import find_noise_burst, find_noise_over_limit
+from services.environment.detectors.weather import find_low_visibility
+from services.environment.indices import air_rows, noise_rows
 from services.environment.indices.emission import LONG_HOURS, EmissionState
+from services.environment.indices.hours import SAMPLING
+from services.environment.indices.programmes import PROGRAMMES
 
 _PARTICLES_AND_GASES = ("pm2_5_ug_m3", "pm10_ug_m3", "so2_ug_m3", "no2_ug_m3", "o3_ug_m3")
 _POLLUTANTS = (*_PARTICLES_AND_GASES, "co_mg_m3")
 # One value among many numbers is that of an analyser that hangs.
 _MEASURES = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX, Aggregate.DISTINCT)
+_LEVELS = (Aggregate.COUNT, Aggregate.ENERGY_MEAN, Aggregate.MIN, Aggregate.MAX, Aggregate.QUANTILE)
 _RANGE = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)
 
 AIR_QUALITY = Kind(
@@ -45,6 +57,15 @@ AIR_QUALITY = Kind(
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    detectors=(
+        Detector("polluted_air", "1", "1h", find_polluted_air, attributes=SAMPLING, history=air_rows.HISTORY),
+        Detector("heavy_pollution", "1", "1h", find_heavy_pollution, attributes=SAMPLING, history=EPISODE),
+        Detector("pollution_rise", "1", "1h", find_pollution_rise, attributes=SAMPLING, history=RISE),
+    ),
+    indices=(
+        Index("air_quality_index", "1h", air_rows.compute_hours, air_rows.HISTORY, SAMPLING),
+        Index("air_quality_days", "1h", air_rows.compute_days, air_rows.HISTORY, SAMPLING),
+    ),
 )
 
 NOISE = Kind(
@@ -53,13 +74,21 @@ NOISE = Kind(
     any_of=("laeq_db", "lamax_db"),
     windows=(Window("1h", HOUR_MS),),
     measures=(
-        # No mean: that of levels is no level, and the engine has none of their energy yet. What is exceeded for 10 % of
-        # the time, L10, is the 90th percentile.
-        Measure("laeq_db", (Aggregate.COUNT, Aggregate.MIN, Aggregate.MAX, Aggregate.QUANTILE), percents=(10, 50, 90)),
+        # LAeq of the window is the mean of energy. What is exceeded for 10 % of the time, L10, is the 90th percentile.
+        Measure("laeq_db", _LEVELS, percents=(10, 50, 90)),
         Measure("lamax_db", (Aggregate.MAX,)),
     ),
     disorder_ms=MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    detectors=(
+        Detector(
+            *("noise_over_limit", "1", "1h", find_noise_over_limit),
+            attributes=(*noise_rows.ZONE, *SAMPLING),
+            history=noise_rows.HISTORY,
+        ),
+        Detector("noise_burst", "1", "1h", find_noise_burst, attributes=noise_rows.ZONE),
+    ),
+    indices=(Index("noise_days", "1h", noise_rows.compute_days, noise_rows.HISTORY, (*noise_rows.ZONE, *SAMPLING)),),
 )
 
 WEATHER = Kind(
@@ -85,8 +114,8 @@ WEATHER = Kind(
         Measure("humidity", (Aggregate.MEAN,)),
         Measure("pressure_hpa", (Aggregate.MEAN,)),
         Measure("wind_m_s", (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX)),
-        # No mean: between 350 and 10 degrees lies north, and the engine has no mean of directions yet.
-        Measure("wind_from_deg", (Aggregate.LAST,)),
+        # The resultant wind: a vane that turns in a calm says little (EPA-454/R-99-005, February 2000, section 6.2).
+        Measure("wind_from_deg", (Aggregate.LAST, Aggregate.MEAN_DIRECTION), weight="wind_m_s"),
         Measure("gust_m_s", (Aggregate.MAX,)),
         Measure("rain_mm", (Aggregate.SUM,)),
         Measure("radiation_w_m2", (Aggregate.MEAN,)),
@@ -136,4 +165,9 @@ EMISSION = Kind(
     ),
 )
 
-ENVIRONMENT = Domain("environment", "Environment", kinds=(AIR_QUALITY, NOISE, WEATHER, EMISSION))
+ENVIRONMENT = Domain(
+    "environment",
+    "Environment",
+    kinds=(AIR_QUALITY, NOISE, WEATHER, EMISSION),
+    programmes=tuple(programme.name for programme in PROGRAMMES),
+)

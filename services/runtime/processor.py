@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from services.core.kind import Kind
 from services.core.partition import Partition
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK, Closing, Counters
-from services.core.windows import BaselineColumns, WindowBatch
+from services.core.windows import BaselineColumns, Place, WindowBatch
 from services.runtime import catalogue, metrics, records
 from services.runtime.baselines import BaselineBook
 from services.runtime.checkpoints import CheckpointStore, state_of
@@ -60,6 +60,7 @@ class Workshop:
     signal_partitions: int
     passed_end: asyncio.Event  # set when a partition's event time has passed an end of windows
     stop_at_flood: bool = True  # of records that cannot be taken
+    places: Mapping[str, Place] = field(default_factory=dict)  # by city
 
     @property
     def topic(self) -> str:
@@ -158,7 +159,9 @@ class KindProcessor:
             for part in _slices(batch):
                 self._put_windows(part, closing.watermark_ms)
                 await self._shop.outbox.wait_for_room()
-            signals = await self._find_signals(batch)
+            completed = await self._complete(batch)
+            self._put_indices(completed)
+            signals = await self._find_signals(completed)
             if signals:
                 self._put_signals(signals)
         for batch in closing.early:
@@ -166,20 +169,31 @@ class KindProcessor:
         for late in closing.late:
             self._put_late(late)
 
-    async def _find_signals(self, batch: WindowBatch) -> list[Signal]:
-        detectors = [d for d in self._shop.kind.detectors if d.window == batch.window.name]
-        if not detectors:
-            return []
+    async def _complete(self, batch: WindowBatch) -> WindowBatch:
+        """With numbers of its entities and what holds in its cities, as far as somebody judges it."""
+        judges = self._shop.kind.judges_of(batch.window.name)
+        if not judges:
+            return batch
         await self._ask_for_unknown(batch)
         # Of the entities of this batch only: a late revision is of one among thousands.
         slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
         cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
         attributes = {
             name: self._shop.registry.numbers(self._shop.domain, cities, ids, name, default)[row_of_slot]
-            for d in detectors
-            for name, default in d.attributes
+            for judge in judges
+            for name, default in judge.attributes
         }
-        batch = replace(batch, attributes=attributes)
+        return replace(batch, attributes=attributes, places=self._shop.places)
+
+    def _put_indices(self, batch: WindowBatch) -> None:
+        for index in self._shop.kind.indices:
+            if index.window == batch.window.name:
+                table = records.index_table(batch, index.compute(batch), self._number)
+                self._shop.outbox.put({f"{self._shop.domain}.{index.name}": table})
+
+    async def _find_signals(self, batch: WindowBatch) -> list[Signal]:
+        if not any(d.window == batch.window.name for d in self._shop.kind.detectors):
+            return []
         signals: list[Signal] = []
         for part in await self._with_baselines(batch):
             signals += self._partition.detect(part)
@@ -306,6 +320,7 @@ def _part(batch: WindowBatch, rows: NDArray[np.int64], baseline: BaselineColumns
         revision=batch.revision[rows],
         measures={name: values[rows] for name, values in batch.measures.items()},
         previous={name: values[rows] for name, values in batch.previous.items()},
+        history={name: values[rows] for name, values in batch.history.items()},
         attributes={name: values[rows] for name, values in batch.attributes.items()},
         baseline=baseline,
         ends_ms=None if batch.ends_ms is None else batch.ends_ms[rows],

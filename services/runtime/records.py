@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.core.geometry import cell_of
 from services.core.signals import Signal
 from services.core.state import Counters
-from services.core.windows import WindowBatch
+from services.core.windows import IndexRows, WindowBatch
 from services.runtime.log import Headers
 from services.runtime.producer import cloud_event_headers
 from services.runtime.slot_names import SlotNames
@@ -46,6 +46,25 @@ def windows_table(batch: WindowBatch, kafka_partition: int, names: SlotNames | N
             "kafka_partition": pa.array(np.full(rows, kafka_partition, np.uint32)),
             "revision": pa.array(batch.revision.astype(np.uint32, copy=False)),
             **{name: pa.array(values) for name, values in batch.measures.items()},
+        }
+    )
+
+
+def index_table(batch: WindowBatch, rows: IndexRows, kafka_partition: int) -> pa.Table:
+    """Rows of an index of the batch, each of one of its entities."""
+    slots = batch.slot[rows.of_row].tolist()
+    return pa.table(
+        {
+            "city": pa.array([batch.cities[slot] for slot in slots], pa.string()),
+            "entity_id": pa.array([batch.entity_ids[slot] for slot in slots], pa.string()),
+            "start_time": pa.array(rows.start_ms, TIME),
+            "end_time": pa.array(rows.end_ms, TIME),
+            "kafka_partition": pa.array(np.full(len(rows), kafka_partition, np.uint32)),
+            "revision": pa.array(rows.revision.astype(np.uint32)),
+            **{
+                name: pa.array(values, pa.string() if values.dtype == object else None)
+                for name, values in rows.columns.items()
+            },
         }
     )
 

@@ -18,6 +18,7 @@ from services.runtime.entities import EntityRegistry
 from services.runtime.entity_archive import EntityArchive
 from services.runtime.faust_host import HandlerFactory, ProcessorHost
 from services.runtime.outbox import Outbox
+from services.runtime.places import places_of
 from services.runtime.processor import KindProcessor, Workshop
 from services.runtime.producer import KafkaWriter, acknowledged_at_last
 from services.runtime.role import end, wait_for_first
@@ -45,6 +46,7 @@ class ProcessorRole:
         self._checkpoint_writer = KafkaWriter(settings.kafka, compression=None)
         self._registry = EntityRegistry(settings.kafka)
         self._passed_end = asyncio.Event()
+        self._places = places_of(domain, settings)
 
     async def start(self) -> None:
         async with AsyncExitStack() as parts:
@@ -124,6 +126,7 @@ class ProcessorRole:
             registry=self._registry,
             book=book,
             signal_partitions=self._signal_partitions,
+            places=self._places,
             passed_end=self._passed_end,
             stop_at_flood=self._settings.dead_letter_flood == "stop",
         )

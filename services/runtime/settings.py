@@ -44,6 +44,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Local time of each city, as JSON: {"auckland": "Pacific/Auckland"}; others: UTC',
     )
+    programmes: dict[str, str] = Field(
+        default_factory=dict,
+        description='Whose standards a city is judged by, as JSON: {"auckland": "us"}; others: the first of a domain',
+    )
     checkpoint_seconds: float = Field(5.0, gt=0, le=300, description="Time between two checkpoints of a partition")
     session_timeout_seconds: float = Field(
         10.0, ge=6, le=300, description="Time after which the group gives a silent processor's partitions to another"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.core.frame import Block, Frame, Malformed, Problem
+from services.core.history import History
 from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.core.partition import Closing, Partition, PartitionState
 from services.core.pattern import Pattern, Steps, Trail
@@ -28,7 +29,8 @@ CODES = ((1, "ONE"), (2, "TWO"), (3, "THREE"), (9, "NINE"))
 Refusal = tuple[int, str, int, tuple[Problem, ...], tuple[int, ...]]  # offset, class, count, problems, rows
 Row = tuple[str, float] | tuple[str, float, float]  # entity, seconds after T0, speed
 
-EVERY = tuple(a for a in Aggregate if a not in (Aggregate.QUANTILE, Aggregate.TOP))
+# Speeds are too far apart for levels.
+EVERY = tuple(a for a in Aggregate if a not in (Aggregate.QUANTILE, Aggregate.TOP, Aggregate.ENERGY_MEAN))
 
 
 def find_high(batch: WindowBatch) -> Finding:
@@ -38,6 +40,19 @@ def find_high(batch: WindowBatch) -> Finding:
     breached = (mean > HIGH) & ~(mean <= before)
     severity = np.where(mean > 2 * HIGH, Severity.SEVERE, Severity.MINOR)
     return Finding(breached, severity, np.clip(mean / 100, 0, 1), (EvidenceColumn("speed_mean", mean, HIGH, before),))
+
+
+def find_risen(batch: WindowBatch) -> Finding:
+    """A mean above twice the least of the four windows before, as far as one of them is known."""
+    least = np.fmin.reduce(batch.history["speed_mean"][:, :-1], axis=1)
+    mean = batch.measures["speed_mean"]
+    breached = mean > 2 * least
+    severity = np.full(len(batch), Severity.MODERATE)
+    evidence = (EvidenceColumn("speed_mean", mean, 2 * least),)
+    return Finding(breached, severity, np.clip(mean / 100, 0, 1), evidence, [f"of {e}" for e in batch.slot.tolist()])
+
+
+LOOKS_BACK = History(5, ("speed_mean", "count_sum"))
 
 
 def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judged: Sequence[str] = ()) -> Kind:
@@ -53,8 +68,8 @@ def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judge
         windows=tuple(windows),
         measures=(
             Measure("count", (Aggregate.SUM, Aggregate.MAX, Aggregate.LAST_MS)),
-            Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95)),
-            Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE)),
+            Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95), weight="count"),
+            Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE, Aggregate.ENERGY_MEAN)),
             Measure("code", (Aggregate.FIRST, Aggregate.DISTINCT, Aggregate.TOP), tops=2),
         ),
         disorder_ms=disorder_ms,
@@ -104,6 +119,11 @@ TRAIL = dataclasses.replace(
     kind([Window("10s", 10_000), Window("40s", 40_000, 20_000)], disorder_ms=3_000, lateness_ms=20_000, judged=["10s"]),
     trail=Trail(("speed", "code"), WITHIN_MS, (Pattern("faster_count", mark_faster),), subject="code", most=3),
 )
+# What is looked at reaches further back than observations may come late.
+HISTORY = dataclasses.replace(
+    kind([Window("10s", 10_000), Window("20s", 20_000, 10_000)], disorder_ms=2_000, lateness_ms=20_000),
+    detectors=(Detector("risen", "1", "10s", find_risen, history=LOOKS_BACK),),
+)
 KINDS = {
     "trail": TRAIL,
     "tumbling": TUMBLING,
@@ -112,6 +132,7 @@ KINDS = {
     "uneven": UNEVEN,
     "sessions": SESSIONS,
     "mixed": MIXED,
+    "history": HISTORY,
 }
 
 
@@ -237,6 +258,7 @@ def emissions_of(batch: WindowBatch) -> list[Emission]:
             measures={name: float(values[i]) for name, values in batch.measures.items()},
             previous={name: float(values[i]) for name, values in batch.previous.items()},
             end_ms=int(batch.end_ms[i]),
+            history={name: tuple(values[i].tolist()) for name, values in batch.history.items()},
         )
         for i, slot in enumerate(batch.slot.tolist())
     ]
@@ -259,6 +281,7 @@ def _bytes_of_batch(batch: WindowBatch) -> list[object]:
         batch.revision,
         *batch.measures.values(),
         *batch.previous.values(),
+        *batch.history.values(),
     ]
     texts = [(batch.cities[slot], batch.entity_ids[slot]) for slot in batch.slot.tolist()]
     return [batch.window.name, [*batch.measures], texts, [(c.dtype.str, c.tobytes()) for c in columns]]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 import statistics
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.core.frame import Frame, Malformed
-from services.core.kind import Kind, Window
+from services.core.history import History
+from services.core.kind import Kind, Measure, Window
 from services.core.panes import border_of
 from services.core.state import Counters
 from tests.core import trail_oracle
@@ -39,6 +41,7 @@ class Emission:
     measures: dict[str, float]
     previous: dict[str, float]
     end_ms: int
+    history: dict[str, tuple[float, ...]] = field(default_factory=dict)  # the oldest window first
 
 
 @dataclass
@@ -131,6 +134,8 @@ class Oracle:
                 leaving += self._leave_sessions(window, now)
                 continue
             judged = any(d.window == window.name for d in self.kind.detectors)
+            looked_at = self.kind.history_of(window.name)
+            ahead = max(int(judged), looked_at.windows - 1 if looked_at else 0)
             due = {
                 (o.city, o.entity, start)
                 for o in self.folded
@@ -140,8 +145,8 @@ class Oracle:
             }
             for o in self.touched:
                 for start in starts_of(window, o.time_ms) if takes(window, o) else []:
-                    ahead = self.kind.lookback_ms // window.slide_ms + judged
-                    for s in range(start, start + ahead * window.slide_ms + 1, window.slide_ms):
+                    further = ahead + self.kind.lookback_ms // window.slide_ms
+                    for s in (start + i * window.slide_ms for i in range(further + 1)):
                         if before is not None and s + window.size_ms <= before:
                             due.add((o.city, o.entity, s))
             for city, entity, start in sorted(due):
@@ -155,8 +160,22 @@ class Oracle:
                         told["revision"] = self._weigh(window, city, entity, before_it)
                     about = (window.name, city, entity, start, self._weigh(window, city, entity, start))
                     measures = self._tell(inside) | self._tell_patterns(window, city, entity, start, inside)
-                    leaving.append(Emission(*about, measures, told, start + window.size_ms))
+                    emission = Emission(*about, measures, told, start + window.size_ms)
+                    leaving.append(replace(emission, history=self._look_back(window, looked_at, city, entity, start)))
         return leaving
+
+    def _look_back(
+        self, window: Window, asked: History | None, city: str, entity: str, start: int
+    ) -> dict[str, tuple[float, ...]]:
+        if asked is None:
+            return {}
+        back = range(asked.windows - 1, -1, -1)
+        parts = [self._inside(window, city, entity, start - i * window.slide_ms) for i in back]
+        told = [self._tell(part) for part in parts]
+        history = {
+            name: tuple(t[name] if p else NAN for t, p in zip(told, parts, strict=True)) for name in asked.measures
+        }
+        return {"revision": tuple(float(len(part)) for part in parts), **history}
 
     def _leave_sessions(self, window: Window, now: int) -> list[Emission]:
         sessions = self.sessions.setdefault(window.name, SessionOracle(window, self.kind.lateness_ms))
@@ -207,6 +226,8 @@ class Oracle:
                 "first": min(numbers)[1] if count else NAN,
                 "last": max(numbers)[1] if count else NAN,
                 "last_ms": float(max(numbers)[0]) if count else NAN,
+                "energy_mean": 10 * math.log10(math.fsum(10 ** (v / 10) for v in values) / count) if count else NAN,
+                "mean_direction": self._direction(measure, inside),
                 "distinct": float(len(set(values)) if codes else count_distinct(values)) if inside else none,
             }
             told |= {f"{measure.column}_{a}": every[a] for a in measure.aggregates if a in every}
@@ -219,6 +240,13 @@ class Oracle:
                 name = f"{measure.column}_top{place}"
                 told |= {name: code, f"{name}_count": float(times) if inside else none}
         return told
+
+    def _direction(self, measure: Measure, inside: list[Observation]) -> float:
+        """As the sum of vectors in the complex plane, whose angle runs the other way round."""
+        told = [(o.values[measure.column], o.values[measure.weight] if measure.weight else 1.0) for o in inside]
+        total = [cmath.rect(w, math.radians(v)) for v, w in told if not (math.isnan(v) or math.isnan(w))]
+        summed = complex(math.fsum(z.real for z in total), math.fsum(z.imag for z in total))
+        return math.degrees(cmath.phase(summed)) % 360 if abs(summed) > len(told) * 2**-25 else NAN
 
 
 def takes(window: Window, observation: Observation) -> bool:

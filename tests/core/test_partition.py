@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.circular import angle_between_deg
 from services.core.partition import Partition
 from services.core.sketch import RELATIVE_ERROR
 from tests.core.logs import KINDS, emissions_of, fold_all, left_over, logs
@@ -24,6 +25,9 @@ def assert_same(told: list[Emission], expected: list[Emission]) -> None:
         assert (a.revision, a.end_ms) == (b.revision, b.end_ms)
         assert_same_numbers(a.measures, b.measures)
         assert_same_numbers(a.previous, b.previous)
+        assert set(a.history) == set(b.history)
+        for name, values in b.history.items():
+            assert repr(a.history[name]) == repr(values), name
 
 
 def assert_same_numbers(told: dict[str, float], expected: dict[str, float]) -> None:
@@ -34,6 +38,11 @@ def assert_same_numbers(told: dict[str, float], expected: dict[str, float]) -> N
         elif name.endswith("_variance") and not math.isnan(value):
             # The oracle's fractions are rounded once, the engine's whole numbers three times.
             assert told[name] == pytest.approx(value, rel=2**-50, abs=0), name
+        elif name.endswith("_energy_mean") and not math.isnan(value):
+            assert told[name] == pytest.approx(value, abs=1e-12), name
+        elif name.endswith("_mean_direction") and not math.isnan(value):
+            # Lengths of up to 1000 are on a grid of 2**-25; a dozen vectors may nearly cancel.
+            assert angle_between_deg(told[name], value) < 1e-3, name
         else:
             assert told[name] == value or (math.isnan(told[name]) and math.isnan(value)), (name, told[name], value)
 

@@ -83,6 +83,7 @@ EPA_2024 = Standard(
     hours_of_day_needed=18,
     eight_hours=EightHours(7, 23, hours_needed=6, windows_needed=13, valid_above=0.070),
     source="EPA-454/B-24-002, May 2024; 89 FR 16202, 2024-03-06, in force 2024-05-06",
+    nowcast=True,
 )
 
 # Grams a mole (IUPAC, standard atomic weights, abridged 2021).

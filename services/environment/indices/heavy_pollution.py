@@ -133,6 +133,17 @@ def alert_levels(plan: Plan, daily_index: Float64Array, step_hours: int = 1) -> 
     return levels
 
 
+def level_at_end(plan: Plan, daily_index: Float64Array, step_hours: int = 1) -> Int64Array:
+    """Level at the last step of such a series: (steps, …) to (…); what `alert_levels` ends with, without its loop."""
+    lasting = {c: lasting_hours(daily_index >= c.at_least, step_hours) for c in plan.conditions}
+    lowest = min(c.at_least for c in plan.conditions)
+    better_hours = np.cumsum(daily_index < lowest, axis=0) * step_hours
+    quiet_hours = better_hours - np.maximum.accumulate(np.where(daily_index >= lowest, better_hours, 0), axis=0)
+    steps = np.arange(1, len(daily_index) + 1, dtype=np.int64).reshape(-1, *([1] * (daily_index.ndim - 1)))
+    lifted = np.max(np.where(quiet_hours > plan.lifted_after_hours, steps, 0), axis=0)
+    return _met(plan, {c: np.max(np.where(steps > lifted, hours, 0), axis=0) for c, hours in lasting.items()})
+
+
 def _met(plan: Plan, longest: dict[Condition, Int64Array]) -> Int64Array:
     """The highest level whose conditions an episode has met."""
     met = {c: hours >= c.hours for c, hours in longest.items()}

@@ -22,11 +22,11 @@ _2026 = Adoption(date(2026, 3, 1), HJ633_2026)
 _STAGES = "环发〔2012〕11号, 2012-02-29"
 
 PROGRAMMES = (
-    Programme("cn", (Adoption(date(2016, 1, 1), HJ633_2012), _2026), "GB 3095-2012, GB 3095-2026"),
+    Programme("cn", (Adoption(date(2016, 1, 1), HJ633_2012), _2026), "GB 3095-2012, GB 3095-2026", alerts=True),
     # Beijing, Tianjin and Hebei, the deltas of Yangtze and Pearl River, municipalities, capitals of provinces.
-    Programme("cn-2012", (Adoption(date(2013, 1, 1), HJ633_2012), _2026), _STAGES),
+    Programme("cn-2012", (Adoption(date(2013, 1, 1), HJ633_2012), _2026), _STAGES, alerts=True),
     # 113 key cities of environmental protection, model cities.
-    Programme("cn-2013", (Adoption(date(2014, 1, 1), HJ633_2012), _2026), _STAGES),
+    Programme("cn-2013", (Adoption(date(2014, 1, 1), HJ633_2012), _2026), _STAGES, alerts=True),
     Programme("us", (Adoption(date(2024, 5, 6), EPA_2024),), "89 FR 16202, 2024-03-06"),
 )
 

@@ -115,6 +115,7 @@ class Standard:
     hours_of_day_needed: int  # for a 24-hour mean, and for the greatest hour of a day
     eight_hours: EightHours
     source: str
+    nowcast: bool = False  # of the present hour, "24 hours" of particles are their NowCast
 
     def __post_init__(self) -> None:
         keys = [(t.pollutant, t.period) for t in self.tables]
@@ -146,6 +147,7 @@ class Programme:
     name: str
     adoptions: tuple[Adoption, ...]
     source: str
+    alerts: bool = False  # whether the plans of heavy pollution hold there, see heavy_pollution
 
     def __post_init__(self) -> None:
         if any(one.valid_from >= other.valid_from for one, other in pairwise(self.adoptions)):

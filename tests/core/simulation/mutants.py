@@ -11,6 +11,7 @@ from services.core.folding import Folding
 from services.core.frame import Block, Frame, Late, Malformed, Refused
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
 from services.core.portion import Portion
+from services.core.windows import WindowBatch
 
 Change = Callable[[PartitionState], PartitionState]
 
@@ -67,6 +68,8 @@ CHECKPOINTS: dict[str, Change] = {
     "counts of codes are missing": _without_sketch("code.codes"),
     "the times of the first and the last are missing": _forget_times,
     "halves of squares are swapped": lambda state: _swapped(state, "speed.high_squares", "speed.low_squares"),
+    "halves of energies are swapped": lambda state: _swapped(state, "exact.high_energy", "exact.low_energy"),
+    "components of directions are swapped": lambda state: _swapped(state, "speed.north", "speed.east"),
     "sessions that have left are missing": _without("s.left"),
 }
 
@@ -109,7 +112,18 @@ class LosesRevisionsOnATie(Partition):
             yield replace(closing, batches=batches)
 
 
+class ForgetsHistory(Partition):
+    """Drops what no window tells any more, though others still look at it."""
+
+    def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
+        batches = super()._close(watermark_ms)
+        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
+            self._panes.drop(pane)
+        return batches
+
+
 WORKERS: dict[str, type[Partition]] = {
     "lateness is judged after the batch": JudgesAfterTheBatch,
     "a revision is lost on a tie": LosesRevisionsOnATie,
+    "history is dropped too early": ForgetsHistory,
 }

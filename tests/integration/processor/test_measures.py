@@ -1,10 +1,10 @@
-"""Variance, first, different values and the most frequent codes, as ClickHouse SQL tells them of the archive."""
+"""Variance, first, different values, frequent codes, levels, directions: as ClickHouse SQL tells of an archive."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -75,6 +75,25 @@ AIR = Case(
     ("no2_ug_m3_distinct", "co_mg_m3_distinct"),
     (0.05, 0.05),
 )
+# Of other kinds than the first of their domain.
+LEVELS = Case(
+    replace(ENVIRONMENT, kinds=(ENVIRONMENT.kind("noise"),)),
+    "1h",
+    6 * HOUR_MS,
+    "count(), 10 * log10(avgIf(exp10(laeq_db / 10.), NOT isNaN(laeq_db)))",
+    ("laeq_db_energy_mean",),
+    (1e-9,),
+)
+_WIND = "NOT isNaN(wind_from_deg) AND NOT isNaN(wind_m_s)"
+_NORTH, _EAST = (f"sumIf(wind_m_s * {f}(radians(wind_from_deg * 1.)), {_WIND})" for f in ("cos", "sin"))
+WINDS = Case(
+    replace(ENVIRONMENT, kinds=(ENVIRONMENT.kind("weather"),)),
+    "1h",
+    6 * HOUR_MS,
+    f"count(), if(countIf({_WIND}) = 0, nan, positiveModulo(degrees(atan2({_EAST}, {_NORTH})), 360))",
+    ("wind_from_deg_mean_direction",),
+    (1e-6,),
+)
 
 
 def by_sql(case: Case) -> str:
@@ -129,7 +148,9 @@ def random_column(chance: np.random.Generator, column: Column, always: bool) -> 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("case", [PEOPLE, CAMERAS, AIR], ids=["people", "cameras", "air"])
+@pytest.mark.parametrize(
+    "case", [PEOPLE, CAMERAS, AIR, LEVELS, WINDS], ids=["people", "cameras", "air", "levels", "winds"]
+)
 async def test_they_are_in_tables_frames_and_answers_what_sql_tells_of_the_archive(city: City, case: Case):
     domain, kind = case.domain, case.kind
     contract = FrameContract.of(domain.name, kind)

@@ -23,6 +23,7 @@ from services.environment.indices.heavy_pollution import (
     Plan,
     alert_levels,
     lasting_hours,
+    level_at_end,
     plan_of_day,
 )
 
@@ -162,3 +163,20 @@ def test_levels_that_do_not_ascend_are_refused():
     conditions = ((Condition(201, 24),),)
     with pytest.raises(ValueError, match="ascend"):
         Plan("x", date(2020, 1, 1), ((Alert.RED, conditions), (Alert.BLUE, conditions)), 36, "nobody")
+
+
+SPELLS = st.lists(
+    st.tuples(st.sampled_from([math.nan, 90.0, 150.0, 151.0, 201.0, 301.0, 500.0]), st.integers(1, 60)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.id)
+@given(spells=st.lists(SPELLS, min_size=1, max_size=3), step_hours=st.sampled_from([1, 24]))
+def test_the_level_at_the_end_is_that_of_going_step_by_step(plan, spells, step_hours):
+    series = [np.concatenate([np.full(hours, index) for index, hours in places]) for places in spells]
+    steps = min(len(place) for place in series)
+    together = np.stack([place[:steps] for place in series], axis=1)
+    expected = alert_levels(plan, together, step_hours)[-1]
+    assert level_at_end(plan, together, step_hours).tolist() == expected.tolist()

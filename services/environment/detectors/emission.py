@@ -1,4 +1,4 @@
-"""What is worth a signal about the environment: plain functions on the windows that leave at one moment.
+"""What is worth a signal about permitted sources: plain functions on the windows that leave at one moment.
 
 Limits and analysers are attributes of an outlet, from its permit and its register: `dust_limit_mg_m3` (of an hour),
 `dust_range_mg_m3`, `dust_detection_limit_mg_m3`, the same of `so2` and `nox`; and `observations_per_hour`, by which it
@@ -22,7 +22,6 @@ from services.environment.indices.emission import (
     EmissionState,
     times_limit,
 )
-from services.environment.indices.weather import VISIBILITY_M, Visibility, visibility_class
 
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -32,23 +31,15 @@ UNKNOWN = float("nan")
 LIMITS = tuple((f"{name}_limit_mg_m3", UNKNOWN) for name in EMISSION_POLLUTANTS)
 RANGES = tuple((f"{name}_range_mg_m3", UNKNOWN) for name in EMISSION_POLLUTANTS)
 DETECTION_LIMITS = tuple((f"{name}_detection_limit_mg_m3", UNKNOWN) for name in EMISSION_POLLUTANTS)
-SAMPLING = (("observations_per_hour", UNKNOWN),)
 
 # Score 1 and severity "severe" at so many times the limit. A proposal, not a standard.
 EXTREME_TIMES_LIMIT = 2.0
 # Abatement is off when it was for so much of an hour's observations. A proposal: of states with that share none is
 # rarer than the third.
 ABATEMENT_OFF_SHARE = 0.25
-# Visibility in m from which on drivers are warned (yellow warning of fog, see VISIBILITY_M).
-WARNED_VISIBILITY_M = VISIBILITY_M[Visibility.DENSE_FOG - 1]
 
 _TOPS = (1, 2, 3)
 _RUNNING = (EmissionState.RUNNING, EmissionState.RUNNING_UNABATED)
-_FOG_SEVERITY = {
-    Visibility.DENSE_FOG: Severity.MODERATE,
-    Visibility.VERY_DENSE_FOG: Severity.SEVERE,
-    Visibility.EXTREMELY_DENSE_FOG: Severity.EXTREME,
-}
 
 
 def find_exceedance(batch: WindowBatch) -> Finding:
@@ -120,18 +111,6 @@ def find_monitoring_gap(batch: WindowBatch) -> Finding:
         for name, count in zip(EMISSION_POLLUTANTS, counts, strict=True)
     )
     return _sign(np.logical_or.reduce(lacking), evidence)
-
-
-def find_low_visibility(batch: WindowBatch) -> Finding:
-    """Fog in which drivers are warned: visibility below 500, 200 and 50 m."""
-    visibility = batch.measures["visibility_m_mean"]
-    codes = visibility_class(visibility)
-    severity = np.full(len(batch), int(Severity.MODERATE))
-    for code, how_bad in _FOG_SEVERITY.items():
-        severity[codes == code] = how_bad
-    score = np.clip(1.0 - visibility / WARNED_VISIBILITY_M, 0.0, 1.0)
-    evidence = (EvidenceColumn("visibility_m_mean", visibility, WARNED_VISIBILITY_M),)
-    return Finding(codes >= Visibility.DENSE_FOG, severity, score, evidence)
 
 
 def _suspect(

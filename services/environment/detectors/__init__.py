@@ -1,0 +1,1 @@
+"""What is worth a signal about the environment, by kind."""

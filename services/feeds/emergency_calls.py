@@ -1,7 +1,7 @@
 """Calls of a dispatch centre as rows of security.emergency_call: `python -m services.feeds.emergency_calls FILE …`.
 
 FILE is CSV with the columns time (of the call), service (police, fire or ambulance, or 110, 119, 120), nature (fire,
-medical, traffic_accident … or empty), latitude, longitude, dispatched and arrived (times, or empty); `--city` is asked.
+medical, traffic_accident … or empty), latitude, longitude, dispatched and arrived (times, or empty).
 Out come JSON lines in the order of time for `urban send security.emergency_call -`: the call, and help that is sent and
 arrives, each at its own time. A time without an offset is the clock of `--zone`. Who called is no column.
 """

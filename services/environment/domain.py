@@ -114,7 +114,7 @@ WEATHER = Kind(
         Measure("humidity", (Aggregate.MEAN,)),
         Measure("pressure_hpa", (Aggregate.MEAN,)),
         Measure("wind_m_s", (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX)),
-        # The resultant wind: a vane that turns in a calm says little (EPA-454/R-99-005, February 2000, section 6.2).
+        # The resultant mean direction (EPA-454/R-99-005, February 2000, 6.2.2): a vane in a calm weighs little.
         Measure("wind_from_deg", (Aggregate.LAST, Aggregate.MEAN_DIRECTION), weight="wind_m_s"),
         Measure("gust_m_s", (Aggregate.MAX,)),
         Measure("rain_mm", (Aggregate.SUM,)),

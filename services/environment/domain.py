@@ -57,6 +57,8 @@ AIR_QUALITY = Kind(
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    # Two weeks of hours are 36 kB for each station (100 bytes an hour), and as much again while they are looked at.
+    max_entities=5_000,
     detectors=(
         Detector("polluted_air", "1", "1h", find_polluted_air, attributes=SAMPLING, history=air_rows.HISTORY),
         Detector("heavy_pollution", "1", "1h", find_heavy_pollution, attributes=SAMPLING, history=EPISODE),

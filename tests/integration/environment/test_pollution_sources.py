@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from deploy.local.servers import Endpoints
 from services.core.geometry import great_circle_m
 from services.environment.indices.attribution import upwind_sources
 from services.runtime.clickhouse import ClickHouse
-from services.runtime.migrations import ensure_schema
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 TIME = pa.timestamp("ms", "UTC")
 STATIONS, SOURCES, WEATHER, HOURS = 3, 60, 2, 12
 VIEW = "environment.pollution_sources"
-
-
-@pytest.fixture
-async def clickhouse(servers: Endpoints) -> AsyncIterator[ClickHouse]:
-    made = await ClickHouse.connect(servers.clickhouse)
-    try:
-        await made.command("DROP DATABASE IF EXISTS environment SYNC")
-        await ensure_schema(servers.clickhouse, "environment")
-        yield made
-        await made.command("DROP DATABASE environment SYNC")
-    finally:
-        await made.close()
 
 
 async def put_entities(

@@ -204,9 +204,10 @@ class Panes:
         """The panes that no window will look at again."""
         return [(r, s) for r, s in self._rows if self.rings[r].kept_until_ms(s, lateness_ms) <= watermark_ms]
 
-    def find_told(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
-        """The panes that no window will tell again: others look at their cells alone."""
-        return [(r, s) for r, s in self._rows if self.rings[r].told_until_ms(s, lateness_ms) <= watermark_ms]
+    def is_told(self, pane: tuple[int, int], watermark_ms: int, lateness_ms: int) -> bool:
+        """Whether no window will tell the pane again: others look at its cells alone."""
+        ring, start_ms = pane
+        return self.rings[ring].told_until_ms(start_ms, lateness_ms) <= watermark_ms
 
     def mark_changed(self, pane: tuple[int, int]) -> None:
         """What stands beside the cells of a pane is another."""

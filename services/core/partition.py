@@ -156,8 +156,8 @@ class Partition:
 
     def _drop_sketches(self, watermark_ms: int) -> None:
         """Of panes that are kept for history alone: it is made of what their cells hold, and sketches are large."""
-        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
-            if any(sketch.holds(pane) for sketch in self._sketches):
+        for pane in sorted({pane for sketch in self._sketches for pane in sketch.panes()}):
+            if self._panes.is_told(pane, watermark_ms, self._kind.lateness_ms):
                 self._panes.mark_changed(pane)
                 for sketch in self._sketches:
                     sketch.drop(pane)

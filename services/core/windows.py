@@ -63,8 +63,9 @@ class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
     Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where the kind has a
-    detector on this window (and it is no session), `previous` holds the same measures of the same entity in the window
-    that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
+    detector without a history on this window (and it is no session), `previous` holds the same measures of the same
+    entity in the window that began one slide before (NaN where it had none), and `revision`, the observations in that
+    one (0: none).
 
     Where somebody looks at more of the windows before, `history` holds measures of those and of this one, the oldest
     first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each.

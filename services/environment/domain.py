@@ -57,6 +57,8 @@ AIR_QUALITY = Kind(
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    # Two weeks of hours are 36 kB for each station (100 bytes an hour), and as much again while they are looked at.
+    max_entities=5_000,
     detectors=(
         Detector("polluted_air", "1", "1h", find_polluted_air, attributes=SAMPLING, history=air_rows.HISTORY),
         Detector("heavy_pollution", "1", "1h", find_heavy_pollution, attributes=SAMPLING, history=EPISODE),
@@ -114,7 +116,7 @@ WEATHER = Kind(
         Measure("humidity", (Aggregate.MEAN,)),
         Measure("pressure_hpa", (Aggregate.MEAN,)),
         Measure("wind_m_s", (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX)),
-        # The resultant wind: a vane that turns in a calm says little (EPA-454/R-99-005, February 2000, section 6.2).
+        # The resultant mean direction (EPA-454/R-99-005, February 2000, 6.2.2): a vane in a calm weighs little.
         Measure("wind_from_deg", (Aggregate.LAST, Aggregate.MEAN_DIRECTION), weight="wind_m_s"),
         Measure("gust_m_s", (Aggregate.MAX,)),
         Measure("rain_mm", (Aggregate.SUM,)),

@@ -117,8 +117,9 @@ class ForgetsHistory(Partition):
 
     def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
         batches = super()._close(watermark_ms)
-        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
-            self._panes.drop(pane)
+        for pane in self._panes.names():
+            if self._panes.is_told(pane, watermark_ms, self._kind.lateness_ms):
+                self._panes.drop(pane)
         return batches
 
 

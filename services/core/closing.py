@@ -60,7 +60,7 @@ class FixedSeries:
         self, kind: Kind, window: Window, panes: Panes, folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]]
     ) -> None:
         self.window = window
-        self._with_previous = any(d.window == window.name for d in kind.detectors)
+        self._with_previous = kind.looks_back(window.name)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
         self._teller = Teller(kind, window, panes, self._rings, folds)

@@ -42,7 +42,7 @@ class Ring:
     pane_ms: int
     windows: tuple[Window, ...]  # that take its observations
     slides_ms: tuple[int, ...]
-    keeps_previous: frozenset[str]  # names of windows with a detector: they are looked at from the window after
+    keeps_previous: frozenset[str]  # names of windows that are looked at from the window after
     session: bool = False  # of sessions of one gap, which is the length of its panes
 
     def first_end_ms(self, start_ms: Int64Array) -> Int64Array:
@@ -62,7 +62,7 @@ def rings_of(kind: Kind) -> tuple[Ring, ...]:
     """The rings of a kind, that of the shortest fixed windows first (its panes are the finest), then of sessions."""
     fixed = [w for w in kind.windows if not w.gap_ms]
     sizes = sorted({w.size_ms for w in fixed})
-    keeps_previous = frozenset(d.window for d in kind.detectors)
+    keeps_previous = frozenset(w.name for w in kind.windows if kind.looks_back(w.name))
     rings = []
     for number, size in enumerate(sizes):
         windows = tuple(w for w in fixed if w.size_ms >= size)

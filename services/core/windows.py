@@ -25,9 +25,9 @@ class BaselineColumns:
 class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
-    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where the kind has a
-    detector on this window (and it is no session), `previous` holds the same measures of the same entity in the window
-    that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
+    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where a detector looks
+    at the window before, too (and it is no session), `previous` holds the same measures of the same entity in the
+    window that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
 
     A session that a late observation joined to an earlier one is told once more with its end at its start and no
     numbers: it is no more. Its revision is that of the session that took it in.
@@ -42,6 +42,7 @@ class WindowBatch:
     measures: Mapping[str, NDArray[np.float64]]  # by result column: speed_kmh_mean
     previous: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     attributes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # numbers of the entities
+    labels: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)  # words of the entities, "" for none
     baseline: BaselineColumns | None = None
     ends_ms: NDArray[np.int64] | None = None  # of sessions, whose ends differ
     early: bool = False  # of windows that are still open: what they hold so far

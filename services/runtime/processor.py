@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,9 +13,10 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 from numpy.typing import NDArray
 
+from services.core.cities import Cities
 from services.core.frame import Late
 from services.core.geometry import cell_of
-from services.core.kind import Kind
+from services.core.kind import Detector, Kind
 from services.core.partition import Partition
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK, Closing, Counters
@@ -30,7 +31,7 @@ from services.runtime.decoder import Decoder
 from services.runtime.entities import EntityRegistry
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
-from services.runtime.partitioner import partition_of
+from services.runtime.partitioner import partition_of_key
 from services.runtime.record_columns import Records
 from services.runtime.slot_names import SlotNames
 from services.runtime.state_saver import StateSaver
@@ -60,6 +61,7 @@ class Workshop:
     signal_partitions: int
     passed_end: asyncio.Event  # set when a partition's event time has passed an end of windows
     stop_at_flood: bool = True  # of records that cannot be taken
+    cities: Cities = field(default_factory=Cities)
 
     @property
     def topic(self) -> str:
@@ -76,7 +78,7 @@ class KindProcessor:
 
     def __init__(self, shop: Workshop, partition: int) -> None:
         self._shop, self._number = shop, partition
-        self._partition = Partition(shop.domain, shop.kind, partition)
+        self._partition = Partition(shop.domain, shop.kind, partition, shop.cities)
         self._counted = Counters()
         self._guard = FloodGuard(f"{shop.topic}[{partition}]", stop=shop.stop_at_flood)
         self._saver = self._make_saver()
@@ -98,7 +100,7 @@ class KindProcessor:
         state = state_of(found)
         if (told := state.arrays.pop(FLOOD_GUARD, None)) is not None:
             self._guard.put(told)
-        self._partition = Partition.restore(self._shop.domain, self._shop.kind, state)
+        self._partition = Partition.restore(self._shop.domain, self._shop.kind, state, self._shop.cities)
         self._counted = replace(self._partition.counters)
         self._tell_progress()
         metrics.RESTORE_SECONDS.labels(self._shop.domain, self._shop.kind.name).observe(time.perf_counter() - began)
@@ -147,7 +149,7 @@ class KindProcessor:
     def close(self) -> None:
         self.watermark_ms = None
         # Somebody may still know this handler, but nobody needs what it held.
-        self._partition = Partition(self._shop.domain, self._shop.kind, self._number)
+        self._partition = Partition(self._shop.domain, self._shop.kind, self._number, self._shop.cities)
         self._saver = self._make_saver()
         self._decoder, self._names = Decoder(self._shop.contract), None
         metrics.forget_partition(self._shop.domain, self._shop.kind.name, self._number)
@@ -171,19 +173,25 @@ class KindProcessor:
         if not detectors:
             return []
         await self._ask_for_unknown(batch)
-        # Of the entities of this batch only: a late revision is of one among thousands.
-        slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
-        cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
-        attributes = {
-            name: self._shop.registry.numbers(self._shop.domain, cities, ids, name, default)[row_of_slot]
-            for d in detectors
-            for name, default in d.attributes
-        }
-        batch = replace(batch, attributes=attributes)
+        batch = self._with_facts(batch, detectors)
         signals: list[Signal] = []
         for part in await self._with_baselines(batch):
             signals += self._partition.detect(part)
         return [self._placed(s) for s in signals]
+
+    def _with_facts(self, batch: WindowBatch, detectors: Sequence[Detector]) -> WindowBatch:
+        """The batch with the numbers and labels of its entities that its detectors need."""
+        wanted = {name: default for d in detectors for name, default in d.attributes}
+        labels = {d.follower.label for d in detectors if d.follower is not None and d.follower.label}
+        if not wanted and not labels:
+            return batch
+        # Of the entities of this batch only: a late revision is of one among thousands.
+        slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
+        cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
+        registry, domain = self._shop.registry, self._shop.domain
+        numbers = {n: registry.numbers(domain, cities, ids, n, d)[row_of_slot] for n, d in wanted.items()}
+        words = {n: registry.labels(domain, cities, ids, n)[row_of_slot] for n in sorted(labels)}
+        return replace(batch, attributes=numbers, labels=words)
 
     async def _with_baselines(self, batch: WindowBatch) -> list[WindowBatch]:
         """The batch with what is normal for its rows; several where they are judged by baselines of several dates."""
@@ -238,7 +246,7 @@ class KindProcessor:
         outgoing = []
         for signal in signals:
             key, value, headers = records.signal_record(signal)
-            partition = partition_of(key.decode(), shop.signal_partitions)
+            partition = partition_of_key(key.decode(), shop.signal_partitions)
             outgoing.append(Outgoing(catalogue.SIGNALS, partition, key, value, headers))
             metrics.SIGNALS.labels(shop.domain, signal.type).inc()
         shop.outbox.put({f"{shop.domain}.signals": records.signals_table(signals)}, outgoing)
@@ -308,6 +316,7 @@ def _part(batch: WindowBatch, rows: NDArray[np.int64], baseline: BaselineColumns
         measures={name: values[rows] for name, values in batch.measures.items()},
         previous={name: values[rows] for name, values in batch.previous.items()},
         attributes={name: values[rows] for name, values in batch.attributes.items()},
+        labels={name: values[rows] for name, values in batch.labels.items()},
         baseline=baseline,
         ends_ms=None if batch.ends_ms is None else batch.ends_ms[rows],
     )

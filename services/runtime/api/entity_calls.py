@@ -16,7 +16,7 @@ from services.runtime.entities import ENTITY_NAME, Entity, EntityRegistry
 from services.runtime.errors import Violation, invalid_argument
 from services.runtime.grpc_server import Context
 from services.runtime.log import LogWriter
-from services.runtime.partitioner import partition_of
+from services.runtime.partitioner import partition_of_key
 from services.runtime.producer import acknowledged, cloud_event_headers
 from urban.common.v1.service_pb2 import ListEntitiesRequest, ListEntitiesResponse, UpsertEntityRequest
 
@@ -61,7 +61,7 @@ class EntityCalls:
         entity.update_time.FromMilliseconds(now_ms)
         if entity.HasField("position"):
             entity.position.h3_cell = cell_of(entity.position.latitude, entity.position.longitude)
-        partition = partition_of(entity.name, await self._writer.partitions(ENTITIES))
+        partition = partition_of_key(entity.name, await self._writer.partitions(ENTITIES))
         headers = cloud_event_headers(
             request.request_id or f"{entity.name}@{now_ms}", EVENT_TYPE, f"/{self._domain}", now_ms, entity.name
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.core.anomaly.detector import unusual
 from services.core.kind import (
     HOUR_MS,
     MINUTE_MS,
@@ -45,6 +46,7 @@ AIR_QUALITY = Kind(
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    detectors=unusual("1h", HOUR_MS, "pm2_5_ug_m3_mean", "o3_ug_m3_mean"),
 )
 
 NOISE = Kind(
@@ -60,6 +62,7 @@ NOISE = Kind(
     ),
     disorder_ms=MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    detectors=unusual("1h", HOUR_MS, "laeq_db_p50"),
 )
 
 WEATHER = Kind(
@@ -94,7 +97,10 @@ WEATHER = Kind(
     ),
     disorder_ms=MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
-    detectors=(Detector("low_visibility", "1", "10m", find_low_visibility),),
+    detectors=(
+        Detector("low_visibility", "1", "10m", find_low_visibility),
+        *unusual("1h", HOUR_MS, "temperature_c_mean", "wind_m_s_mean"),
+    ),
 )
 
 EMISSION = Kind(
@@ -133,6 +139,7 @@ EMISSION = Kind(
             attributes=(*DETECTION_LIMITS, *SAMPLING),
         ),
         Detector("monitoring_gap", "1", "4h", find_monitoring_gap, attributes=(*LIMITS, *SAMPLING)),
+        *unusual("1h", HOUR_MS, "dust_mg_m3_mean", "so2_mg_m3_mean", "nox_mg_m3_mean"),
     ),
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.core.kind import MINUTE_MS, Aggregate, Column, ColumnType, Domain, Kind, Measure, Window
+from services.core.anomaly.detector import unusual
+from services.core.kind import MINUTE_MS, OBSERVATIONS, Aggregate, Column, ColumnType, Domain, Kind, Measure, Window
 
 CAMERA_TOPICS = (
     (1, "LINE_CROSSED"),
@@ -33,6 +34,7 @@ CAMERA_EVENT = Kind(
     ),
     disorder_ms=10_000,
     lateness_ms=5 * MINUTE_MS,
+    detectors=unusual("1m", MINUTE_MS, OBSERVATIONS),
 )
 
 SECURITY = Domain("security", "Security", kinds=(CAMERA_EVENT,))

@@ -92,18 +92,19 @@ def test_what_was_cut_and_left_out_is_the_whole_state_when_it_is_joined(entities
 def test_what_detectors_remember_is_written_again_only_when_windows_left(entities):
     partition = Partition("probe", FOLLOWED, 0)
     ids = tuple(f"x{i}" for i in range(entities))
-    saved, written = None, 0
+    known: list[Change] = []
+    saved, written = b"", 0
+    arrays: dict[str, np.ndarray] = {}
     for second in range(0, 60, 2):
         rows = np.arange(entities, dtype=np.uint32)
         columns = {"count": np.ones(entities, "<f4"), "speed": np.full(entities, float(second), "<f4")}
         columns |= {"exact": np.zeros(entities), "code": np.zeros(entities, np.uint32)}
         told = Frame("auckland", ids, rows, np.full(entities, T0 + second * 1000), 0, columns, clock_ms=T0 + 60_000)
         fold_all(partition, [told])
-        known = [] if saved is None else [saved[0]]
         cut = Cut(partition.snapshot(known))
         if (change := cut.panes.get(REMEMBERED)) is not None and change not in known:
-            saved, written = (change, pack(*cut.part(REMEMBERED))), written + 1
-        parts = {} if saved is None else {REMEMBERED: saved[1]}
+            known, saved, written = [change], pack(*cut.part(REMEMBERED)), written + 1
+        parts = {REMEMBERED: saved} if known else {}
         whole = partition.snapshot()
         others = {place: pack(*Cut(whole).part(place)) for place in Cut(whole).panes if place >= 0}
         if Cut(whole).has_names:

@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.core.anomaly.memory import Int64Array
+from services.core.cities import Cities
 from services.core.folding import Folding
+from services.core.following.course import Course, Told
 from services.core.frame import Frame, Late, Malformed, Refused, Singles
+from services.core.kind import Kind
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
 from services.core.portion import Portion
+from services.core.windows import WindowBatch
 
+BoolArray = NDArray[np.bool_]
 Change = Callable[[PartitionState], PartitionState]
 
 
@@ -55,6 +62,21 @@ def _forget_times(state: PartitionState) -> PartitionState:
     return replace(state, arrays={**state.arrays, **times})
 
 
+def _forget_windows_within_lateness(state: PartitionState) -> PartitionState:
+    """What detectors remember stays, but not the windows since what was final."""
+    return _without(*(name for name in state.arrays if ".past." in name))(state)
+
+
+def _forget_memories(state: PartitionState) -> PartitionState:
+    """The windows within the lateness stay, but nothing of those before."""
+    names = [name for name in state.arrays if ".by." in name]
+    return replace(state, arrays={**state.arrays, **{n: np.zeros_like(state.arrays[n]) for n in names}})
+
+
+def _forget_neighbours(state: PartitionState) -> PartitionState:
+    return replace(state, texts={n: () if ".neighbours." in n else t for n, t in state.texts.items()})
+
+
 # What is wrong with the checkpoint.
 CHECKPOINTS: dict[str, Change] = {
     "one frame too far": lambda state: replace(state, next_offset=state.next_offset + 1),
@@ -68,6 +90,9 @@ CHECKPOINTS: dict[str, Change] = {
     "the times of the first and the last are missing": _forget_times,
     "halves of squares are swapped": lambda state: _swapped(state, "speed.high_squares", "speed.low_squares"),
     "sessions that have left are missing": _without("s.left"),
+    "memories of detectors are missing": _forget_memories,
+    "windows that detectors may see again are missing": _forget_windows_within_lateness,
+    "neighbours are missing": _forget_neighbours,
 }
 
 
@@ -109,7 +134,39 @@ class LosesRevisionsOnATie(Partition):
             yield replace(closing, batches=batches)
 
 
+class _NeverGoesBack(Course):
+    """Judges a window that was revised by the memory of all windows so far, as if it were a new one."""
+
+    def _told_from(self, first_ms: Int64Array, last: Int64Array) -> Int64Array:
+        return first_ms.copy()
+
+    def _judge(
+        self, batch: WindowBatch, bounds: Sequence[int], starts: Int64Array, told_from: Int64Array, again: BoolArray
+    ) -> list[Told]:
+        return super()._judge(batch, bounds, starts, told_from, np.zeros_like(again))
+
+
+class _LearnsFromWhatMayChange(Course):
+    """Takes windows in for good when they leave, instead of when they are final."""
+
+    def settle(self, watermark_ms: int) -> bool:
+        return super().settle(watermark_ms + self._lateness_ms)
+
+
+def _with_course(course: type[Course]) -> type[Partition]:
+    class WithCourse(Partition):
+        def __init__(self, domain: str, kind: Kind, partition: int, cities: Cities | None = None) -> None:
+            super().__init__(domain, kind, partition, cities)
+            courses = self._detection._courses
+            for name, right in courses.items():
+                courses[name] = course(kind, right.window, right._detectors, cities or Cities())
+
+    return WithCourse
+
+
 WORKERS: dict[str, type[Partition]] = {
     "lateness is judged after the batch": JudgesAfterTheBatch,
     "a revision is lost on a tie": LosesRevisionsOnATie,
+    "detectors never go back": _with_course(_NeverGoesBack),
+    "detectors learn from what may change": _with_course(_LearnsFromWhatMayChange),
 }

@@ -149,11 +149,11 @@ class Detection:
         for course in self._courses.values():
             self.changes += course.settle(watermark_ms)
 
-    def idle_ms(self, slots: int, watermark_ms: int) -> Int64Array | None:
+    def idle_ms(self, slots: int) -> Int64Array | None:
         """By slot, for how long each might have been forgotten; negative: it may be asked for. None: nobody asks."""
         if not self._courses:
             return None
-        return reduce(np.minimum, [course.idle_ms(slots, watermark_ms) for course in self._courses.values()])
+        return reduce(np.minimum, [course.idle_ms(slots) for course in self._courses.values()])
 
     def forget(self, slots: Int64Array) -> None:
         """These slots are free."""

@@ -245,6 +245,8 @@ class Kind:
                 f"{what}: remembers an entity for {follower.keep_ms} ms only, windows come every"
                 f" {window.slide_ms} ms and it looks {follower.back} back"
             )
+        if follower.only and follower.only not in dict(detector.attributes):
+            raise ValueError(f"{what}: follows those with {follower.only}, which is none of its attributes")
         names = self.measure_names()
         if unknown := [m for m in follower.measures if m not in names and m != OBSERVATIONS]:
             raise ValueError(f"{what}: unknown measures {unknown}")

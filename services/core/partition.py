@@ -145,14 +145,14 @@ class Partition:
             for sketch in self._sketches:
                 sketch.drop(pane)
         if before_ms is not None and before_ms // self._sweep_ms != watermark_ms // self._sweep_ms:
-            self._release(batches, before_ms)
+            self._release(batches)
         return tuple(batches)
 
-    def _release(self, batches: Sequence[WindowBatch], before_ms: int) -> None:
+    def _release(self, batches: Sequence[WindowBatch]) -> None:
         """Sets slots free of which nothing is folded, nor remembered: but where room gets short, who told nothing for
-        the longest time is forgotten first. `before_ms`: the watermark up to which all batches were detected."""
+        the longest time is forgotten first."""
         used = self._panes.mark_used(len(self._slots))
-        idle_ms = self._detection.idle_ms(len(self._slots), before_ms)
+        idle_ms = self._detection.idle_ms(len(self._slots))
         if idle_ms is not None:
             for batch in batches:  # they are yet to be judged
                 used[batch.slot] = True

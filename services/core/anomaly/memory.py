@@ -64,6 +64,12 @@ class Memory:
         for name, array in self._arrays.items():
             array[slots] = other._arrays[name][slots]
 
+    def clone(self) -> Memory:
+        """The same once more."""
+        found = Memory(self._fields.values())
+        found._arrays, found._entities = self.to_arrays(), self._entities
+        return found
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All there is, by name of the field; equal histories give equal bytes."""
         return {name: array[: self._entities].copy() for name, array in self._arrays.items()}

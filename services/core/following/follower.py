@@ -60,6 +60,7 @@ class Follower:
     step: Callable[[Moment], Finding]
     keep_ms: int  # after so long without a window, from start to start, an entity is as never seen
     every_ms: int = 0  # from one window's start to the next one's, where `step` counts on it
+    only: str = ""  # number of an entity: who lacks it is not followed
     label: str = ""  # label of an entity that names its neighbour: the id of another one
     back: int = 0  # how many windows back it looks at the neighbour's
     unusual: bool = False  # tells what is unusual, which a city may not want

@@ -1,7 +1,9 @@
 """Incidents on motorways, minute by minute: three ways side by side, each with its vote in the signal.
 
-California #8 compares a station with the next one downstream, which the station's label `downstream_id` names. Both
-must be in one partition, which they are when their ids begin alike up to a `~` (services/runtime/partitioner.py).
+Of stations that have the number `incident_speed_kmh`: a street with signals is dense and slow at every red light. Of
+others nothing is remembered. California #8 compares a station with the next one downstream, which the station's label
+`downstream_id` names; both must be in one partition, which they are when their ids begin alike up to a `~`
+(services/runtime/partitioner.py).
 """
 
 from __future__ import annotations
@@ -52,29 +54,25 @@ class _Vote(NamedTuple):
 
 
 def find_incident(moment: Moment) -> Finding:
-    """Judges a minute of each station that has `incident_speed_kmh`; of others nothing is known nor remembered."""
-    rows = np.flatnonzero(~np.isnan(moment.attributes["incident_speed_kmh"]))
-    votes = {
-        "california": _by_california(moment, rows),
-        "deviation": _by_deviation(moment, rows),
-        "threshold": _by_threshold(moment, rows),
-    }
+    """Judges a minute of each station by all three ways, and takes it in."""
+    ways = {"california": _by_california, "deviation": _by_deviation, "threshold": _by_threshold}
+    votes = {name: way(moment) for name, way in ways.items()}
     count = np.sum([vote.incident for vote in votes.values()], axis=0)
-    needed = moment.attributes["incident_votes"][rows]
+    needed = moment.attributes["incident_votes"]
     evidence = (
         EvidenceColumn("votes", count.astype(np.float64), needed),
         *(EvidenceColumn(f"vote_{n}", np.where(v.known, v.incident, np.nan), 1.0) for n, v in votes.items()),
         *(column for vote in votes.values() for column in vote.evidence),
     )
     severity = np.where(count > 1, Severity.SEVERE, Severity.MODERATE)
-    return _for_all(Finding(count >= needed, severity, count / len(votes), evidence), rows, len(moment.slot))
+    return Finding(count >= needed, severity, count / len(votes), evidence)
 
 
-def _by_california(moment: Moment, rows: NDArray[np.int64]) -> _Vote:
-    memory, slot = moment.memory, moment.slot[rows]
-    upstream = moment.measures["occupancy_mean"][rows]
-    downstream = moment.of_neighbour("occupancy_mean")[rows]
-    before = moment.of_neighbour("occupancy_mean", BACK_STEPS)[rows]
+def _by_california(moment: Moment) -> _Vote:
+    memory, slot = moment.memory, moment.slot
+    upstream = moment.measures["occupancy_mean"]
+    downstream = moment.of_neighbour("occupancy_mean")
+    before = moment.of_neighbour("occupancy_mean", BACK_STEPS)
     unknown = np.isnan(upstream) | np.isnan(downstream) | np.isnan(before)
     silent = np.where(unknown, memory.of("california.unknown")[slot] + 1, 0)
     state = next_states(memory.of("california.state")[slot], upstream, downstream, before, DEFAULT_THRESHOLDS)
@@ -87,10 +85,10 @@ def _by_california(moment: Moment, rows: NDArray[np.int64]) -> _Vote:
     return _Vote(is_incident(state), ~unknown | is_incident(state), evidence)
 
 
-def _by_deviation(moment: Moment, rows: NDArray[np.int64]) -> _Vote:
-    memory, slot = moment.memory, moment.slot[rows]
+def _by_deviation(moment: Moment) -> _Vote:
+    memory, slot = moment.memory, moment.slot
     base, run = memory.of("deviation.base"), memory.of("deviation.run")
-    value = moment.measures["occupancy_mean"][rows]
+    value = moment.measures["occupancy_mean"]
     told = deviation_step(base[slot], run[slot], value)
     base[slot], run[slot] = told.base, told.run
     evidence = (
@@ -100,11 +98,11 @@ def _by_deviation(moment: Moment, rows: NDArray[np.int64]) -> _Vote:
     return _Vote(told.alarm, ~np.isnan(told.z) | told.alarm, evidence)
 
 
-def _by_threshold(moment: Moment, rows: NDArray[np.int64]) -> _Vote:
-    memory, slot = moment.memory, moment.slot[rows]
+def _by_threshold(moment: Moment) -> _Vote:
+    memory, slot = moment.memory, moment.slot
     run, last_ms = memory.of("threshold.run"), memory.of("threshold.last_ms")
-    occupancy, speed = (moment.measures[name][rows] for name in ("occupancy_mean", "speed_kmh_mean"))
-    least = moment.attributes["incident_speed_kmh"][rows]
+    occupancy, speed = (moment.measures[name] for name in ("occupancy_mean", "speed_kmh_mean"))
+    least = moment.attributes["incident_speed_kmh"]
     holds = (occupancy >= DEFAULT_THRESHOLD.occupancy) & (speed <= least)
     on_end = moment.start_ms - last_ms[slot] == moment.every_ms
     run[slot] = now = np.where(holds, np.where(on_end, run[slot], 0) + 1, 0)
@@ -113,37 +111,13 @@ def _by_threshold(moment: Moment, rows: NDArray[np.int64]) -> _Vote:
     return _Vote(now >= DEFAULT_THRESHOLD.successive, known, (EvidenceColumn("speed_kmh_mean", speed, least),))
 
 
-def _for_all(finding: Finding, rows: NDArray[np.int64], length: int) -> Finding:
-    """The word on some rows as one on all: of the others there is none."""
-    if len(rows) == length:
-        return finding
-
-    def spread(values: NDArray[np.float64], rest: float = np.nan) -> NDArray[np.float64]:
-        told = np.full(length, rest, values.dtype)
-        told[rows] = values
-        return told
-
-    evidence = tuple(
-        EvidenceColumn(
-            column.measure,
-            spread(column.value),
-            spread(np.broadcast_to(np.asarray(column.threshold, np.float64), len(rows))),
-            None if column.expected is None else spread(column.expected),
-        )
-        for column in finding.evidence
-    )
-    breached = np.zeros(length, np.bool_)
-    severity = np.full(length, Severity.MODERATE, np.int64)
-    breached[rows], severity[rows] = finding.breached, finding.severity
-    return Finding(breached, severity, spread(finding.score), evidence)
-
-
 INCIDENTS = Follower(
     fields=_FIELDS,
     measures=("occupancy_mean", "speed_kmh_mean"),
     step=find_incident,
     keep_ms=KEEP_MINUTES * MINUTE_MS,
     every_ms=MINUTE_MS,
+    only="incident_speed_kmh",
     label=DOWNSTREAM,
     back=BACK_STEPS,
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.core.anomaly.memory import Int64Array
 from services.core.cities import Cities
@@ -16,9 +15,7 @@ from services.core.frame import Frame, Late, Malformed, Refused, Singles
 from services.core.kind import Kind
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
 from services.core.portion import Portion
-from services.core.windows import WindowBatch
 
-BoolArray = NDArray[np.bool_]
 Change = Callable[[PartitionState], PartitionState]
 
 
@@ -140,17 +137,25 @@ class _NeverGoesBack(Course):
     def _told_from(self, first_ms: Int64Array, last: Int64Array) -> Int64Array:
         return first_ms.copy()
 
-    def _judge(
-        self, batch: WindowBatch, bounds: Sequence[int], starts: Int64Array, told_from: Int64Array, again: BoolArray
-    ) -> list[Told]:
-        return super()._judge(batch, bounds, starts, told_from, np.zeros_like(again))
+    def _judge(self, new: Mapping[int, Int64Array], told_from: Int64Array | None, again: Int64Array) -> list[Told]:
+        return super()._judge(new, told_from, again[:0])
+
+
+class _NeverMends(Course):
+    """Goes back, but leaves the mark as it was."""
+
+    def _judge(self, new: Mapping[int, Int64Array], told_from: Int64Array | None, again: Int64Array) -> list[Told]:
+        mark = None if self._mark is None else self._mark.clone()
+        told = super()._judge(new, told_from, again)
+        self._mark = mark or self._mark
+        return told
 
 
 class _LearnsFromWhatMayChange(Course):
     """Takes windows in for good when they leave, instead of when they are final."""
 
     def settle(self, watermark_ms: int) -> bool:
-        return super().settle(watermark_ms + self._lateness_ms)
+        return super().settle(watermark_ms + self._revised_for_ms - self.window.size_ms)
 
 
 def _with_course(course: type[Course]) -> type[Partition]:
@@ -168,5 +173,6 @@ WORKERS: dict[str, type[Partition]] = {
     "lateness is judged after the batch": JudgesAfterTheBatch,
     "a revision is lost on a tie": LosesRevisionsOnATie,
     "detectors never go back": _with_course(_NeverGoesBack),
+    "detectors do not mend their marks": _with_course(_NeverMends),
     "detectors learn from what may change": _with_course(_LearnsFromWhatMayChange),
 }

@@ -14,6 +14,7 @@ from services.community.detectors import (
     find_tailgating,
 )
 from services.community.indices.pseudonym import LEAST, MOST
+from services.community.indices.suppression import LEAST_SHOWN
 from services.core.anomaly.detector import unusual
 from services.core.kind import (
     DAY_MS,
@@ -59,7 +60,7 @@ PEOPLE_COUNT = Kind(
         Detector("crowding", "1", "1h", find_crowding),
         Detector("dense_crowd", "1", "15m", find_dense_crowd),
         Detector("over_capacity", "1", "15m", find_over_capacity, attributes=CAPACITY),
-        *unusual("1h", HOUR_MS, "count_sum"),
+        *unusual("1h", HOUR_MS, "count_sum", least_shown=LEAST_SHOWN),
     ),
     baseline=Baseline("1h", "count_sum"),
 )
@@ -97,7 +98,7 @@ PASSAGE = Kind(
         Detector("access_denied", "1", "15m", find_access_denied),
         Detector("tailgating", "1", "15m", find_tailgating),
         Detector("forced_gate", "1", "15m", find_forced_gate),
-        *unusual("1h", HOUR_MS, "count_in_sum", "count_out_sum"),
+        *unusual("1h", HOUR_MS, "count_in_sum", "count_out_sum", least_shown=LEAST_SHOWN),
     ),
 )
 

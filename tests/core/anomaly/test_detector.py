@@ -147,6 +147,17 @@ def test_a_city_that_does_not_want_it_is_told_nothing_and_remembered_not():
     assert seen[1] == 0 < seen[0]
 
 
+def test_a_few_people_are_not_told_how_few():
+    value = np.where(np.arange(24 * 8) % 2, 60.0, 61.0)
+    value[24 * 7 + 3] = 3.0
+    of = replace(KIND, detectors=unusual("1h", HOUR_MS, "level_mean", least_shown=10))
+    frames = [frame_of([(0, hour, level)], hour + 1) for hour, level in enumerate(value)]
+    (signal,) = detected(Partition("probe", of, 0), *frames, heartbeat(400))
+    measure, score, _ = signal.evidence
+    assert (np.isnan(measure.value), np.isnan(measure.expected)) == (True, True)
+    assert score.value > 0.5
+
+
 @pytest.mark.parametrize("kind", [k for d in (TRAFFIC, SECURITY, ENVIRONMENT, COMMUNITY) for k in d.kinds])
 def test_every_kind_shares_one_false_alarm_an_entity_and_week(kind: Kind):
     mine = [d for d in kind.detectors if d.name.startswith("unusual_")]

@@ -146,10 +146,8 @@ FOLLOWED = kind(
     judged=["60s"],
     followed=["10s", "60s"],
 )
-# No lateness, few places, and nobody looks at the window before.
-BRIEF = dataclasses.replace(
-    kind([Window("10s", 10_000)], disorder_ms=0, lateness_ms=0, followed=["10s"]), max_entities=12
-)
+# No lateness, and nobody looks at the window before.
+BRIEF = kind([Window("10s", 10_000)], disorder_ms=0, lateness_ms=0, followed=["10s"])
 KINDS = {
     "tumbling": TUMBLING,
     "hopping": HOPPING,

@@ -129,7 +129,7 @@ class Oracle:
             if window.gap_ms:
                 leaving += self._leave_sessions(window, now)
                 continue
-            judged = any(d.window == window.name for d in self.kind.detectors)
+            judged = any(d.window == window.name and d.find is not None for d in self.kind.detectors)
             due = {
                 (o.city, o.entity, start)
                 for o in self.folded

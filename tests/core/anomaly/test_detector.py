@@ -65,7 +65,7 @@ def detected(partition: Partition, *frames: Frame) -> list[Signal]:
 
 def judged(value: np.ndarray, offset_h: int = 0) -> Judgement:
     """By the detector on the whole series, rows in the order of time and entity."""
-    hours, entities = np.indices(value.shape)
+    hours, entities = (np.asarray(grid) for grid in np.indices(value.shape))
     told = ~np.isnan(value)
     judge = Unusual(HOUR_MS, budget=Budget(PER_WEEK))
     phase = (hours[told] + offset_h) % 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,19 @@ from services.core.following.weighed import STRETCH_MS, WEIGHED, observations_we
 from services.core.kind import DAY_MS, Detector, Window
 from services.core.partition import MOST_REMEMBERED, Partition
 from services.core.signals import Signal
-from tests.core.logs import BRIEF, FOLLOWED, FOLLOWER, T0, find_high, fold_all, frame, heartbeat, kind
+from tests.core.logs import (
+    BRIEF,
+    FOLLOWED,
+    FOLLOWER,
+    T0,
+    bytes_of_state,
+    find_high,
+    fold_all,
+    frame,
+    heartbeat,
+    kind,
+    random_log,
+)
 
 ONE = replace(
     kind([Window("10s", 10_000)], disorder_ms=0, lateness_ms=20_000),
@@ -49,9 +62,8 @@ def test_who_comes_in_the_place_of_another_is_not_taken_for_it():
 
 
 def test_remembered_entities_leave_room_for_new_ones():
-    of = replace(
-        BRIEF, detectors=tuple(replace(d, follower=replace(FOLLOWER, keep_ms=DAY_MS)) for d in BRIEF.detectors)
-    )
+    (detector,) = BRIEF.detectors
+    of = replace(BRIEF, max_entities=12, detectors=(replace(detector, follower=replace(FOLLOWER, keep_ms=DAY_MS)),))
     partition = Partition("probe", of, 0)
     for visit in range(40):
         closings, _ = fold_all(partition, [frame([(f"x{visit}", 20 * visit, 50)]), heartbeat(20 * visit + 15)])
@@ -64,11 +76,25 @@ def test_remembered_entities_leave_room_for_new_ones():
     assert kept == list(range(40 - len(kept), 40))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_who_is_forgotten_does_not_depend_on_cuts_and_restarts(seed):
+    of, chance = replace(FOLLOWED, max_entities=9), random.Random(seed)
+    log = random_log(chance, of, 60)
+    whole, cut = (Partition("probe", of, 0) for _ in range(2))
+    _, signals = fold_all(whole, log)
+    cut_signals: list[Signal] = []
+    while cut.next_offset < len(log):
+        cut_signals += fold_all(cut, log[cut.next_offset : cut.next_offset + chance.randint(1, 6)])[1]
+        cut = Partition.restore("probe", of, cut.snapshot())
+    assert repr(cut_signals) == repr(signals)
+    assert bytes_of_state(cut.snapshot()) == bytes_of_state(whole.snapshot())
+
+
 def test_another_version_of_a_follower_begins_with_what_can_still_be_revised():
     partition = Partition("probe", ONE, 0)
     fold_all(partition, [*(frame([("a", 10 * i + 3, 50)]) for i in range(12)), heartbeat(120)])
     newer = replace(ONE, detectors=(replace(ONE.detectors[0], version="2"),))
-    seen = {}
+    seen: dict[str, float] = {}
     for name, of in (("same", ONE), ("newer", newer), ("back", ONE)):
         partition = Partition.restore("probe", of, partition.snapshot())
         (signal,) = fold_all(partition, [frame([("a", 123 + 10 * len(seen), 50)]), heartbeat(130 + 10 * len(seen))])[1]

@@ -159,7 +159,8 @@ def test_an_incident_explains_itself():
         frame_of([Minute("s", m, *told) for m, told in enumerate(minutes)]), heartbeat(len(minutes) + 1)
     )
     assert (first.type, (first.start_ms - T0) // MINUTE_MS) == ("incident", 9)
-    assert (first.severity, first.score) == (Severity.SEVERE, pytest.approx(2 / 3))
+    assert first.severity is Severity.SEVERE
+    assert first.score == pytest.approx(2 / 3)
     evidence = {e.measure: e for e in first.evidence}
     assert (evidence["votes"].value, evidence["votes"].threshold) == (2.0, 1.0)
     assert evidence["vote_deviation"].value == evidence["vote_threshold"].value == 1.0

@@ -72,7 +72,7 @@ def rings_of(kind: Kind) -> tuple[Ring, ...]:
     """The rings of a kind, that of the shortest fixed windows first (its panes are the finest), then of sessions."""
     fixed = [w for w in kind.windows if not w.gap_ms]
     sizes = sorted({w.size_ms for w in fixed})
-    kept_ms = {d.window: kind.window(d.window).slide_ms for d in kind.detectors}
+    kept_ms = {w.name: w.slide_ms for w in fixed if kind.looks_back(w.name)}
     for window in fixed:
         if (history := kind.history_of(window.name)) is not None:
             before_ms = (history.windows - 1) * window.slide_ms

@@ -169,7 +169,7 @@ def mark_faster(steps: Steps) -> NDArray[np.bool_]:
 
 # Windows that look back beyond their start, at single observations of which a pane keeps three of an entity at most.
 TRAIL = dataclasses.replace(
-    kind([Window("10s", 10_000), Window("40s", 40_000, 20_000)], disorder_ms=3_000, lateness_ms=20_000, judged=["10s"]),
+    kind([Window("10s", 10_000), Window("40s", 40_000, 20_000)], disorder_ms=3_000, lateness_ms=60_000, judged=["10s"]),
     trail=Trail(("speed", "code"), WITHIN_MS, (Pattern("faster_count", mark_faster),), subject="code", most=3),
 )
 # What is looked at reaches further back than observations may come late.

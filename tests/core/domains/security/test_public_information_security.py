@@ -72,6 +72,15 @@ def test_a_late_exit_takes_back_what_was_told():
     assert run(CREDENTIAL_EVENT, frames)[1] == []
 
 
+@pytest.mark.parametrize("with_exit", [True, False])
+def test_what_came_late_is_known_later_also_among_minutes_that_have_settled(with_exit):
+    somebody = [use(60.0 * i + 10.0, person=9) for i in range(60)]
+    late = [entry(300, 2.0)] if with_exit else []
+    rows = [entry(0), *somebody[:40], *late, *somebody[40:50], entry(3_000), *somebody[50:]]
+    _, signals = run(CREDENTIAL_EVENT, [frame_of(CREDENTIAL_EVENT, [row]) for row in rows])
+    assert [s.type for s in signals] == ([] if with_exit else ["anti_passback"])
+
+
 def test_ids_are_keyed_hashes_and_a_raw_id_is_refused_with_field_and_reason():
     digest = hmac.new(b"key of a city and its epoch", b"badge 4711", hashlib.sha256).hexdigest()
     high, low = numbers_of([digest])

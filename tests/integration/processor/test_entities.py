@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from deploy.local.process import Child
 from services.core.shapes import middle_of_line
@@ -85,6 +86,7 @@ async def count(city: City, sql: str) -> int:
     return int((await city.query(sql))[0][0])
 
 
+@pytest.mark.timeout(300)
 async def test_a_file_is_imported_whole_listed_and_shown(city: City):
     await city.prepare()
     place = await Place.start(city)
@@ -108,6 +110,7 @@ async def test_a_file_is_imported_whole_listed_and_shown(city: City):
     assert (nobody.status, nobody.errors.startswith("urban: NOT_FOUND: ")) == (1, True)
 
 
+@pytest.mark.timeout(300)
 async def test_analysts_need_no_join(city: City):
     await city.prepare()
     place = await Place.start(city)
@@ -211,6 +214,7 @@ async def letters(city: City) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.timeout(300)
 async def test_what_was_quarantined_gets_in_when_its_entity_is_known(city: City):
     """And the books add up at every moment: 0 observations unaccounted for, none missing in the archive."""
     await city.prepare()

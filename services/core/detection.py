@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION
 from services.core.cities import Cities
-from services.core.following.course import Course, Told
+from services.core.following.course import Course
+from services.core.following.steps import Told
 from services.core.kind import Detector, Kind
 from services.core.signals import Evidence, Finding, Severity, Signal, signal_id
 from services.core.state import MEMORY, PartitionState

@@ -15,36 +15,23 @@ since then, so they are no part of a state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.anomaly.memory import Float64Array, Int64Array
+from services.core.anomaly.memory import Int64Array
 from services.core.cities import Cities, CityOfSlot
-from services.core.following.follower import OBSERVATIONS, Follower, Moment, nobody
-from services.core.following.memories import LAST_MS, NEVER_MS, Memories, of_owner
+from services.core.following.follower import OBSERVATIONS, nobody
+from services.core.following.memories import NEVER_MS, Memories, of_owner
 from services.core.following.neighbours import Neighbours
 from services.core.following.past import Past
-from services.core.following.weighed import observations_weighed, weigh
+from services.core.following.steps import NUMBER, Steps, Told
 from services.core.kind import Detector, Kind, Window
-from services.core.signals import Finding
 from services.core.windows import WindowBatch
 
 _EVER_MS = 2**62
-_NUMBER = "entity."  # how numbers of an entity are named among those of its window
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a detector says of windows of one start. Arrays: (rows,)."""
-
-    place: int  # of the detector in its kind
-    start_ms: int
-    slot: Int64Array
-    revision: Int64Array  # observations that were weighed: a greater one is newer
-    finding: Finding  # on the rows
 
 
 class Course:
@@ -54,21 +41,22 @@ class Course:
         """`detectors`: those with a follower, by their place in the kind."""
         self.window = window
         self._detectors = dict(detectors)
-        self._followers = {place: d.follower for place, d in self._detectors.items() if d.follower is not None}
-        self._measures = tuple(dict.fromkeys(m for f in self._followers.values() for m in f.measures))
+        followers = [d.follower for d in self._detectors.values() if d.follower is not None]
+        self._measures = tuple(dict.fromkeys(m for f in followers for m in f.measures))
         self._numbers = tuple(dict.fromkeys(name for d in self._detectors.values() for name, _ in d.attributes))
-        self._back_ms = max(f.back for f in self._followers.values()) * window.slide_ms
-        self._keep_ms = max(f.keep_ms for f in self._followers.values())
+        self._back_ms = max(f.back for f in followers) * window.slide_ms
+        self._keep_ms = max(f.keep_ms for f in followers)
         self._revised_for_ms = window.size_ms + kind.lateness_ms  # from its start
         self._stride_ms = max(kind.lateness_ms, window.slide_ms)
-        self._settled, self._newest = (Memories([*self._followers.values()]) for _ in range(2))
+        self._settled, self._newest = (Memories(followers) for _ in range(2))
         self._settled_ms = NEVER_MS  # start of the last window that is settled, if there is one
         self._mark: Memories | None = None
         self._mark_ms = NEVER_MS
         self._newest_ms = NEVER_MS
-        self._past = Past((*self._measures, *(_NUMBER + name for name in self._numbers)))
+        self._past = Past((*self._measures, *(NUMBER + name for name in self._numbers)))
         self._cities = CityOfSlot(cities)
-        self._neighbours = {f.label: Neighbours() for f in self._followers.values() if f.label}
+        self._neighbours = {f.label: Neighbours() for f in followers if f.label}
+        self._steps = Steps(self._detectors, window.slide_ms, self._past, self._cities, self._neighbours)
         self._slots = 0
 
     def __len__(self) -> int:
@@ -93,7 +81,7 @@ class Course:
 
     def _followed(self, batch: WindowBatch) -> WindowBatch:
         """The rows that any follower looks at."""
-        needed = [f.only for f in self._followers.values()]
+        needed = [f.only for f in self._steps.followers.values()]
         if "" in needed:
             return batch
         rows = np.flatnonzero(np.logical_or.reduce([~np.isnan(batch.attributes[name]) for name in needed]))
@@ -112,7 +100,7 @@ class Course:
         values = {name: batch.measures[name] for name in self._measures if name != OBSERVATIONS}
         if OBSERVATIONS in self._measures:
             values[OBSERVATIONS] = batch.revision.astype(np.float64)
-        values |= {_NUMBER + name: batch.attributes[name] for name in self._numbers}
+        values |= {NUMBER + name: batch.attributes[name] for name in self._numbers}
         starts, begin = np.unique(batch.start_ms, return_index=True)
         bounds = [*begin.tolist(), len(batch)]
         for start, first, end in zip(starts.tolist(), bounds, bounds[1:], strict=False):
@@ -157,7 +145,7 @@ class Course:
                 old = self._past.slots(start)
                 slot = np.union1d(old[goes_back[old]], slot)
             if len(slot):
-                told += self._step(self._newest, start, slot, told_from)
+                told += self._steps.step(self._newest, start, slot, told_from)
         if mend is not None:
             mend.copy(self._newest, again)
         return told
@@ -174,55 +162,6 @@ class Course:
     def _unsettled(self) -> list[int]:
         return [start for start in self._past.starts() if start > self._settled_ms]
 
-    def _step(
-        self, memories: Memories, start_ms: int, slot: Int64Array, told_from: Int64Array | None = None
-    ) -> list[Told]:
-        """Takes in windows of one start; what is said of those that are to be told. `told_from`: by slot."""
-        revision = self._past.revision(start_ms, slot)
-        weigh(memories.common, slot, start_ms, revision)
-        last = memories.common.of(LAST_MS)
-        silent_ms = start_ms - last[slot]
-        last[slot] = start_ms
-        hours = self._cities.hour_of_week(start_ms, slot)
-        values = {name: self._past.at(start_ms, name, slot) for name in self._past.names}
-        told = []
-        for (place, follower), memory in zip(self._followers.items(), memories.own, strict=True):
-            rows = self._wanted(follower, slot, values)
-            mine = slot if rows is None else slot[rows]
-            if not len(mine):
-                continue
-            # By event time, and not by when room was made: that depends on the order of arrival.
-            memory.forget(slot[silent_ms > follower.keep_ms])
-            of_rows = values if rows is None else {name: array[rows] for name, array in values.items()}
-            neighbour = self._neighbours[follower.label].of(mine) if follower.label else nobody(len(mine))
-            moment = Moment(
-                memory=memory,
-                slot=mine,
-                start_ms=start_ms,
-                measures={name: of_rows[name] for name in follower.measures},
-                attributes={name: of_rows[_NUMBER + name] for name, _ in self._detectors[place].attributes},
-                hour_of_week=hours if rows is None else hours[rows],
-                neighbour=neighbour,
-                windows=self._past,
-                every_ms=self.window.slide_ms,
-            )
-            finding = follower.step(moment)
-            if told_from is not None:
-                weighed = observations_weighed(memories.common, mine, start_ms)
-                lately = start_ms - last[neighbour] <= self._keep_ms
-                weighed += np.where(lately, observations_weighed(memories.common, neighbour, start_ms), 0)
-                told.append(_some(Told(place, start_ms, mine, weighed, finding), told_from[mine] <= start_ms))
-        return told
-
-    def _wanted(self, follower: Follower, slot: Int64Array, values: Mapping[str, Float64Array]) -> Int64Array | None:
-        """The rows that a follower is shown; None: all."""
-        wanted = np.ones(len(slot), np.bool_)
-        if follower.only:
-            wanted &= ~np.isnan(values[_NUMBER + follower.only])
-        if follower.unusual and not self._cities.all_want_the_unusual:
-            wanted &= self._cities.wants_the_unusual(slot)
-        return None if wanted.all() else np.flatnonzero(wanted)
-
     def settle(self, watermark_ms: int) -> bool:
         """Takes in for good what can no longer be revised, where a stride has ended; whether one has. All batches up to
         the watermark must have been told."""
@@ -234,7 +173,7 @@ class Course:
         else:
             for start in self._unsettled():
                 if start <= end_ms and len(slot := self._past.slots(start)):
-                    self._step(self._settled, start, slot)
+                    self._steps.step(self._settled, start, slot)
         if self._mark_ms < end_ms:
             self._mark, self._mark_ms = None, NEVER_MS
         self._settled_ms = end_ms
@@ -310,7 +249,7 @@ class Course:
         return f"windows since the last {self._stride_ms} ms: {', '.join(self._past.names)}"
 
     def _layouts(self) -> list[str]:
-        return [f"{d.name}: {self._followers[p].layout(d.version)}" for p, d in self._detectors.items()]
+        return [f"{d.name}: {self._steps.followers[p].layout(d.version)}" for p, d in self._detectors.items()]
 
     def restore(
         self,
@@ -343,10 +282,3 @@ class Course:
                 if named:
                     neighbours.name(slot, named)
         self._judge({}, None, np.arange(self._slots))
-
-
-def _some(told: Told, wanted: NDArray[np.bool_]) -> Told:
-    if wanted.all():
-        return told
-    rows = np.flatnonzero(wanted)
-    return Told(told.place, told.start_ms, told.slot[rows], told.revision[rows], told.finding.some(rows))

@@ -10,7 +10,8 @@ import numpy as np
 from services.core.anomaly.memory import Int64Array
 from services.core.cities import Cities
 from services.core.folding import Folding
-from services.core.following.course import Course, Told
+from services.core.following.course import Course
+from services.core.following.steps import Told
 from services.core.frame import Block, Frame, Late, Malformed, Refused
 from services.core.kind import Kind
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState

@@ -6,7 +6,19 @@ People are keyed hashes (services/core/pseudonym.py) and never get into windows 
 
 from __future__ import annotations
 
-from services.core.kind import HOUR_MS, MINUTE_MS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
+from services.core.anomaly.detector import unusual
+from services.core.kind import (
+    HOUR_MS,
+    MINUTE_MS,
+    OBSERVATIONS,
+    Aggregate,
+    Column,
+    ColumnType,
+    Detector,
+    Kind,
+    Measure,
+    Window,
+)
 from services.core.pattern import Pattern, Trail
 from services.core.pseudonym import LEAST, MOST
 from services.security.detectors.credential import (
@@ -77,5 +89,6 @@ CREDENTIAL_EVENT = Kind(
         Detector("impossible_travel", "1", "1m", find_impossible_travel),
         Detector("duress", "1", "1m", find_duress),
         Detector("reader_tamper", "1", "1m", find_reader_tamper),
+        *unusual("1m", MINUTE_MS, OBSERVATIONS),
     ),
 )

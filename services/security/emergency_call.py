@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.core.anomaly.detector import unusual
 from services.core.kind import (
     DAY_MS,
     HOUR_MS,
@@ -53,7 +54,10 @@ EMERGENCY_CALL = Kind(
     ),
     disorder_ms=MINUTE_MS,
     lateness_ms=2 * HOUR_MS,
-    detectors=(Detector("emergency_surge", "1", "1h", find_emergency_surge),),
+    detectors=(
+        Detector("emergency_surge", "1", "1h", find_emergency_surge),
+        *unusual("1h", 15 * MINUTE_MS, "calls_sum"),
+    ),
     # Four windows an hour: those of four weeks.
     baseline=Baseline("1h", "case_count", minimum_samples=16),
 )

@@ -116,7 +116,10 @@ PARKING = Kind(
     measures=(Measure("vehicles", (*_PLAIN, Aggregate.LAST)), Measure("spaces", (Aggregate.MAX, Aggregate.LAST))),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=2 * HOUR_MS,
-    detectors=(Detector("parking_impossible", "1", "15m", find_more_than_spaces),),
+    detectors=(
+        Detector("parking_impossible", "1", "15m", find_more_than_spaces),
+        *unusual("1h", HOUR_MS, "vehicles_mean"),
+    ),
 )
 
 TRAFFIC = Domain("traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL, PARKING))

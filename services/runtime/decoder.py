@@ -21,6 +21,10 @@ from services.runtime.single_rows import SingleRows
 # Fewer in a row are not worth the columns: rows, and frames.
 FEWEST = 16
 FEWEST_FRAMES = 8
+# Frames of one observation that share headers are read fastest by their shape. A fetch of which less than this can
+# be is read field by field, and so are the next ones.
+MOSTLY = 0.9
+SKIPS = 32
 _MOST_HEADERS = 1_024
 _FRAME, _ROW, _OTHER = 0, 1, 2
 
@@ -40,6 +44,7 @@ class Decoder:
         self._dictionaries = RawDictionaries()
         self._single_frames, self._single_rows = SingleFrames(contract), SingleRows(contract)
         self._blocks = FrameBlocks(contract, self._dictionaries)
+        self._skips = 0
         self._kinds: dict[RecordHeaders, tuple[int, str]] = {}  # how a small record is read, and its city
 
     def decode(self, given: Sequence[ConsumerRecord]) -> Decoded:
@@ -84,11 +89,13 @@ class Decoder:
     def _decode_frames(
         self, records: Records, frames: list[Frame | Malformed | Block], sizes: NDArray[np.int64]
     ) -> None:
-        if np.mean(records.value.length <= LONGEST_BYTES) > 0.5:
+        self._skips -= 1
+        if self._skips < 0 and np.mean(records.value.length <= LONGEST_BYTES) > 0.5:
             read = self._single_frames.read(records.data, records.value)
-            if read.done.mean() > 0.5:
+            if read.done.mean() > MOSTLY:
                 self._take(read, records, frames, sizes, self._decode_blocks)
                 return
+            self._skips = SKIPS
         self._decode_blocks(records, frames, sizes)
 
     def _decode_blocks(

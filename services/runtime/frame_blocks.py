@@ -18,16 +18,25 @@ from services.core.kind import ColumnType
 from services.runtime.codec import MAX_OBSERVATIONS, MAX_SOURCE_ID, MAX_TIME_MS
 from services.runtime.contracts import FrameContract
 from services.runtime.dictionaries import RawDictionaries
-from services.runtime.id_codes import IdCodes
-from services.runtime.record_columns import Records, runs
-from services.runtime.wire_fields import BYTES, FIXED64, VARINT, Field, numbers, varints, walk
+from services.runtime.id_codes import UNREADABLE, IdCodes
+from services.runtime.record_columns import Records, rows, runs
+from services.runtime.wire_fields import (
+    BYTES,
+    FIXED64,
+    VARINT,
+    Bytes,
+    Field,
+    find_ids,
+    numbers,
+    numbers_from,
+    varints,
+    walk,
+)
 
-# Dictionaries that are read id by id wherever they come.
-LONGEST_READ = 16
+# Records of fewer observations are put together number by number, longer ones piece by piece.
+FEW_ROWS = 24
 # What a block holds at most: the processor's cache holds it too.
 MOST_ROWS = 65_536
-# Different frames of one fetch that are told apart before what is left is read one by one.
-_MOST_SHAPES = 16
 
 _HEADER, _IDS, _ENTITY, _BASE_TIME, _OFFSET, _PERIOD = 1, 2, 3, 4, 5, 6
 _CITY, _SOURCE_ID, _SEQUENCE, _SOURCE_TIME, _CLOCK, _HEARTBEAT = 1, 2, 3, 4, 5, 6
@@ -35,10 +44,29 @@ _HEADER_KINDS = {
     **dict.fromkeys((_CITY, _SOURCE_ID), BYTES),
     **dict.fromkeys((_SEQUENCE, _SOURCE_TIME, _CLOCK), FIXED64),
 }
-_HEADER_TAG, _IDS_TAG = 0x0A, 0x12
+_HEADER_TAG = 0x0A
 
 Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+
+@dataclass
+class _Names:
+    """The dictionaries of some records, as codes of ids."""
+
+    end: Int64Array  # (records,): where each ends; -1: the codec is to read it
+    few: Int64Array  # those of records that hold few, one after the other
+    few_begin: Int64Array  # (records + 1,)
+    known: dict[int, Int64Array]  # by record: those that were recognised
+
+    def of(self, some: slice) -> tuple[Int64Array, Int64Array]:
+        """Those of some records one after the other, and where each begins and the last one ends."""
+        begin, end = some.start, some.stop
+        if not any(place in self.known for place in range(begin, end)):
+            own = self.few_begin[begin : end + 1]
+            return self.few[own[0] : own[-1]], own - own[0]
+        parts = [self.known.get(i, self.few[self.few_begin[i] : self.few_begin[i + 1]]) for i in range(begin, end)]
+        return np.concatenate(parts), np.concatenate((np.zeros(1, np.int64), np.cumsum([len(p) for p in parts])))
 
 
 @dataclass
@@ -92,23 +120,16 @@ class FrameBlocks:
         data = np.frombuffer(records.data, np.uint8)
         begin, end = records.value.begin, records.value.begin + np.maximum(records.value.length, 0)
         headers_end, header_begin = self._find_headers(data, begin, end)
-        dictionaries, rest = self._read_dictionaries(records.data, headers_end.tolist(), end.tolist())
+        names = self._read_names(records.data, data, headers_end, end)
         found = _Found.nothing(len(records), self._widths)
-        left = np.flatnonzero(rest >= 0)
-        for _ in range(_MOST_SHAPES):
-            if not len(left):
-                break
-            header = walk(data, header_begin[left], headers_end[left])
-            body = walk(data, rest[left], end[left])
-            same = header.same & body.same
-            if same[0]:
-                self._take(records, data, left, same, header.fields, body.fields, found)
-                left = left[~same]
-            else:
-                left = left[1:]
-        yield from self._blocks(records, found, dictionaries)
+        places = np.flatnonzero(names.end >= 0)
+        if len(places):
+            header = walk(data, header_begin[places], headers_end[places], _HEADER_KINDS)
+            body = walk(data, names.end[places], end[places], self._kinds)
+            self._take(records, data, places, ~(header.odd | body.odd), header.fields, body.fields, found)
+        yield from self._blocks(records, found, names)
 
-    def _find_headers(self, data: NDArray[np.uint8], begin: Int64Array, end: Int64Array) -> tuple[Int64Array, ...]:
+    def _find_headers(self, data: Bytes, begin: Int64Array, end: Int64Array) -> tuple[Int64Array, ...]:
         """Where each header ends, -1 where the record does not begin with one, and where it begins."""
         last = len(data) - 1
         length, size = varints(data, begin + 1, end)
@@ -116,24 +137,22 @@ class FrameBlocks:
         good = (end - begin > 2) & (data[np.minimum(begin, last)] == _HEADER_TAG) & (size > 0) & (headers_end < end)
         return np.where(good, headers_end, -1), begin + 1 + size
 
-    def _read_dictionaries(
-        self, data: bytes, begins: list[int], ends: list[int]
-    ) -> tuple[list[Int64Array], Int64Array]:
-        """The codes of each record's ids, and where they end; -1: the codec is to read it."""
-        nothing = np.empty(0, np.int64)
-        found, rest = [nothing] * len(begins), np.full(len(begins), -1)
-        for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-            if begin < 0:
-                continue
-            known = self._dictionaries.find(data, begin, end)
+    def _read_names(self, text: bytes, data: Bytes, begin: Int64Array, end: Int64Array) -> _Names:
+        """The ids of each record, which begin where its header ends: those that are few, and those that are known."""
+        few = find_ids(data, np.where(begin < 0, end, begin), end)
+        codes = np.empty(len(few.text), np.int64)
+        for width in np.unique(few.text.length).tolist():
+            some = np.flatnonzero(few.text.length == width)
+            codes[some] = self._ids.read(rows(text, few.text.begin[some], width))
+        unreadable = np.zeros(len(begin), np.bool_)
+        unreadable[few.record[codes < 0]] = True
+        names = _Names(np.where((begin < 0) | unreadable, -1, few.end), codes, few.first, {})
+        for place in np.flatnonzero((few.end < 0) & (begin >= 0)).tolist():
+            known = self._dictionaries.find(text, int(begin[place]), int(end[place]))
             if known is not None:
-                ids, rest[place] = known
-                found[place] = self._codes_of(ids)
-            elif (texts := _read_ids(data, begin, end)) is not None:
-                codes = self._ids.read_texts(texts[0])
-                if (codes >= 0).all():
-                    found[place], rest[place] = codes, texts[1]
-        return found, rest
+                ids, names.end[place] = known
+                names.known[place] = self._codes_of(ids)
+        return names
 
     def _codes_of(self, ids: tuple[str, ...]) -> Int64Array:
         held = self._codes.get(id(ids))
@@ -144,33 +163,24 @@ class FrameBlocks:
     def _take(
         self,
         records: Records,
-        data: NDArray[np.uint8],
+        data: Bytes,
         places: Int64Array,
-        same: BoolArray,
+        good: BoolArray,
         header: dict[int, Field],
         body: dict[int, Field],
         found: _Found,
     ) -> None:
         """Notes what was walked, of those that have nothing odd."""
-        kinds_of_header = {n: f.kind for n, f in header.items()}
-        kinds_of_body = {n: f.kind for n, f in body.items()}
-        if not kinds_of_header.items() <= _HEADER_KINDS.items() or not kinds_of_body.items() <= self._kinds.items():
-            return
-        if not {_ENTITY, _OFFSET, *self._required} <= body.keys():
-            return
         rows = body[_ENTITY].length // 4
-        good = same & (rows > 0) & (rows <= MAX_OBSERVATIONS)
-        for number in self._widths.keys() & body.keys():
-            good &= body[number].length == rows * self._widths[number]
-        zero = np.zeros(len(places), np.int64)
-        base_ms = numbers(data, body[_BASE_TIME].begin, "<i8") if _BASE_TIME in body else zero
-        clock_ms = numbers(data, header[_CLOCK].begin, "<i8") if _CLOCK in header else zero
-        sequence = numbers(data, header[_SEQUENCE].begin, "<u8") if _SEQUENCE in header else zero.astype(np.uint64)
-        period_s = body[_PERIOD].length if _PERIOD in body else zero
+        good &= (rows > 0) & (rows <= MAX_OBSERVATIONS)
+        for number, width in self._widths.items():
+            fits = body[number].length == rows * width
+            good &= fits | (body[number].begin < 0) if number in self._absent else fits
+        base_ms, clock_ms = (_number(data, field, "<i8") for field in (body[_BASE_TIME], header[_CLOCK]))
+        period_s = body[_PERIOD].length
         good &= (np.abs(base_ms) <= MAX_TIME_MS) & (clock_ms >= 0) & (clock_ms <= MAX_TIME_MS) & (period_s < 2**32)
-        if _SOURCE_ID in header:
-            good &= header[_SOURCE_ID].length <= MAX_SOURCE_ID
-        city, source = (self._read_text(records.data, header.get(n), good) for n in (_CITY, _SOURCE_ID))
+        good &= header[_SOURCE_ID].length <= MAX_SOURCE_ID
+        city, source = (self._read_text(records.data, header[n], good) for n in (_CITY, _SOURCE_ID))
         good &= (city >= 0) & (source >= 0)
         of = places[good]
         found.done[of], found.rows[of], found.base_ms[of], found.period_s[of] = (
@@ -178,32 +188,33 @@ class FrameBlocks:
             *(values[good] for values in (rows, base_ms, period_s)),
         )
         found.clock_ms[of] = np.where(clock_ms[good] == 0, records.timestamp_ms[of], clock_ms[good])
-        found.sequence[of], found.city[of], found.source[of] = sequence[good], city[good], source[good]
-        for number in self._widths.keys() & body.keys():
+        found.sequence[of] = _number(data, header[_SEQUENCE], "<u8")[good]
+        found.city[of], found.source[of] = city[good], source[good]
+        for number in self._widths:
             found.columns[number][of] = body[number].begin[good]
 
-    def _read_text(self, data: bytes, field: Field | None, good: BoolArray) -> Int64Array:
+    def _read_text(self, data: bytes, field: Field, good: BoolArray) -> Int64Array:
         """The place of each record's text among the texts; -1: it is none. Shape: (n,)."""
-        if field is None:
-            return np.full(len(good), self._texts.read_texts([""])[0])
-        begins = np.where(good, field.begin, 0)
-        ends = begins + np.where(good, field.length, 0)
-        return self._texts.read_texts([data[b:e] for b, e in zip(begins.tolist(), ends.tolist(), strict=True)])
+        codes = np.full(len(good), UNREADABLE)
+        for width in np.unique(field.length[good]).tolist():
+            some = np.flatnonzero(good & (field.length == width))
+            raw = rows(data, field.begin[some], width)
+            # Most records are of one city: then one look tells all.
+            codes[some] = self._texts.read(raw[:1] if (raw == raw[0]).all() else raw)
+        return codes
 
-    def _blocks(
-        self, records: Records, found: _Found, dictionaries: list[Int64Array]
-    ) -> Iterator[tuple[int, int, Block | None]]:
+    def _blocks(self, records: Records, found: _Found, names: _Names) -> Iterator[tuple[int, int, Block | None]]:
         done = found.done
         chunk = np.cumsum(found.rows * done) // MOST_ROWS
         for begin, end in runs(done, found.city * done, found.period_s * done, chunk * done):
             if done[begin]:
-                yield begin, end, self._block(records, found, dictionaries, slice(begin, end))
+                yield begin, end, self._block(records, found, names, slice(begin, end))
             else:
                 yield begin, end, None
 
-    def _block(self, records: Records, found: _Found, dictionaries: list[Int64Array], some: slice) -> Block:
+    def _block(self, records: Records, found: _Found, names: _Names, some: slice) -> Block:
         rows = found.rows[some]
-        names = dictionaries[some]
+        named, named_begin = names.of(some)
         offset = self._join(records.data, found, _OFFSET, some).view("<u4")
         sources = found.source[some].tolist()
         texts = self._texts.ids
@@ -213,8 +224,8 @@ class FrameBlocks:
             period_s=int(found.period_s[some.start]),
             entity_ids=self._ids.ids,
             begin=np.concatenate((np.zeros(1, np.int64), np.cumsum(rows))),
-            named=np.concatenate(names),
-            named_begin=np.concatenate((np.zeros(1, np.int64), np.cumsum([len(n) for n in names]))),
+            named=named,
+            named_begin=named_begin,
             entity=self._join(records.data, found, _ENTITY, some).view("<u4"),
             time_ms=np.repeat(found.base_ms[some], rows) + offset,
             columns={
@@ -229,10 +240,12 @@ class FrameBlocks:
 
     def _join(self, data: bytes, found: _Found, number: int, some: slice) -> NDArray[Any]:
         """The bytes of a field of these records, one after the other."""
-        begins = found.columns[number][some]
-        lengths = found.rows[some] * self._widths[number]
-        pairs = zip(begins.tolist(), lengths.tolist(), strict=True)
-        if (begins >= 0).all():
+        begins, rows, width = found.columns[number][some], found.rows[some], self._widths[number]
+        there = begins >= 0
+        if int(rows.sum()) < FEW_ROWS * len(rows) and there.all():
+            return numbers_from(data, begins, rows, width)
+        pairs = zip(begins.tolist(), (rows * width).tolist(), strict=True)
+        if there.all():
             joined = b"".join([data[b : b + length] for b, length in pairs])
         else:
             absent = self._absent[number]
@@ -240,13 +253,6 @@ class FrameBlocks:
         return np.frombuffer(joined, np.uint8)
 
 
-def _read_ids(data: bytes, at: int, end: int) -> tuple[list[bytes], int] | None:
-    """The ids from here on, and where they end; None where they are too many, or long."""
-    found: list[bytes] = []
-    while at + 1 < end and data[at] == _IDS_TAG:
-        length = data[at + 1]
-        if length >= 0x80 or len(found) == LONGEST_READ:
-            return None
-        found.append(data[at + 2 : at + 2 + length])
-        at += 2 + length
-    return (found, at) if found and at <= end else None
+def _number(data: Bytes, field: Field, dtype: str) -> NDArray[Any]:
+    """The number of eight bytes of each record; 0 where there is none."""
+    return np.where(field.begin < 0, 0, numbers(data, np.maximum(field.begin, 0), dtype))

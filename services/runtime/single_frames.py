@@ -26,6 +26,8 @@ LONGEST_BYTES = 512
 # Shapes of one length that are tried before what is left is read one by one.
 MOST_SHAPES = 16
 MAX_SOURCE_ID = 128
+# Different headers of one fetch. Where every record has its own they are read field by field (frame_blocks).
+MOST_HEADERS = 256
 
 _VARINT, _FIXED64, _BYTES = 0, 1, 2
 _HEADER, _IDS, _ENTITY, _BASE_TIME, _OFFSET, _PERIOD = 1, 2, 3, 4, 5, 6
@@ -145,6 +147,9 @@ class SingleFrames:
         which = np.empty(len(first), np.int64)
         for place, row in enumerate(first.tolist()):
             text = raw[row].tobytes()
+            if text not in known and len(known) == MOST_HEADERS:
+                which[place] = _ODD
+                continue
             if text not in known:
                 header = self._read_header(text)
                 known[text] = _ODD if header is None else len(found)

@@ -1,19 +1,24 @@
-"""The fields of many protobuf messages at once: where each lies, message by message in the same step.
+"""The fields of many protobuf messages at once: where each lies, a step of numpy for each field of all messages.
 
-Who writes many messages writes the same fields in the same order; only lengths and numbers differ. So the first
-message says what is looked for, and all are walked together, one field at a time. A message that differs from the first
-is left out, and may be the first of another walk.
+What is legal and seldom, as a field that comes twice or one of another wire type, makes a message odd: whoever asks has
+to read it by itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.runtime.record_columns import Spans
+
 VARINT, FIXED64, BYTES = 0, 1, 2
+# Dictionaries of no more ids are read id by id wherever they come.
+MOST_IDS = 16
+_IDS_TAG = 0x12
 # A length or a small number has no more.
 _MOST_VARINT_BYTES = 5
 
@@ -23,45 +28,54 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Field:
-    """One field of each message. Shapes: (messages,). What it tells of messages that are left out has no meaning."""
+    """One field of each message. Shapes: (messages,)."""
 
-    kind: int
-    begin: Int64Array  # of its data
-    length: Int64Array  # in bytes; of a varint its value
+    begin: Int64Array  # of its data; -1: the message has no such field
+    length: Int64Array  # in bytes; of a varint its value; 0 where there is none
 
 
 @dataclass(frozen=True)
 class Walked:
-    """Messages that have the fields of the first one, once each, in its order, and nothing else."""
+    """The fields of some messages. What is told of odd ones has no meaning."""
 
-    same: NDArray[np.bool_]  # (messages,)
+    odd: NDArray[np.bool_]  # (messages,)
     fields: dict[int, Field]  # by number
 
 
-def walk(data: Bytes, begin: Int64Array, end: Int64Array) -> Walked:
-    """Walks messages from `begin` to `end`, not empty, by the fields of the first. None is `same` where that is odd:
-    a field told twice, another wire type, or bytes that are no message."""
-    at, same = begin.copy(), np.ones(len(begin), np.bool_)
-    fields: dict[int, Field] = {}
-    while at[0] < end[0] and same[0]:
-        tags, size = varints(data, at, end)
-        same &= (tags == tags[0]) & (size > 0)
-        number, kind = int(tags[0]) >> 3, int(tags[0]) & 7
-        if number in fields or kind not in (VARINT, FIXED64, BYTES):
-            return Walked(np.zeros_like(same), {})
-        at += size
-        if kind == FIXED64:
-            length = np.full(len(at), 8)
-        else:
-            length, size = varints(data, at, end)
-            same &= size > 0
-            at += size
-        fields[number] = Field(kind, at.copy(), length)
-        if kind != VARINT:
-            at += length
-        same &= at <= end
-        np.minimum(at, end, out=at)
-    return Walked(same & (at == end), fields)
+def walk(data: Bytes, begin: Int64Array, end: Int64Array, kinds: Mapping[int, int]) -> Walked:
+    """Walks messages from `begin` to `end`, which are not empty. `kinds`: the wire type of each field that may be
+    there, once; whatever has others is odd."""
+    count = len(begin)
+    fields = {number: Field(np.full(count, -1), np.zeros(count, np.int64)) for number in kinds}
+    odd, at, going = np.zeros(count, np.bool_), begin.copy(), np.arange(count)
+    for _ in range(len(kinds)):
+        tags, size = varints(data, at[going], end[going])
+        at[going] += size
+        odd[going[size == 0]] = True
+        # Who writes many messages writes the same fields in the same order.
+        for tag in np.unique(tags).tolist() if (tags != tags[0]).any() else (int(tags[0]),):
+            some = going if len(tags) == count and tag == tags[0] and (tags == tag).all() else going[tags == tag]
+            number, kind = tag >> 3, tag & 7
+            if kinds.get(number) != kind:
+                odd[some] = True
+                continue
+            if kind == FIXED64:
+                length, size = np.full(len(some), 8), np.zeros(len(some), np.int64)
+            else:
+                length, size = varints(data, at[some], end[some])
+                odd[some[size == 0]] = True
+            field = fields[number]
+            odd[some[field.begin[some] >= 0]] = True
+            at[some] += size
+            field.begin[some], field.length[some] = at[some], length
+            if kind != VARINT:
+                at[some] += length
+        odd |= at > end
+        going = np.flatnonzero((at < end) & ~odd)
+        if not len(going):
+            return Walked(odd, fields)
+    odd[going] = True
+    return Walked(odd, fields)
 
 
 def varints(data: Bytes, at: Int64Array, end: Int64Array) -> tuple[Int64Array, Int64Array]:
@@ -87,3 +101,51 @@ def numbers(data: Bytes, begin: Int64Array, dtype: str) -> NDArray[Any]:
         return np.zeros(len(begin), dtype)
     everywhere: NDArray[Any] = np.ndarray((last + 1,), dtype, buffer=data.data, strides=(1,))
     return np.where(begin <= last, everywhere[np.minimum(begin, last)], 0)
+
+
+def numbers_from(data: bytes, begin: Int64Array, counts: Int64Array, width: int) -> Bytes:
+    """The bytes of so many numbers of `width` bytes from each place on, one after the other. Shapes: (n,)."""
+    before = np.cumsum(counts) - counts
+    at = np.repeat(begin - width * before, counts) + width * np.arange(int(counts.sum()))
+    # A view at every byte: opaque values are copied whole, wherever they lie.
+    everywhere: NDArray[Any] = np.ndarray((len(data) - width + 1,), f"V{width}", buffer=data, strides=(1,))
+    return everywhere[at].view(np.uint8)
+
+
+class Ids(NamedTuple):
+    """The ids of some messages that hold few. An id is a field of its own."""
+
+    end: Int64Array  # (messages,): where they end; -1: there is none, there are too many, or one is odd
+    record: Int64Array  # (ids,): the message that each is of, ascending
+    text: Spans  # (ids,)
+    first: Int64Array  # (messages + 1,): where the ids of each message begin
+
+
+def find_ids(data: Bytes, begin: Int64Array, end: Int64Array) -> Ids:
+    """Finds the ids from `begin` on, as far as they follow each other. Shapes: (messages,)."""
+    last = len(data) - 1
+    at = begin.copy()
+    going = np.arange(len(begin))
+    found: list[tuple[Int64Array, Int64Array, Int64Array]] = []
+    odd = np.zeros(len(begin), np.bool_)
+    for _ in range(MOST_IDS + 1):
+        of = at[going]
+        going = going[(data[np.minimum(of, last)] == _IDS_TAG) & (of + 1 < end[going])]
+        if not len(going):
+            break
+        text = at[going] + 2
+        length = data[text - 1].astype(np.int64)
+        found.append((going, text, length))
+        at[going] = text + length
+        bad = (length >= 0x80) | (at[going] > end[going])
+        odd[going[bad]] = True
+        going = going[~bad]
+    odd[going] = True
+    odd |= at == begin
+    none = np.empty(0, np.int64)
+    record, text, length = (np.concatenate(part) for part in zip(*found, strict=True)) if found else (none,) * 3
+    order = np.argsort(record, kind="stable")
+    order = order[~odd[record[order]]]
+    record = record[order]
+    first = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.bincount(record, minlength=len(begin)))))
+    return Ids(np.where(odd, -1, at), record, Spans(text[order], length[order]), first)

@@ -20,7 +20,8 @@ from services.cli.domains import service_names
 from services.feeds.position import Progress as FeedProgress
 
 LOOPBACK = "127.0.0.1"
-TIME_ZONES = {"auckland": "Pacific/Auckland"}
+TIME_ZONES = {"auckland": "Pacific/Auckland", "beijing": "Asia/Shanghai"}
+PROGRAMMES = {"beijing": "cn-2012"}
 FED_DOMAINS = ("community", "traffic")
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
@@ -183,6 +184,7 @@ class City:
             "URBAN_CLICKHOUSE": addresses.clickhouse,
             "URBAN_CLOCK": self.settings.clock,
             "URBAN_TIME_ZONES": json.dumps(TIME_ZONES),
+            "URBAN_PROGRAMMES": json.dumps(PROGRAMMES),
             "URBAN_INSTANCE": name,
             "URBAN_READY_FILE": str(self._ready_file(name)),
         }

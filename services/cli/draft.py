@@ -18,7 +18,7 @@ def draft(
     Of a new domain everything, of a new kind its contract and tables. Then `make proto` makes code of the contract.
     """
     from services.cli.domains import ROOT, DomainError, constant_of, read_domain
-    from services.cli.drafts.files import missing_fields, missing_files
+    from services.cli.drafts.files import left_to_people, missing_files
 
     root = ROOT.parent
     try:
@@ -27,7 +27,7 @@ def draft(
             raise DomainError(f"services/{domain}/domain.py declares {found.name!r}, not {domain!r}")
         if not (root / "proto").is_dir():
             raise DomainError(f"{root} is no source tree: it has no folder proto")
-        drafts, by_hand = missing_files(root, found, constant_of(domain)), missing_fields(root, found)
+        drafts, by_hand = missing_files(root, found, constant_of(domain)), left_to_people(root, found)
     except DomainError as error:
         fail(str(error))
     for path, text in drafts:

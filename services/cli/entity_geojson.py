@@ -55,7 +55,8 @@ def _features(document: Any) -> Sequence[Any]:
 
 def _check_system(crs: Any) -> None:
     """Coordinates of another system would lie somewhere else, without a word."""
-    name = crs.get("properties", {}).get("name") if isinstance(crs, dict) else None
+    properties = crs.get("properties") if isinstance(crs, dict) else None
+    name = properties.get("name") if isinstance(properties, dict) else None
     if crs is not None and name not in _WGS84:
         told = json.dumps(crs)[:100]
         raise UnreadableFileError(f'"crs" is {told}: RFC 7946 knows degrees of WGS 84 only; convert the file first')
@@ -87,8 +88,9 @@ def _read_id(
         told = feature["id"]
     else:
         told = next((facts.pop(name) for name in IDS if facts.get(name) is not None), None)
-    if isinstance(told, str) or (isinstance(told, int | float) and not isinstance(told, bool)):
-        return (told if isinstance(told, str) else f"{told:.15g}"), []
+    if isinstance(told, str | int | float) and not isinstance(told, bool):
+        # 7.0 is written for 7 by who has nothing but floats.
+        return (f"{told:.15g}" if isinstance(told, float) else str(told)), []
     wanted = id_property or f"id, or property {' or '.join(IDS)}"
     return "", [Fault(place, "id", "" if told is None else _shown(told), f"there must be a text or a number: {wanted}")]
 

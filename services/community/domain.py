@@ -13,6 +13,8 @@ from services.community.detectors import (
     find_request_surge,
     find_tailgating,
 )
+from services.community.indices.suppression import LEAST_SHOWN
+from services.core.anomaly.detector import unusual
 from services.core.kind import (
     DAY_MS,
     HOUR_MS,
@@ -58,6 +60,7 @@ PEOPLE_COUNT = Kind(
         Detector("crowding", "1", "1h", find_crowding),
         Detector("dense_crowd", "1", "15m", find_dense_crowd),
         Detector("over_capacity", "1", "15m", find_over_capacity, attributes=CAPACITY),
+        *unusual("1h", HOUR_MS, "count_sum", least_shown=LEAST_SHOWN),
     ),
     baseline=Baseline("1h", "count_sum"),
 )
@@ -95,6 +98,7 @@ PASSAGE = Kind(
         Detector("access_denied", "1", "15m", find_access_denied),
         Detector("tailgating", "1", "15m", find_tailgating),
         Detector("forced_gate", "1", "15m", find_forced_gate),
+        *unusual("1h", HOUR_MS, "count_in_sum", "count_out_sum", least_shown=LEAST_SHOWN),
     ),
 )
 
@@ -120,7 +124,10 @@ SERVICE_REQUEST = Kind(
     ),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=24 * HOUR_MS,
-    detectors=(Detector("request_surge", "1", "24h", find_request_surge),),
+    detectors=(
+        Detector("request_surge", "1", "24h", find_request_surge),
+        *unusual("24h", HOUR_MS, "opened_sum"),
+    ),
     baseline=Baseline("24h", "opened_sum"),
 )
 

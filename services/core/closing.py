@@ -69,7 +69,7 @@ class FixedSeries:
         self.window = window
         self._trails = trails
         self._lookback_ms = kind.lookback_ms
-        self._with_previous = any(d.window == window.name for d in kind.detectors)
+        self._with_previous = kind.looks_back(window.name)
         self._history = kind.history_of(window.name)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes

@@ -3,87 +3,126 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION
+from services.core.cities import Cities
+from services.core.following.course import Course, Told
 from services.core.kind import Detector, Kind
 from services.core.signals import Evidence, Finding, Severity, Signal, signal_id
+from services.core.state import MEMORY, PartitionState
 from services.core.windows import WindowBatch
 
 Int64Array = NDArray[np.int64]
 
 
+class _Rows(NamedTuple):
+    """Windows that a detector has judged. Arrays: (rows,)."""
+
+    slot: Int64Array
+    start_ms: Int64Array
+    end_ms: Int64Array
+    revision: Int64Array
+
+
 class Detection:
     """Runs the detectors of a kind and remembers what they raised until its window can no longer be revised."""
 
-    def __init__(self, domain: str, kind: Kind) -> None:
+    def __init__(self, domain: str, kind: Kind, cities: Cities) -> None:
         self._domain = domain
         self._kind = kind
         # By place of the detector in its kind and start of the window: slot -> severity.
         self._raised: dict[tuple[int, int], dict[int, int]] = {}
+        followers = {place: d for place, d in enumerate(kind.detectors) if d.follower is not None}
+        self._courses = {
+            window.name: Course(kind, window, mine, cities)
+            for window in kind.windows
+            if (mine := {place: d for place, d in followers.items() if d.window == window.name})
+        }
+        self.changes = 0  # another number when what followers remember may have changed
 
     def detect(self, batch: WindowBatch) -> list[Signal]:
-        """Signals of a batch that was completed with attributes and baseline, and withdrawals of earlier ones.
+        """Signals of a batch that was completed with attributes, labels and baseline, and withdrawals of earlier ones.
 
         By detector, then in the order of the rows. ValueError names what the batch lacks.
         """
+        mine = [(p, d) for p, d in enumerate(self._kind.detectors) if d.window == batch.window.name and len(batch)]
+        for _, detector in mine:
+            self._check(detector, batch)
+        followed = self._follow(batch)
         signals: list[Signal] = []
-        for place, detector in enumerate(self._kind.detectors):
-            if detector.window == batch.window.name and len(batch):
-                self._check(detector, batch)
-                signals += self._judge(place, detector, batch)
+        for place, detector in mine:
+            if detector.find is not None:
+                signals += self._tell(place, detector, batch, _rows_of(batch), detector.find(batch))
+            for told in followed.get(place, ()):
+                start_ms = np.full(len(told.slot), told.start_ms)
+                rows = _Rows(told.slot, start_ms, start_ms + batch.window.size_ms, told.revision)
+                signals += self._tell(place, detector, batch, rows, told.finding)
         return signals
+
+    def _follow(self, batch: WindowBatch) -> dict[int, list[Told]]:
+        """What followers say, by their place."""
+        found: dict[int, list[Told]] = {}
+        course = self._courses.get(batch.window.name)
+        if course is not None and len(batch):
+            self.changes += 1
+            for told in course.take(batch):
+                found.setdefault(told.place, []).append(told)
+        return found
 
     def _check(self, detector: Detector, batch: WindowBatch) -> None:
         for name, _ in detector.attributes:
             if name not in batch.attributes:
                 raise ValueError(f"detector {detector.name} needs the attribute {name}; the batch has none")
+        if detector.follower is not None:
+            if (label := detector.follower.label) and label not in batch.labels:
+                raise ValueError(f"detector {detector.name} needs the label {label}; the batch has none")
+            return
         baseline = self._kind.baseline
         if baseline and baseline.window == batch.window.name and batch.baseline is None:
             raise ValueError(f"detector {detector.name} needs the baseline of {baseline.measure}; the batch has none")
 
-    def _judge(self, place: int, detector: Detector, batch: WindowBatch) -> Iterator[Signal]:
-        finding = detector.find(batch)
+    def _tell(
+        self, place: int, detector: Detector, batch: WindowBatch, rows: _Rows, finding: Finding
+    ) -> Iterator[Signal]:
         # A score that is no number is no finding.
         breached = finding.breached & ~np.isnan(finding.score)
-        withdrawn = self._find_withdrawn(place, batch, breached)
-        # The window before was weighed too: a late observation there makes a new revision here.
-        revision = batch.revision.astype(np.int64)
-        if REVISION in batch.history:
-            revision = batch.history[REVISION].sum(axis=1).astype(np.int64)
-        elif REVISION in batch.previous:
-            revision = revision + batch.previous[REVISION].astype(np.int64)
+        withdrawn = self._find_withdrawn(place, rows, breached)
         for row in np.flatnonzero(breached | withdrawn).tolist():
-            start, slot = int(batch.start_ms[row]), int(batch.slot[row])
+            start, slot = int(rows.start_ms[row]), int(rows.slot[row])
             if breached[row]:
                 severity = int(finding.severity[row])
                 self._raised.setdefault((place, start), {})[slot] = severity
             else:
                 severity = self._raised[place, start].pop(slot)
-            yield self._signal(detector, batch, finding, row, bool(withdrawn[row]), severity, int(revision[row]))
+            yield self._signal(detector, batch, rows, finding, row, bool(withdrawn[row]), severity)
 
-    def _find_withdrawn(self, place: int, batch: WindowBatch, breached: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        withdrawn = np.zeros(len(batch), np.bool_)
-        for start in np.unique(batch.start_ms).tolist():
+    def _find_withdrawn(self, place: int, rows: _Rows, breached: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        withdrawn = np.zeros(len(rows.slot), np.bool_)
+        if not self._raised:
+            return withdrawn
+        for start in np.unique(rows.start_ms).tolist():
             raised = self._raised.get((place, start))
             if raised:
-                mine = (batch.start_ms == start) & ~breached
-                withdrawn |= mine & np.isin(batch.slot, np.fromiter(raised, np.int64, len(raised)))
+                mine = (rows.start_ms == start) & ~breached
+                withdrawn |= mine & np.isin(rows.slot, np.fromiter(raised, np.int64, len(raised)))
         return withdrawn
 
     def _signal(
         self,
         detector: Detector,
         batch: WindowBatch,
+        rows: _Rows,
         finding: Finding,
         row: int,
         withdrawn: bool,
         severity: int,
-        revision: int,
     ) -> Signal:
-        slot, start = int(batch.slot[row]), int(batch.start_ms[row])
+        slot, start = int(rows.slot[row]), int(rows.start_ms[row])
         about = (batch.cities[slot], self._domain, self._kind.name)
         entity_id, window = batch.entity_ids[slot], batch.window
         return Signal(
@@ -95,15 +134,52 @@ class Detection:
             entity_id=entity_id,
             window=window.name,
             start_ms=start,
-            end_ms=int(batch.end_ms[row]),
+            end_ms=int(rows.end_ms[row]),
             retracted=withdrawn,
             severity=Severity(severity),
             score=0.0 if withdrawn else float(finding.score[row]),
             evidence=_evidence(finding, row),
-            revision=revision,
+            revision=int(rows.revision[row]),
             detector_version=detector.version,
-            model=finding.models[row] if finding.models else batch.baseline.model if batch.baseline else "",
+            model=finding.models[row] if finding.models else _model_of(batch, detector),
         )
+
+    def settle(self, watermark_ms: int) -> None:
+        """Followers take in for good what can no longer be revised; all batches up to the watermark were detected."""
+        for course in self._courses.values():
+            self.changes += course.settle(watermark_ms)
+
+    def idle_ms(self, slots: int) -> Int64Array | None:
+        """By slot, for how long each might have been forgotten; negative: it may be asked for. None: nobody asks."""
+        if not self._courses:
+            return None
+        return reduce(np.minimum, [course.idle_ms(slots) for course in self._courses.values()])
+
+    def forget(self, slots: Int64Array) -> None:
+        """These slots are free."""
+        if len(slots):
+            self.changes += len(self._courses)
+            for course in self._courses.values():
+                course.forget(slots)
+
+    def memory(self) -> tuple[dict[str, NDArray[Any]], dict[str, Sequence[str]]]:
+        """What followers remember, as arrays and texts, once it is settled."""
+        arrays: dict[str, NDArray[Any]] = {}
+        texts: dict[str, Sequence[str]] = {}
+        for window, course in self._courses.items():
+            if len(course):
+                arrays |= {f"{MEMORY}{window}.{name}": array for name, array in course.to_arrays().items()}
+                texts |= {f"{MEMORY}{window}.{name}": told for name, told in course.to_texts().items()}
+        return arrays, texts
+
+    def put_memory(self, state: PartitionState) -> None:
+        """Goes on from what memory told. A follower that is new, or of another version, begins with nothing."""
+        for window, course in self._courses.items():
+            begin = f"{MEMORY}{window}."
+            arrays = {n.removeprefix(begin): array for n, array in state.arrays.items() if n.startswith(begin)}
+            texts = {n.removeprefix(begin): told for n, told in state.texts.items() if n.startswith(begin)}
+            course.restore(arrays, texts, state.watermark_ms, state.texts["cities"], state.texts["entity_ids"])
+            self.changes += len(course) > 0
 
     def forget_final(self, watermark_ms: int) -> None:
         """Forgets what was raised of windows that can no longer be revised."""
@@ -127,6 +203,20 @@ class Detection:
         for number, start, slot, severity in raised.tolist():
             if (place := places[number]) is not None:
                 self._raised.setdefault((place, start), {})[slot] = severity
+
+
+def _model_of(batch: WindowBatch, detector: Detector) -> str:
+    return batch.baseline.model if batch.baseline and detector.find is not None else ""
+
+
+def _rows_of(batch: WindowBatch) -> _Rows:
+    # The window before was weighed too: a late observation there makes a new revision here.
+    revision = batch.revision.astype(np.int64)
+    if REVISION in batch.history:
+        revision = batch.history[REVISION].sum(axis=1).astype(np.int64)
+    elif REVISION in batch.previous:
+        revision = revision + batch.previous[REVISION].astype(np.int64)
+    return _Rows(batch.slot, batch.start_ms, batch.end_ms, revision)
 
 
 def _evidence(finding: Finding, row: int) -> tuple[Evidence, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from services.core.history import History, Index
 from services.core.pattern import Trail
 
 if TYPE_CHECKING:
+    from services.core.following.follower import Follower
     from services.core.signals import Finding
     from services.core.windows import WindowBatch
 
@@ -20,6 +21,11 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
 GREATEST_CODE = 2**16 - 1  # of an enum; 0 is that of no value
+
+# A measure that every window has for followers: how many observations it holds.
+OBSERVATIONS = "observations"
+# Of a kind with a follower: see services/core/following/weighed.py.
+MOST_LATENESS_MS = 8 * DAY_MS
 
 
 class Aggregate(StrEnum):
@@ -179,14 +185,19 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Detector:
-    """One plain function on arrays that finds what is worth a signal in the windows that leave at one moment."""
+    """Finds what is worth a signal in windows: a plain function on those that leave at one moment, or a follower."""
 
     name: str  # type of its signals: "congestion"
     version: str
     window: str  # name of the windows that it looks at
-    find: Callable[[WindowBatch], Finding]
+    find: Callable[[WindowBatch], Finding] | None = None  # by a window and the one before
     attributes: tuple[tuple[str, float], ...] = ()  # numbers of the entity that it needs, with the default
     history: History | None = None
+    follower: Follower | None = None  # by all windows of the entity so far
+
+    def __post_init__(self) -> None:
+        if (self.find is None) == (self.follower is None):
+            raise ValueError(f"detector {self.name}: either a function of windows or a follower, and not both")
 
 
 @dataclass(frozen=True)
@@ -241,6 +252,11 @@ class Kind:
                 what = type(judge).__name__.lower()
                 raise ValueError(f"kind {self.name}: {what} {judge.name} of an unknown window {judge.window!r}")
             self._check_history(judge)
+        for detector in self.detectors:
+            if detector.follower is not None:
+                self._check_follower(detector, detector.follower)
+        if len({d.name for d in self.detectors}) != len(self.detectors):
+            raise ValueError(f"kind {self.name}: names of detectors repeat: {[d.name for d in self.detectors]}")
         if self.baseline and self.baseline.window not in windows:
             raise ValueError(f"kind {self.name}: baseline of an unknown window {self.baseline.window!r}")
         if min(self.disorder_ms, self.lateness_ms, self.skew_ms) < 0:
@@ -298,6 +314,36 @@ class Kind:
         asked = [judge.history for judge in self.judges_of(window) if judge.history is not None]
         measures = tuple(dict.fromkeys(m for h in asked for m in h.measures))
         return History(max(h.windows for h in asked), measures) if asked else None
+
+    def _check_follower(self, detector: Detector, follower: Follower) -> None:
+        window = self.window(detector.window)
+        what = f"kind {self.name}: detector {detector.name}"
+        if window.gap_ms:
+            raise ValueError(f"{what}: of sessions, which may vanish, nothing is remembered")
+        if follower.every_ms not in (0, window.slide_ms):
+            raise ValueError(f"{what}: counts on windows every {follower.every_ms} ms, not every {window.slide_ms}")
+        if self.lateness_ms > MOST_LATENESS_MS:
+            raise ValueError(f"{what}: what is late by {self.lateness_ms} ms is more than {MOST_LATENESS_MS}")
+        if follower.keep_ms < max(1, follower.back) * window.slide_ms:
+            raise ValueError(
+                f"{what}: remembers an entity for {follower.keep_ms} ms only, windows come every"
+                f" {window.slide_ms} ms and it looks {follower.back} back"
+            )
+        if follower.only and follower.only not in dict(detector.attributes):
+            raise ValueError(f"{what}: follows those with {follower.only}, which is none of its attributes")
+        names = self.measure_names()
+        if unknown := [m for m in follower.measures if m not in names and m != OBSERVATIONS]:
+            raise ValueError(f"{what}: unknown measures {unknown}")
+
+    def looks_back(self, window: str) -> bool:
+        """Whether windows of that name are also looked at from the window after, but for those with a history: they
+        have the window before among it."""
+        return any(d.window == window and d.find is not None and d.history is None for d in self.detectors)
+
+    def without_unusual(self) -> Kind:
+        """The kind without the detectors that tell what is unusual."""
+        kept = tuple(d for d in self.detectors if d.follower is None or not d.follower.unusual)
+        return replace(self, detectors=kept)
 
     @property
     def longest_period_ms(self) -> int:

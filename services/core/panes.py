@@ -72,7 +72,7 @@ def rings_of(kind: Kind) -> tuple[Ring, ...]:
     """The rings of a kind, that of the shortest fixed windows first (its panes are the finest), then of sessions."""
     fixed = [w for w in kind.windows if not w.gap_ms]
     sizes = sorted({w.size_ms for w in fixed})
-    kept_ms = {d.window: kind.window(d.window).slide_ms for d in kind.detectors}
+    kept_ms = {w.name: w.slide_ms for w in fixed if kind.looks_back(w.name)}
     for window in fixed:
         if (history := kind.history_of(window.name)) is not None:
             before_ms = (history.windows - 1) * window.slide_ms
@@ -204,9 +204,10 @@ class Panes:
         """The panes that no window will look at again."""
         return [(r, s) for r, s in self._rows if self.rings[r].kept_until_ms(s, lateness_ms) <= watermark_ms]
 
-    def find_told(self, watermark_ms: int, lateness_ms: int) -> list[tuple[int, int]]:
-        """The panes that no window will tell again: others look at their cells alone."""
-        return [(r, s) for r, s in self._rows if self.rings[r].told_until_ms(s, lateness_ms) <= watermark_ms]
+    def is_told(self, pane: tuple[int, int], watermark_ms: int, lateness_ms: int) -> bool:
+        """Whether no window will tell the pane again: others look at its cells alone."""
+        ring, start_ms = pane
+        return self.rings[ring].told_until_ms(start_ms, lateness_ms) <= watermark_ms
 
     def mark_changed(self, pane: tuple[int, int]) -> None:
         """What stands beside the cells of a pane is another."""

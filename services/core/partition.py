@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.aggregates import folds_of, parts_of
+from services.core.cities import Cities
 from services.core.closing import FixedSeries, Touched, join_touched
 from services.core.detection import Detection
 from services.core.folding import Folding
@@ -34,10 +35,12 @@ from services.core.signals import Signal
 from services.core.sketched import sketches_of
 from services.core.slots import Slots
 from services.core.sources import Sources
-from services.core.state import NO_WATERMARK, TRAIL_LENGTHS, Change, Closing, Counters, PartitionState
+from services.core.state import MEMORY_RING, NO_WATERMARK, TRAIL_LENGTHS, Change, Closing, Counters, PartitionState
 from services.core.trail import Trails
 from services.core.windows import WindowBatch
 
+# Of a kind's places: so many are held by entities that tell nothing now, but are remembered. The rest is for new ones.
+MOST_REMEMBERED = 0.75
 _SKETCH_ARRAYS = ("codes", "counts", "lengths")
 
 __all__ = ["NO_WATERMARK", "Closing", "Counters", "Partition", "PartitionState"]
@@ -46,7 +49,7 @@ __all__ = ["NO_WATERMARK", "Closing", "Counters", "Partition", "PartitionState"]
 class Partition:
     """One partition of one kind. Pure: no clock, no I/O. Not to be used from two threads."""
 
-    def __init__(self, domain: str, kind: Kind, partition: int) -> None:
+    def __init__(self, domain: str, kind: Kind, partition: int, cities: Cities | None = None) -> None:
         self.partition = partition
         self.next_offset = 0
         self.counters = Counters()
@@ -69,7 +72,7 @@ class Partition:
         self._fixed = [FixedSeries(kind, w, self._panes, self._folds, self._trails) for w in fixed]
         self._sessions = [SessionSeries(kind, w, self._panes, self._folds, self._border_ms) for w in sessions]
         self._looks_back = any(kind.history_of(w.name) for w in fixed)
-        self._detection = Detection(domain, kind)
+        self._detection = Detection(domain, kind, cities or Cities())
         self._wire()
         # How often slots without observations are set free.
         self._sweep_ms = kind.lateness_ms + 2 * max(w.size_ms for w in kind.windows)
@@ -83,8 +86,9 @@ class Partition:
     def fold(self, records: Sequence[Frame | Malformed | Block]) -> Iterator[Closing]:
         """Folds the next records of the log, in their order; gives what leaves the partition meanwhile.
 
-        To be drawn to its end; batches are to be given to `detect` before the next call. ValueError where a record
-        comes before one that was folded; frames of one record have the same offset and come in one call.
+        To be drawn to its end; the batches of a closing are to be given to `detect` before the next one is drawn.
+        ValueError where a record comes before one that was folded; frames of one record have the same offset and come
+        in one call.
         """
         if self._folding:
             raise RuntimeError("what was folded before was not drawn to its end")
@@ -138,6 +142,8 @@ class Partition:
     def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
         """What leaves where the watermark passes a border."""
         before_ms = self.watermark_ms
+        if before_ms is not None:
+            self._detection.settle(before_ms)
         touched = join_touched(self._into_panes.touched)
         self._into_panes.touched = []
         all_series: list[FixedSeries | SessionSeries] = [*self._fixed, *self._sessions]
@@ -151,16 +157,29 @@ class Partition:
         if self._looks_back and self._sketches:
             self._drop_sketches(watermark_ms)
         if before_ms is not None and before_ms // self._sweep_ms != watermark_ms // self._sweep_ms:
-            self._slots.release(self._panes.mark_used(len(self._slots)))
+            self._release(batches)
         return tuple(batches)
 
     def _drop_sketches(self, watermark_ms: int) -> None:
         """Of panes that are kept for history alone: it is made of what their cells hold, and sketches are large."""
-        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
-            if any(sketch.holds(pane) for sketch in self._sketches):
+        for pane in sorted({pane for sketch in self._sketches for pane in sketch.panes()}):
+            if self._panes.is_told(pane, watermark_ms, self._kind.lateness_ms):
                 self._panes.mark_changed(pane)
                 for sketch in self._sketches:
                     sketch.drop(pane)
+
+    def _release(self, batches: Sequence[WindowBatch]) -> None:
+        """Sets slots free of which nothing is folded, nor remembered: but where room gets short, who told nothing for
+        the longest time is forgotten first."""
+        used = self._panes.mark_used(len(self._slots))
+        idle_ms = self._detection.idle_ms(len(self._slots))
+        if idle_ms is not None:
+            for batch in batches:  # they are yet to be judged
+                used[batch.slot] = True
+            remembered = np.flatnonzero(~used & (idle_ms < 0))
+            room = max(0, int(self._kind.max_entities * MOST_REMEMBERED) - int(np.count_nonzero(used)))
+            used[remembered[np.argsort(idle_ms[remembered], kind="stable")][:room]] = True
+        self._detection.forget(self._slots.release(used))
 
     def detect(self, batch: WindowBatch) -> list[Signal]:
         """Signals of a batch that was completed with attributes and baseline: what its detectors find, and what of
@@ -188,6 +207,7 @@ class Partition:
         if self._folding:
             raise RuntimeError("what is being folded was not drawn to its end")
         if self.watermark_ms is not None:
+            self._detection.settle(self.watermark_ms)
             self._detection.forget_final(self.watermark_ms)
         sources, greatest, below = self._sources.to_arrays()
         cities, entity_ids = self._slots.show()
@@ -214,18 +234,28 @@ class Partition:
             texts |= {"known.cities": known_cities, "known.ids": known_ids}
             arrays["known.lengths"] = np.array(lengths, np.int64)
             arrays["known.complete"] = np.array([self._known.complete], np.uint8)
+        memory = self._memory_change()
+        if memory is not None and memory in known:
+            left_out |= {memory}
+        elif memory is not None:
+            remembered, words = self._detection.memory()
+            arrays |= remembered
+            texts |= words
         watermark_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
         place = (self.partition, self.next_offset, watermark_ms)
         panes = tuple(self._panes.changes())
-        return PartitionState(*place, replace(self.counters), arrays, texts, panes, left_out)
+        return PartitionState(*place, replace(self.counters), arrays, texts, panes, left_out, memory)
+
+    def _memory_change(self) -> Change | None:
+        return (MEMORY_RING, 0, self._detection.changes) if self._detection.changes else None
 
     @classmethod
-    def restore(cls, domain: str, kind: Kind, state: PartitionState) -> Partition:
+    def restore(cls, domain: str, kind: Kind, state: PartitionState, cities: Cities | None = None) -> Partition:
         """The partition that `snapshot` told, maybe in another version of the kind: see services/core/layout.py.
 
         ValueError where what they have in common is not the same.
         """
-        restored = cls(domain, kind, state.partition)
+        restored = cls(domain, kind, state.partition, cities)
         texts = state.texts
         try:
             arrays = begin_columns(state, restored._layout, [fold for fold, _ in restored._folds])
@@ -251,6 +281,7 @@ class Partition:
         restored._into_panes.touched = [Touched(ring, start_ms, slot)] if len(slot) else []
         for series in restored._sessions:
             series.put(arrays[f"{series.window.name}.left"])
+        restored._detection.put_memory(state)
         # A state that does not name its detectors is of a version that had those of today.
         restored._detection.put(arrays["raised"], texts.get("detectors") or restored._detection.names())
         return restored

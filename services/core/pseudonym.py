@@ -39,3 +39,16 @@ def numbers_of(digests: Sequence[str]) -> tuple[Float64Array, Float64Array]:
 def is_digest(text: str) -> bool:
     """Whether a text may be such a hash. Of 64 digits without a letter it is not: there is one in 10¹³."""
     return _DIGEST.fullmatch(text) is not None and not text.isdigit()
+
+
+def columns_of(digest: str) -> dict[str, int]:
+    """The columns `person_a` and `person_b` of one HMAC-SHA-256, as whole numbers; none where it is empty.
+
+    ValueError where it is no such hash, and never what stands there.
+    """
+    if not digest:
+        return {}
+    if not is_digest(digest):
+        raise ValueError("person is no HMAC-SHA-256 in 64 hexadecimal digits: a raw id is not taken")
+    high, low = numbers_of([digest])
+    return {"person_a": int(high[0]), "person_b": int(low[0])}

@@ -32,6 +32,12 @@ class EvidenceColumn:
     threshold: float | NDArray[np.float64]
     expected: NDArray[np.float64] | None = None  # what is normal
 
+    def some(self, rows: NDArray[np.int64]) -> EvidenceColumn:
+        """That of these rows."""
+        threshold = self.threshold[rows] if isinstance(self.threshold, np.ndarray) else self.threshold
+        expected = None if self.expected is None else self.expected[rows]
+        return EvidenceColumn(self.measure, self.value[rows], threshold, expected)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -42,6 +48,11 @@ class Finding:
     score: NDArray[np.float64]  # 0 (just) to 1, where breached
     evidence: tuple[EvidenceColumn, ...]
     models: Sequence[str] | None = None  # of each row, what it was judged by: "hj-633-2026"; None: the baseline, if any
+
+    def some(self, rows: NDArray[np.int64]) -> Finding:
+        """The word on these rows."""
+        evidence = tuple(column.some(rows) for column in self.evidence)
+        return Finding(self.breached[rows], self.severity[rows], self.score[rows], evidence)
 
 
 @dataclass(frozen=True)

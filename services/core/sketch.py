@@ -148,9 +148,9 @@ class Sketch:
                 self._sorted[pane] = (codes[part].copy(), weights[part].astype(self.form.weight))
             end += length
 
-    def holds(self, pane: Pane) -> bool:
-        """Whether anything of the pane is there."""
-        return pane in self._sorted or pane in self._pending
+    def panes(self) -> frozenset[Pane]:
+        """Of which something is there."""
+        return frozenset(self._sorted.keys() | self._pending.keys())
 
     def drop(self, pane: Pane) -> None:
         self._sorted.pop(pane, None)

@@ -168,11 +168,11 @@ class Slots:
         self._shown = None
         return slot
 
-    def release(self, used: NDArray[np.bool_]) -> None:
-        """Sets every slot free that is not `used`, shape (slots,)."""
+    def release(self, used: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Sets every slot free that is not `used`, shape (slots,); tells which were taken until now."""
         unused = [slot for slot in np.flatnonzero(~used).tolist() if self._ids[slot]]
         if not unused:
-            return
+            return np.empty(0, np.int64)
         for slot in unused:
             city = self._cities[slot]
             del self._by_city[city][self._ids[slot]]
@@ -182,6 +182,7 @@ class Slots:
             heapq.heappush(self._free, slot)
         self._generation += 1
         self._shown = None
+        return np.array(unused, np.int64)
 
     def show(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """City and id by slot, "" where it is free: the same two objects until an entity comes or goes."""

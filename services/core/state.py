@@ -17,6 +17,8 @@ Change = tuple[int, int, int]
 CELLS = "cells."  # how the names of the arrays of cells begin
 TRAIL = "trail/"  # and those of single observations (no column has such a name)
 TRAIL_LENGTHS = f"{TRAIL}lengths"
+MEMORY = "memory."  # and those of arrays and texts of what followers remember
+MEMORY_RING = -1  # in place of a ring: it changes as a whole
 
 NO_WATERMARK = -(2**63)
 
@@ -62,14 +64,17 @@ class PartitionState:
     counters: Counters
     arrays: dict[str, NDArray[Any]]  # little-endian
     texts: dict[str, Sequence[str]]
-    # Of the partition that told it, no part of the state: its panes, and those of which the arrays have nothing,
-    # because whoever asked knows them from an earlier state.
+    # Of the partition that told it, no part of the state: its panes, and those (or the memory) of which the arrays have
+    # nothing, because whoever asked knows them from an earlier state.
     panes: tuple[Change, ...] = ()
     left_out: frozenset[Change] = frozenset()
+    memory: Change | None = None  # of what followers remember; None: there is none
 
 
 def lengths_of(name: str, arrays: Mapping[str, NDArray[Any]]) -> list[int] | None:
     """How an array of a state is made up of those of the panes, one after the other; None where it is of no pane."""
+    if name.startswith(MEMORY):
+        return None
     group, _, what = name.rpartition(".")
     if name.startswith(CELLS):
         told = arrays["panes.cells"]

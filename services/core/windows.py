@@ -62,9 +62,9 @@ class IndexRows:
 class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
-    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where the kind has a
-    detector on this window (and it is no session), `previous` holds the same measures of the same entity in the window
-    that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
+    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where a detector looks
+    at the window before, too (and it is no session), `previous` holds the same measures of the same entity in the
+    window that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
 
     Where somebody looks at more of the windows before, `history` holds measures of those and of this one, the oldest
     first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each.
@@ -84,6 +84,7 @@ class WindowBatch:
     history: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     attributes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # numbers of the entities
     places: Mapping[str, Place] = field(default_factory=dict)  # by city, of those of which something is known
+    labels: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)  # words of the entities, "" for none
     baseline: BaselineColumns | None = None
     ends_ms: NDArray[np.int64] | None = None  # of sessions, whose ends differ
     early: bool = False  # of windows that are still open: what they hold so far

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.core.anomaly.detector import unusual
 from services.core.history import Index
 from services.core.kind import (
     HOUR_MS,
@@ -57,10 +58,13 @@ AIR_QUALITY = Kind(
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
+    # Two weeks of hours are 36 kB for each station (100 bytes an hour), and as much again while they are looked at.
+    max_entities=5_000,
     detectors=(
         Detector("polluted_air", "1", "1h", find_polluted_air, attributes=SAMPLING, history=air_rows.HISTORY),
         Detector("heavy_pollution", "1", "1h", find_heavy_pollution, attributes=SAMPLING, history=EPISODE),
         Detector("pollution_rise", "1", "1h", find_pollution_rise, attributes=SAMPLING, history=RISE),
+        *unusual("1h", HOUR_MS, "pm2_5_ug_m3_mean", "o3_ug_m3_mean"),
     ),
     indices=(
         Index("air_quality_index", "1h", air_rows.compute_hours, air_rows.HISTORY, SAMPLING),
@@ -87,6 +91,7 @@ NOISE = Kind(
             history=noise_rows.HISTORY,
         ),
         Detector("noise_burst", "1", "1h", find_noise_burst, attributes=noise_rows.ZONE),
+        *unusual("1h", HOUR_MS, "laeq_db_p50"),
     ),
     indices=(Index("noise_days", "1h", noise_rows.compute_days, noise_rows.HISTORY, (*noise_rows.ZONE, *SAMPLING)),),
 )
@@ -114,7 +119,7 @@ WEATHER = Kind(
         Measure("humidity", (Aggregate.MEAN,)),
         Measure("pressure_hpa", (Aggregate.MEAN,)),
         Measure("wind_m_s", (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MAX)),
-        # The resultant wind: a vane that turns in a calm says little (EPA-454/R-99-005, February 2000, section 6.2).
+        # The resultant mean direction (EPA-454/R-99-005, February 2000, 6.2.2): a vane in a calm weighs little.
         Measure("wind_from_deg", (Aggregate.LAST, Aggregate.MEAN_DIRECTION), weight="wind_m_s"),
         Measure("gust_m_s", (Aggregate.MAX,)),
         Measure("rain_mm", (Aggregate.SUM,)),
@@ -123,7 +128,10 @@ WEATHER = Kind(
     ),
     disorder_ms=MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
-    detectors=(Detector("low_visibility", "1", "10m", find_low_visibility),),
+    detectors=(
+        Detector("low_visibility", "1", "10m", find_low_visibility),
+        *unusual("1h", HOUR_MS, "temperature_c_mean", "wind_m_s_mean"),
+    ),
 )
 
 EMISSION = Kind(
@@ -162,6 +170,7 @@ EMISSION = Kind(
             attributes=(*DETECTION_LIMITS, *SAMPLING),
         ),
         Detector("monitoring_gap", "1", "4h", find_monitoring_gap, attributes=(*LIMITS, *SAMPLING)),
+        *unusual("1h", HOUR_MS, "dust_mg_m3_mean", "so2_mg_m3_mean", "nox_mg_m3_mean"),
     ),
 )
 

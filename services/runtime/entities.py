@@ -169,3 +169,12 @@ class EntityRegistry:
             if entity is not None and name in entity.numbers:
                 values[i] = entity.numbers[name]
         return values
+
+    def labels(self, domain: str, cities: Sequence[str], entity_ids: Sequence[str], name: str) -> NDArray[np.object_]:
+        """One label of each entity (parallel sequences), "" where it has none. Shape: (entities,)."""
+        values = np.full(len(entity_ids), "", np.object_)
+        for i, key in enumerate(zip(cities, entity_ids, strict=True)):
+            entity = self._entities.get((key[0], domain, key[1]))
+            if entity is not None and name in entity.labels:
+                values[i] = entity.labels[name]
+        return values

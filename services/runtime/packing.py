@@ -1,26 +1,29 @@
 """States as bytes: named arrays and lists of texts, and which of them lie in parts that are written by themselves.
 
-What a large pane holds is a part, and so are the names of many entities: most of a state has not changed since the
-checkpoint before, and what has not changed is neither packed nor written again.
+What a large pane holds is a part, and so are the names of many entities and what detectors remember of them: most of a
+state has not changed since the checkpoint before, and what has not changed is neither packed nor written again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import lz4.frame
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.state import PartitionState, lengths_of
+from services.core.state import MEMORY, PartitionState, lengths_of
 from urban.common.v1.checkpoint_pb2 import StateBody
 
 # A pane of fewer cells is no part, nor are the names of fewer entities: a record has its price.
 SMALLEST_PART = 4_096
+SMALLEST_MEMORY_BYTES = 65_536  # what is remembered in less is no part
 NAMES = -1  # in place of the place of a pane
+REMEMBERED = -2
 _TEXTS_OF_NAMES = ("cities", "entity_ids")
 
+T = TypeVar("T")
 Arrays = Mapping[str, NDArray[Any]]
 Texts = Mapping[str, Sequence[str]]
 
@@ -62,9 +65,14 @@ class Cut:
         self.has_names = len(state.texts.get(_TEXTS_OF_NAMES[1], ())) >= SMALLEST_PART
         self._left_out = {i for i, pane in enumerate(state.panes) if pane in state.left_out}
         self._stretches: dict[int, dict[str, NDArray[Any]]] = {i: {} for i in self.panes}
-        rest = {name: self._cut(name, state.arrays) for name in state.arrays}
+        self._remembered = Stretch(_begins(MEMORY, state.arrays), _begins(MEMORY, state.texts))
+        size = sum(array.nbytes for array in self._remembered.arrays.values())
+        apart = state.memory is not None and (state.memory in state.left_out or size >= SMALLEST_MEMORY_BYTES)
+        if state.memory is not None and apart:
+            self.panes[REMEMBERED] = state.memory
+        rest = {n: self._cut(n, state.arrays) for n in state.arrays if not (apart and n.startswith(MEMORY))}
         texts = {n: t for n, t in state.texts.items() if not (self.has_names and n in _TEXTS_OF_NAMES)}
-        self.rest = Stretch(rest, texts)
+        self.rest = Stretch(rest, {n: t for n, t in texts.items() if not (apart and n.startswith(MEMORY))})
         self._texts = state.texts
 
     def _cut(self, name: str, arrays: Arrays) -> NDArray[Any]:
@@ -88,7 +96,11 @@ class Cut:
         """What a part holds."""
         if place == NAMES:
             return Stretch({}, {name: self._texts[name] for name in _TEXTS_OF_NAMES})
-        return Stretch(self._stretches[place], {})
+        return self._remembered if place == REMEMBERED else Stretch(self._stretches[place], {})
+
+
+def _begins(begin: str, named: Mapping[str, T]) -> dict[str, T]:
+    return {name: value for name, value in named.items() if name.startswith(begin)}
 
 
 def join(rest: bytes, parts: Mapping[int, bytes]) -> tuple[dict[str, NDArray[Any]], dict[str, Sequence[str]]]:
@@ -97,6 +109,9 @@ def join(rest: bytes, parts: Mapping[int, bytes]) -> tuple[dict[str, NDArray[Any
     stretches = {place: unpack(body) for place, body in parts.items()}
     if NAMES in stretches:
         texts |= stretches.pop(NAMES)[1]
+    if REMEMBERED in stretches:
+        remembered, words = stretches.pop(REMEMBERED)
+        arrays, texts = arrays | remembered, texts | words
     if stretches:
         for name in list(arrays):
             lengths = lengths_of(name, arrays)

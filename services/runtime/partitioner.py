@@ -1,4 +1,8 @@
-"""Which partition an entity belongs to: murmur2 of its id, Kafka's own default, so that any producer agrees."""
+"""Which partition an entity belongs to: murmur2 of its key, Kafka's own default, so that any producer agrees.
+
+The key of an entity is its id, or what stands before the first `~` of it: `a1-north~km12.5` and `a1-north~km13.0` are
+stations of one road, always in one partition, so that a detector may look at both.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,9 @@ from numpy.typing import NDArray
 _SEED = 0x9747B28C
 _M = np.uint32(0x5BD1E995)
 _R = np.uint32(24)
+
+# Between the group that an entity belongs to (a road) and what it is called there.
+GROUP_END = "~"
 
 # Longer ids are no entity ids; whoever has them is refused elsewhere, so their partition does not matter.
 _LONGEST_ID = 128
@@ -37,13 +44,28 @@ def murmur2(keys: Sequence[bytes]) -> NDArray[np.uint32]:
     return (h ^ (h >> np.uint32(15))).astype(np.uint32)
 
 
+def key_of(entity_id: str) -> str:
+    """What the partition of an entity follows from, and the key of its records."""
+    return entity_id.partition(GROUP_END)[0] or entity_id
+
+
 def partitions_of(entity_ids: Sequence[str], partitions: int) -> NDArray[np.int64]:
-    """Partition of every entity id in a topic of so many partitions. Shape: (ids,)."""
-    encoded = [entity_id.encode("utf-8", "surrogatepass") for entity_id in entity_ids]
+    """Partition of every entity id in a topic of observations of so many partitions. Shape: (ids,)."""
+    return partitions_of_keys([*map(key_of, entity_ids)], partitions)
+
+
+def partitions_of_keys(record_keys: Sequence[str], partitions: int) -> NDArray[np.int64]:
+    """Partition of the keys of any records in a topic of so many partitions. Shape: (keys,)."""
+    encoded = [key.encode("utf-8", "surrogatepass") for key in record_keys]
     hashes = murmur2([key if len(key) <= _LONGEST_ID else b"" for key in encoded])
     return (hashes & np.uint32(0x7FFFFFFF)).astype(np.int64) % partitions
 
 
 def partition_of(entity_id: str, partitions: int) -> int:
-    """Partition of one entity id in a topic of so many partitions."""
+    """Partition of one entity id in a topic of observations of so many partitions."""
     return int(partitions_of((entity_id,), partitions)[0])
+
+
+def partition_of_key(record_key: str, partitions: int) -> int:
+    """Partition of the key of one record in a topic of so many partitions."""
+    return int(partitions_of_keys((record_key,), partitions)[0])

@@ -13,9 +13,11 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 from numpy.typing import NDArray
 
+from services.core.cities import Cities
 from services.core.frame import Late
 from services.core.geometry import cell_of
-from services.core.kind import Kind
+from services.core.history import Index
+from services.core.kind import Detector, Kind
 from services.core.partition import Partition
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK, Closing, Counters
@@ -30,7 +32,7 @@ from services.runtime.entities import EntityRegistry
 from services.runtime.late_records import late_records
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
-from services.runtime.partitioner import partition_of
+from services.runtime.partitioner import partition_of_key
 from services.runtime.record_columns import Records
 from services.runtime.slot_names import SlotNames
 from services.runtime.state_saver import StateSaver
@@ -61,6 +63,7 @@ class Workshop:
     passed_end: asyncio.Event  # set when a partition's event time has passed an end of windows
     stop_at_flood: bool = True  # of records that cannot be taken
     places: Mapping[str, Place] = field(default_factory=dict)  # by city
+    cities: Cities = field(default_factory=Cities)
 
     @property
     def topic(self) -> str:
@@ -77,7 +80,7 @@ class KindProcessor:
 
     def __init__(self, shop: Workshop, partition: int) -> None:
         self._shop, self._number = shop, partition
-        self._partition = Partition(shop.domain, shop.kind, partition)
+        self._partition = Partition(shop.domain, shop.kind, partition, shop.cities)
         self._counted = Counters()
         self._guard = FloodGuard(f"{shop.topic}[{partition}]", stop=shop.stop_at_flood)
         self._saver = self._make_saver()
@@ -99,7 +102,7 @@ class KindProcessor:
         state = state_of(found)
         if (told := state.arrays.pop(FLOOD_GUARD, None)) is not None:
             self._guard.put(told)
-        self._partition = Partition.restore(self._shop.domain, self._shop.kind, state)
+        self._partition = Partition.restore(self._shop.domain, self._shop.kind, state, self._shop.cities)
         self._counted = replace(self._partition.counters)
         self._tell_progress()
         metrics.RESTORE_SECONDS.labels(self._shop.domain, self._shop.kind.name).observe(time.perf_counter() - began)
@@ -148,7 +151,7 @@ class KindProcessor:
     def close(self) -> None:
         self.watermark_ms = None
         # Somebody may still know this handler, but nobody needs what it held.
-        self._partition = Partition(self._shop.domain, self._shop.kind, self._number)
+        self._partition = Partition(self._shop.domain, self._shop.kind, self._number, self._shop.cities)
         self._saver = self._make_saver()
         self._decoder, self._names = Decoder(self._shop.contract), None
         metrics.forget_partition(self._shop.domain, self._shop.kind.name, self._number)
@@ -175,15 +178,7 @@ class KindProcessor:
         if not judges:
             return batch
         await self._ask_for_unknown(batch)
-        # Of the entities of this batch only: a late revision is of one among thousands.
-        slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
-        cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
-        attributes = {
-            name: self._shop.registry.numbers(self._shop.domain, cities, ids, name, default)[row_of_slot]
-            for judge in judges
-            for name, default in judge.attributes
-        }
-        return replace(batch, attributes=attributes, places=self._shop.places)
+        return self._with_facts(batch, judges)
 
     def _put_indices(self, batch: WindowBatch) -> None:
         for index in self._shop.kind.indices:
@@ -198,6 +193,22 @@ class KindProcessor:
         for part in await self._with_baselines(batch):
             signals += self._partition.detect(part)
         return [self._placed(s) for s in signals]
+
+    def _with_facts(self, batch: WindowBatch, judges: Sequence[Detector | Index]) -> WindowBatch:
+        """The batch with what is known of its entities and cities, as far as somebody asks for it."""
+        batch = replace(batch, places=self._shop.places)
+        wanted = {name: default for judge in judges for name, default in judge.attributes}
+        followers = [judge.follower for judge in judges if isinstance(judge, Detector) and judge.follower is not None]
+        labels = {follower.label for follower in followers if follower.label}
+        if not wanted and not labels:
+            return batch
+        # Of the entities of this batch only: a late revision is of one among thousands.
+        slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
+        cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
+        registry, domain = self._shop.registry, self._shop.domain
+        numbers = {n: registry.numbers(domain, cities, ids, n, d)[row_of_slot] for n, d in wanted.items()}
+        words = {n: registry.labels(domain, cities, ids, n)[row_of_slot] for n in sorted(labels)}
+        return replace(batch, attributes=numbers, labels=words)
 
     async def _with_baselines(self, batch: WindowBatch) -> list[WindowBatch]:
         """The batch with what is normal for its rows; several where they are judged by baselines of several dates."""
@@ -252,7 +263,7 @@ class KindProcessor:
         outgoing = []
         for signal in signals:
             key, value, headers = records.signal_record(signal)
-            partition = partition_of(key.decode(), shop.signal_partitions)
+            partition = partition_of_key(key.decode(), shop.signal_partitions)
             outgoing.append(Outgoing(catalogue.SIGNALS, partition, key, value, headers))
             metrics.SIGNALS.labels(shop.domain, signal.type).inc()
         shop.outbox.put({f"{shop.domain}.signals": records.signals_table(signals)}, outgoing)
@@ -322,6 +333,7 @@ def _part(batch: WindowBatch, rows: NDArray[np.int64], baseline: BaselineColumns
         previous={name: values[rows] for name, values in batch.previous.items()},
         history={name: values[rows] for name, values in batch.history.items()},
         attributes={name: values[rows] for name, values in batch.attributes.items()},
+        labels={name: values[rows] for name, values in batch.labels.items()},
         baseline=baseline,
         ends_ms=None if batch.ends_ms is None else batch.ends_ms[rows],
     )

@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.core.cities import Cities
 from services.core.kind import Domain, Kind
 from services.runtime import catalogue, metrics, records
 from services.runtime.archiver import Archiver
-from services.runtime.baselines import BaselineBook
+from services.runtime.baselines import BaselineBook, local_time
 from services.runtime.checkpoints import CheckpointStore
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.contracts import FrameContract
@@ -22,7 +23,7 @@ from services.runtime.places import places_of
 from services.runtime.processor import KindProcessor, Workshop
 from services.runtime.producer import KafkaWriter, acknowledged_at_last
 from services.runtime.role import end, wait_for_first
-from services.runtime.settings import Settings
+from services.runtime.settings import EVERY_CITY, Settings
 from services.runtime.unknown_entities import with_unknown
 
 log = structlog.get_logger(__name__)
@@ -110,8 +111,14 @@ class ProcessorRole:
             static=self._settings.static_member,
         )
 
+    def _cities(self) -> Cities:
+        clocks = {city: local_time(zone) for city, zone in self._settings.time_zones.items()}
+        return Cities(clocks, frozenset(self._settings.without_unusual))
+
     def _factory(self, kind: Kind) -> HandlerFactory:
         book = None
+        if EVERY_CITY in self._settings.without_unusual:
+            kind = kind.without_unusual()
         if kind.baseline is not None:
             zones = self._settings.time_zones
             book = BaselineBook(self._clickhouse, self._outbox, self._domain.name, kind, zones)
@@ -127,6 +134,7 @@ class ProcessorRole:
             book=book,
             signal_partitions=self._signal_partitions,
             places=self._places,
+            cities=self._cities(),
             passed_end=self._passed_end,
             stop_at_flood=self._settings.dead_letter_flood == "stop",
         )

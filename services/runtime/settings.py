@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+EVERY_CITY = "*"
+
 
 class Settings(BaseSettings):
     """Settings of one service process. A wrong one ends the process at start with the variable's name."""
@@ -47,6 +49,11 @@ class Settings(BaseSettings):
     programmes: dict[str, str] = Field(
         default_factory=dict,
         description='Whose standards a city is judged by, as JSON: {"auckland": "us"}; others: the first of a domain',
+    )
+    without_unusual: tuple[str, ...] = Field(
+        (),
+        description='Cities in which nothing is told as unusual, as JSON: ["auckland"]; ["*"]: nowhere, which also'
+        " spares the cost",
     )
     checkpoint_seconds: float = Field(5.0, gt=0, le=300, description="Time between two checkpoints of a partition")
     session_timeout_seconds: float = Field(

@@ -65,7 +65,7 @@ class StateSaver:
 
     @property
     def known(self) -> Collection[Change]:
-        """The panes that a state may leave out."""
+        """The panes that a state may leave out, and the memory of detectors."""
         return self._saved.panes.keys()
 
     @contextmanager

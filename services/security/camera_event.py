@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.core.kind import MINUTE_MS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
+from services.core.anomaly.detector import unusual
+from services.core.kind import MINUTE_MS, OBSERVATIONS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.security.detectors.camera_health import HEARTBEAT, find_offline, find_tamper
 from services.security.detectors.camera_scene import (
     AREA,
@@ -58,5 +59,6 @@ CAMERA_EVENT = Kind(
         Detector("loitering", "1", "1m", find_loitering, attributes=LOITERING),
         Detector("object_abandoned", "1", "1m", find_abandoned_object),
         Detector("line_crossed", "1", "1m", find_crossing, attributes=GUARDED),
+        *unusual("1m", MINUTE_MS, OBSERVATIONS),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.core.anomaly.detector import unusual
 from services.core.kind import (
     HOUR_MS,
     MINUTE_MS,
@@ -14,17 +15,16 @@ from services.core.kind import (
     Measure,
     Window,
 )
+from services.traffic.detectors.incidents import INCIDENT, INCIDENTS
 from services.traffic.detectors.parking import find_more_than_spaces
 from services.traffic.detectors.rail import find_bunching, find_crowded_train, find_delay, find_gap, find_lost_calls
 from services.traffic.detectors.road import (
     FAULT_MINUTES,
     FREE_FLOW,
-    INCIDENT,
     LANES,
     SAMPLING,
     find_congestion,
     find_impossible_numbers,
-    find_incident_threshold,
     find_silent_detector,
     find_stuck_detector,
     find_sudden_stop,
@@ -58,10 +58,11 @@ ROAD_FLOW = Kind(
     detectors=(
         Detector("congestion", "1", "5m", find_congestion, attributes=FREE_FLOW),
         Detector("sudden_stop", "1", "1m", find_sudden_stop),
-        Detector("incident_threshold", "1", "1m", find_incident_threshold, attributes=INCIDENT),
+        Detector("incident", "1", "1m", attributes=INCIDENT, follower=INCIDENTS),
         Detector("detector_impossible", "1", "5m", find_impossible_numbers, attributes=LANES),
         Detector("detector_stuck", "1", "5m", find_stuck_detector, attributes=SAMPLING),
         Detector("detector_silent", "1", "5m", find_silent_detector, attributes=SAMPLING),
+        *unusual("5m", FAULT_MINUTES * MINUTE_MS, "flow_veh_h_mean", "speed_kmh_mean"),
     ),
 )
 
@@ -101,6 +102,7 @@ RAIL_CALL = Kind(
         Detector("train_delay", "1", "15m", find_delay),
         Detector("train_crowded", "1", "15m", find_crowded_train),
         Detector("calls_lost", "1", "1h", find_lost_calls),
+        *unusual("1h", HOUR_MS, "headway_s_max", "delay_s_mean"),
     ),
 )
 

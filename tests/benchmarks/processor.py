@@ -111,13 +111,14 @@ async def fill(endpoints: Endpoints, minutes: int) -> int:
     return sent
 
 
-def run_processor(endpoints: Endpoints, folder: Path, observations_sent: int) -> Spent:
+def run_processor(endpoints: Endpoints, folder: Path, observations_sent: int, without_unusual: bool) -> Spent:
     """Starts a processor on the backlog and waits until it has folded everything."""
     ready = folder / "ready.json"
     settings = {
         "URBAN_KAFKA": endpoints.kafka,
         "URBAN_CLICKHOUSE": endpoints.clickhouse,
         "URBAN_READY_FILE": str(ready),
+        "URBAN_WITHOUT_UNUSUAL": '["*"]' if without_unusual else "[]",
     }
     log = (folder / "processor.log").open("wb")
     argv = [sys.executable, "-m", "services.traffic", "processor"]
@@ -153,16 +154,17 @@ def add_up(page: list[str], prefix: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in page if line.startswith(prefix))
 
 
-def measure(minutes: int, cache: Path) -> dict[str, object]:
+def measure(minutes: int, cache: Path, without_unusual: bool) -> dict[str, object]:
     """Runs the benchmark once on servers of its own."""
     server = ServerSettings(kafka=KafkaSettings(first_port=0), clickhouse_port=0, cache=cache)
     with tempfile.TemporaryDirectory() as name, LocalServers(Path(name), server, progress=tell) as endpoints:
         sent = asyncio.run(fill(endpoints, minutes))
         tell(f"{sent:,} observations are on the topic")
-        spent = run_processor(endpoints, Path(name), sent)
+        spent = run_processor(endpoints, Path(name), sent, without_unusual)
     return {
         "benchmark": "processor, Kafka to ClickHouse, start of the process included",
         "kind": "traffic.road_flow",
+        "without_unusual": without_unusual,
         "entities": ENTITIES,
         "rows_per_frame": ROWS,
         "observations": sent,
@@ -183,9 +185,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=10, help="event time of the backlog")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".urban" / "cache", help="folder of downloads")
+    parser.add_argument("--without-unusual", action="store_true", help="nothing is judged as unusual")
     given = parser.parse_args()
     configure_logs("console", "warning")
-    print(json.dumps(measure(given.minutes, given.cache), indent=2))
+    print(json.dumps(measure(given.minutes, given.cache, given.without_unusual), indent=2))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ from services.core.kind import HOUR_MS, MINUTE_MS, Window
 from services.core.partition import Partition
 from services.runtime.codec import decode_record, encode_heartbeat
 from tests.benchmarks.all_kinds import page
-from tests.benchmarks.all_kinds.__main__ import Round, summary
+from tests.benchmarks.all_kinds.__main__ import Round, reported_today, summary
 from tests.benchmarks.all_kinds.backlog import CITY, Backlog
 from tests.benchmarks.all_kinds.trial import Cost
 from tests.benchmarks.pages import read_part
 from tests.contract.domains import BY_KIND, CONTRACTS
 
 NOT_YET = "Not measured on a quiet machine yet."
-BACKLOGS = {c.kind.name: Backlog(c.domain, c.kind, entities=24, steps=6) for c in CONTRACTS}
+BACKLOGS = {c.kind.name: Backlog(c.domain, c.kind, entities=24, reports=36) for c in CONTRACTS}
 
 
 def end_of(backlog: Backlog) -> Frame:
@@ -48,7 +48,7 @@ def test_every_observation_of_a_backlog_is_good_and_in_the_windows_that_are_reck
 
 def test_windows_of_a_backlog_are_those_that_end_within_it():
     """Minutes of an hour and a half: three of half an hour, and hops of which the first ones hold less."""
-    backlog = Backlog("traffic", BY_KIND["road_flow"].kind, entities=1, steps=90)
+    backlog = Backlog("traffic", BY_KIND["road_flow"].kind, entities=1, reports=540)
     assert backlog.interval_ms == 10_000
     assert backlog.windows(Window("30m", 30 * MINUTE_MS)) == [180, 180, 180]
     assert backlog.windows(Window("1h", HOUR_MS, 30 * MINUTE_MS)) == [180, 360, 360]
@@ -71,13 +71,14 @@ def costs(**cpu_s: float) -> dict[str, Cost]:
 def reckoned() -> dict[str, Any]:
     """Three rounds of two kinds; the second one on a machine that was twice as slow, the third one odd."""
     plain = costs(traffic__road_flow=1.0, traffic__rail_call=3.0)
+    whole = costs(traffic__road_flow=1.5, traffic__rail_call=9.0)
     slow = costs(traffic__road_flow=2.0, traffic__rail_call=6.0)
     rounds = [
-        Round(plain, plain, costs(traffic=4.4)),
+        Round(plain, whole, costs(traffic=4.4)),
         Round(slow, slow, costs(traffic=8.8)),
-        Round(plain, plain, costs(traffic=9.0)),
+        Round(plain, whole, costs(traffic=9.0)),
     ]
-    return summary([BACKLOGS["road_flow"], BACKLOGS["rail_call"]], rounds)
+    return summary([BACKLOGS["road_flow"], BACKLOGS["rail_call"]], rounds, {"road_flow": 9.0})
 
 
 def test_what_is_compared_is_of_one_round():
@@ -94,11 +95,17 @@ def test_kinds_weigh_alike_and_a_domain_is_held_against_its_own():
     assert [kind["plain_ns"] for kind in document["kinds"]] == [round(s / each * 1e9) for s in (1.0, 3.0)]
 
 
+def test_in_a_city_kinds_weigh_what_it_reports_of_them():
+    assert reckoned()["in_a_city"] == {"ratio": 1.5, "left_out": ["traffic.rail_call"]}
+    assert {"road_flow", "camera_event", "air_quality"} <= reported_today().keys()
+
+
 def test_the_page_says_what_the_figures_say():
     machine = {"cores": 2, "architecture": "x86_64", "python": "3.11"}
     text = page.as_markdown({"machine": machine, "load_average": 1.0, **reckoned()})
     assert "All kinds at once cost 1.10 times the plain windows" in text
     assert "by round: 1.10, 1.10, 2.25" in text
+    assert "today, without traffic.rail_call: whole 1.50 times plain" in text
     assert "| traffic.road_flow |" in text
 
 

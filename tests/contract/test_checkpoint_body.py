@@ -8,8 +8,9 @@ import pytest
 from services.core.frame import Frame
 from services.core.partition import Partition
 from services.core.state import Change, PartitionState
-from services.runtime.packing import NAMES, SMALLEST_PART, Cut, join, pack, unpack
+from services.runtime.packing import NAMES, REMEMBERED, SMALLEST_PART, Cut, join, pack, unpack
 from services.traffic.domain import ROAD_FLOW
+from tests.core.logs import FOLLOWED, T0, fold_all
 
 
 def test_arrays_and_texts_come_back_as_they_were():
@@ -85,3 +86,32 @@ def test_what_was_cut_and_left_out_is_the_whole_state_when_it_is_joined(entities
         assert {name: a.dtype for name, a in arrays.items()} == {n: a.dtype for n, a in whole.arrays.items()}
         assert texts == {name: list(told) for name, told in whole.texts.items()}
     assert len(names) <= 1  # no entity came or went, so that they are the same object
+
+
+@pytest.mark.parametrize("entities", [1, 5_000])
+def test_what_detectors_remember_is_written_again_only_when_windows_left(entities):
+    partition = Partition("probe", FOLLOWED, 0)
+    ids = tuple(f"x{i}" for i in range(entities))
+    known: list[Change] = []
+    saved, written = b"", 0
+    arrays: dict[str, np.ndarray] = {}
+    for second in range(0, 60, 2):
+        rows = np.arange(entities, dtype=np.uint32)
+        columns = {"count": np.ones(entities, "<f4"), "speed": np.full(entities, float(second), "<f4")}
+        columns |= {"exact": np.zeros(entities), "code": np.zeros(entities, np.uint32)}
+        told = Frame("auckland", ids, rows, np.full(entities, T0 + second * 1000), 0, columns, clock_ms=T0 + 60_000)
+        fold_all(partition, [told])
+        cut = Cut(partition.snapshot(known))
+        if (change := cut.panes.get(REMEMBERED)) is not None and change not in known:
+            known, saved, written = [change], pack(*cut.part(REMEMBERED)), written + 1
+        parts = {REMEMBERED: saved} if known else {}
+        whole = partition.snapshot()
+        others = {place: pack(*Cut(whole).part(place)) for place in Cut(whole).panes if place >= 0}
+        if Cut(whole).has_names:
+            others[NAMES] = pack(*Cut(whole).part(NAMES))
+        arrays, texts = join(pack(*cut.rest), parts | others)
+        assert {name: a.tobytes() for name, a in arrays.items()} == {n: a.tobytes() for n, a in whole.arrays.items()}
+        assert texts == {name: list(told) for name, told in whole.texts.items()}
+    assert any(name.startswith("memory.10s.by.follow_10s") for name in arrays)
+    # Windows of ten seconds have left five times in a minute; nothing of one entity is worth a record of its own.
+    assert written == (5 if entities > 1 else 0)

@@ -139,7 +139,7 @@ def test_the_table_of_windows_has_the_measures_of_the_kind(contract: FrameContra
 
 def _changed(**changes: object) -> Kind:
     first, *rest = ROAD_FLOW.columns
-    return replace(ROAD_FLOW, columns=(replace(first, **changes), *rest), measures=(), any_of=())  # type: ignore[arg-type]
+    return replace(ROAD_FLOW, columns=(replace(first, **changes), *rest), measures=(), any_of=(), detectors=())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

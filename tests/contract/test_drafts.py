@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.domains import constant_of
-from services.cli.drafts.files import missing_fields, missing_files
+from services.cli.drafts.files import left_to_people, missing_files
 from services.cli.drafts.proto import kind_proto, service_proto
 from services.cli.drafts.sql import baselines_sql, domain_sql, kind_sql
 from services.core.kind import Aggregate, Column, ColumnType, Domain, Kind, Measure
@@ -81,7 +81,7 @@ def test_baselines_are_what_was_written():
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
 def test_a_domain_that_is_whole_lacks_nothing(domain: Domain):
     assert missing_files(ROOT, domain, constant_of(domain.name)) == []
-    assert missing_fields(ROOT, domain) == []
+    assert left_to_people(ROOT, domain) == []
 
 
 def test_a_draft_of_the_process_is_what_was_written(tmp_path: Path):
@@ -102,7 +102,7 @@ def test_a_new_kind_gets_its_contract_and_the_next_migration(tmp_path: Path):
         "proto/urban/traffic/v1/rail_call.proto",
         "services/traffic/schema/003_rail_call.up.sql",
     ]
-    (told,) = missing_fields(tmp_path, both)
+    (told,) = left_to_people(tmp_path, both)
     for line in (
         'import "urban/traffic/v1/rail_call.proto";',
         "RailCall rail_call = 17;",
@@ -119,6 +119,14 @@ def test_a_baseline_that_comes_later_gets_its_table(tmp_path: Path):
         (tmp_path / path).write_text(text)
     (draft,) = missing_files(tmp_path, community, "COMMUNITY")
     assert draft.path.name == f"{len(community.kinds) + 2:03}_baselines.up.sql"
+
+
+def test_the_table_of_an_index_is_left_to_people(tmp_path: Path):
+    environment = next(domain for domain in DOMAINS if domain.name == "environment")
+    names = [index.name for kind in environment.kinds for index in kind.indices]
+    told = left_to_people(tmp_path, environment)
+    assert names
+    assert [line.split()[2] for line in told if line.startswith("the index ")] == names
 
 
 def test_every_measure_has_words_for_it():

@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.partitioner import murmur2, partition_of, partitions_of
+from services.runtime.partitioner import key_of, murmur2, partition_of, partition_of_key, partitions_of
 from tests.examples import examples
 
 
@@ -32,3 +32,18 @@ def test_one_and_many_agree(entity_ids: list[str], partitions: int):
     found = partitions_of(entity_ids, partitions)
     assert found.tolist() == [partition_of(entity_id, partitions) for entity_id in entity_ids]
     assert ((found >= 0) & (found < partitions)).all()
+
+
+def test_stations_of_one_road_are_in_one_partition():
+    stations = [f"a1-north~km{km}" for km in range(50)]
+    assert {*map(key_of, stations)} == {"a1-north"}
+    assert len({*partitions_of(stations, 12).tolist()}) == 1
+    assert partition_of(stations[0], 12) == partition_of("a1-north", 12)
+    # Other entities are where they always were, as are the records of anything else.
+    alone = [f"segment-{i}" for i in range(50)]
+    assert partitions_of(alone, 12).tolist() == [partition_of_key(name, 12) for name in alone]
+    assert len({partition_of_key(name, 12) for name in stations}) > 1
+
+
+def test_an_id_that_begins_with_the_sign_is_a_key_by_itself():
+    assert [key_of(name) for name in ("~a", "~", "a~", "a~b~c")] == ["~a", "~", "a", "a"]

@@ -12,7 +12,7 @@ from services.core.frame import Frame, LastingIds
 from services.runtime.api.splitter import Record, Splitter
 from services.runtime.codec import decode_frame
 from services.runtime.contracts import FrameContract
-from services.runtime.partitioner import partition_of
+from services.runtime.partitioner import key_of, partition_of
 from tests.contract.domains import BY_KIND, CONTRACTS, MONDAY_MS, assert_same, frames, make_frame
 from tests.examples import examples
 
@@ -59,7 +59,7 @@ def test_the_parts_of_a_frame_are_the_frame(case: tuple[FrameContract, Frame], p
         expected = one_by_one(frame, partitions, clock_ms)
         assert [r.partition for r in records] == list(expected)
         for record, part in zip(records, expected.values(), strict=True):
-            assert record.key == part.entity_ids[part.entity[0]].encode()
+            assert record.key == key_of(part.entity_ids[part.entity[0]]).encode()
             assert_same(read(contract, record), part)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from services.core.anomaly.memory import Field
+from services.core.following import OBSERVATIONS, Follower, Moment
 from services.core.frame import Block, Frame, Malformed, Problem
 from services.core.history import History
 from services.core.kind import Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
@@ -55,7 +57,55 @@ def find_risen(batch: WindowBatch) -> Finding:
 LOOKS_BACK = History(5, ("speed_mean", "count_sum"))
 
 
-def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judged: Sequence[str] = ()) -> Kind:
+def step_follower(moment: Moment) -> Finding:
+    """What has faded by half since the window before and is added up, and what the neighbour did one window ago."""
+    speed, theirs = moment.measures["speed_mean"], moment.of_neighbour("speed_mean", 1)
+    memory = moment.memory
+    memory.of("windows")[moment.slot] += 1
+    memory.of("last_two")[moment.slot] = np.stack([memory.of("last_two")[moment.slot][:, 1], speed], axis=1)
+    memory.of("faded")[moment.slot] = faded = memory.of("faded")[moment.slot] / 2 + np.nan_to_num(speed)
+    breached = (faded > HIGH) | (theirs > 2 * speed)
+    evidence = (
+        EvidenceColumn("faded", faded, HIGH, memory.of("last_two")[moment.slot][:, 0]),
+        EvidenceColumn("neighbour", theirs, 2 * speed),
+        EvidenceColumn("observations", moment.measures[OBSERVATIONS], 0.0),
+        EvidenceColumn("windows", memory.of("windows")[moment.slot].astype(np.float64), 0.0),
+        EvidenceColumn("share", moment.attributes["share"], 0.0, moment.hour_of_week.astype(np.float64)),
+    )
+    severity = np.where(faded > 2 * HIGH, Severity.SEVERE, Severity.MINOR)
+    return Finding(breached, severity, np.clip(faded / 100, 0, 1), evidence)
+
+
+FOLLOWER = Follower(
+    fields=(Field("windows", dtype="<i8"), Field("last_two", math.nan, 2), Field("faded")),
+    measures=("speed_mean", OBSERVATIONS),
+    step=step_follower,
+    keep_ms=60_000,
+    label="next",
+    back=1,
+)
+
+
+def follow(window: str) -> Detector:
+    return Detector(f"follow_{window}", "1", window, attributes=(("share", 0.0),), follower=FOLLOWER)
+
+
+def completed(batch: WindowBatch) -> WindowBatch:
+    """With what is known of the entities: each names the next one in the alphabet."""
+    ids = [batch.entity_ids[slot] for slot in batch.slot.tolist()]
+    nexts = [chr(ord(name[0]) + 1) if len(name) == 1 else "a" for name in ids]
+    share = np.array([ord(name[-1]) / 128 for name in ids])
+    return dataclasses.replace(batch, labels={"next": np.array(nexts, object)}, attributes={"share": share})
+
+
+def kind(
+    windows: Sequence[Window],
+    *,
+    disorder_ms: int,
+    lateness_ms: int,
+    judged: Sequence[str] = (),
+    followed: Sequence[str] = (),
+) -> Kind:
     """A kind with one required column, optional ones, and every aggregate."""
     return Kind(
         name="probe",
@@ -75,7 +125,10 @@ def kind(windows: Sequence[Window], *, disorder_ms: int, lateness_ms: int, judge
         disorder_ms=disorder_ms,
         lateness_ms=lateness_ms,
         skew_ms=5_000,
-        detectors=tuple(Detector(f"high_{name}", "1", name, find_high) for name in judged),
+        detectors=(
+            *(Detector(f"high_{name}", "1", name, find_high) for name in judged),
+            *(follow(name) for name in followed),
+        ),
     )
 
 
@@ -124,6 +177,15 @@ HISTORY = dataclasses.replace(
     kind([Window("10s", 10_000), Window("20s", 20_000, 10_000)], disorder_ms=2_000, lateness_ms=20_000),
     detectors=(Detector("risen", "1", "10s", find_risen, history=LOOKS_BACK),),
 )
+FOLLOWED = kind(
+    [Window("10s", 10_000), Window("60s", 60_000, 20_000)],
+    disorder_ms=2_000,
+    lateness_ms=40_000,
+    judged=["60s"],
+    followed=["10s", "60s"],
+)
+# No lateness, and nobody looks at the window before.
+BRIEF = kind([Window("10s", 10_000)], disorder_ms=0, lateness_ms=0, followed=["10s"])
 KINDS = {
     "trail": TRAIL,
     "tumbling": TUMBLING,
@@ -133,6 +195,8 @@ KINDS = {
     "sessions": SESSIONS,
     "mixed": MIXED,
     "history": HISTORY,
+    "followed": FOLLOWED,
+    "brief": BRIEF,
 }
 
 
@@ -242,7 +306,7 @@ def fold_all(partition: Partition, records: Sequence[Frame | Malformed | Block])
     for closing in partition.fold(records):
         closings.append(closing)
         for batch in closing.batches:
-            signals += partition.detect(batch)
+            signals += partition.detect(completed(batch))
     return closings, signals
 
 

@@ -133,7 +133,9 @@ class Oracle:
             if window.gap_ms:
                 leaving += self._leave_sessions(window, now)
                 continue
-            judged = any(d.window == window.name for d in self.kind.detectors)
+            judged = any(
+                d.window == window.name and d.find is not None and d.history is None for d in self.kind.detectors
+            )
             looked_at = self.kind.history_of(window.name)
             ahead = max(int(judged), looked_at.windows - 1 if looked_at else 0)
             due = {

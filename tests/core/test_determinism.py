@@ -80,7 +80,7 @@ def _final_windows(kind: Kind, log: Sequence[Frame | Malformed]) -> tuple[dict[o
     return windows, {i: repr(s) for i, s in signals.items() if not s.retracted}
 
 
-@pytest.mark.parametrize("name", ["tumbling", "hopping", "nested", "sessions", "mixed"])
+@pytest.mark.parametrize("name", ["tumbling", "hopping", "nested", "sessions", "mixed", "followed"])
 @examples(12)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_does_not_change_what_is_final(name, data, seed):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from services.cli.addresses import find_addresses
+from services.cli.domains import service_names
 from tests.e2e.clients import list_by_reflection, read_record
 from tests.e2e.conftest import PATIENCE_S, Running, Urban, processes_below
 from tests.e2e.readme import run_examples
@@ -182,9 +183,7 @@ def test_status_finds_every_service_well(observed):
     answer = observed.answers["status"]
     found = json.loads(answer.stdout)
     assert answer.returncode == 0, found["troubles"]
-    assert {s["name"]: s["health"] for s in found["services"]} == dict.fromkeys(
-        ("community", "environment", "security", "traffic", "correlation"), "serving"
-    )
+    assert {s["name"]: s["health"] for s in found["services"]} == dict.fromkeys(service_names(), "serving")
 
 
 def test_send_names_every_bad_line_and_takes_the_good_ones(observed):

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.community.domain import PASSAGE
-from services.feeds.paper_passages import LineFault, main, read_lines
+from services.feeds.csv_rows import LineFault
+from services.feeds.paper_passages import main, read_lines
 from services.runtime.contracts import FrameContract
 from services.runtime.json_rows import read_json_record
 from services.runtime.rows import Row

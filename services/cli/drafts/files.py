@@ -54,9 +54,9 @@ def _main(name: str, constant: str) -> str:
 def _missing_sql(root: Path, domain: Domain) -> Iterator[Draft]:
     """Numbered behind what is there: a migration that was applied is never changed."""
     folder = Path("services") / domain.name / "schema"
-    there = sorted((root / folder).glob("*.up.sql"))
-    tables = {table for path in there for table in _TABLE.findall(path.read_text(encoding="utf-8"))}
-    number = max((int(path.name.partition("_")[0]) for path in there), default=0)
+    tables = _tables(root / folder)
+    numbers = (re.match(r"\d+", path.name) for path in (root / folder).glob("*.up.sql"))
+    number = max((int(found[0]) for found in numbers if found), default=0)
     wanted = [("operations", domain_sql(domain.name))]
     if any(kind.baseline for kind in domain.kinds):
         wanted.append(("baselines", baselines_sql()))
@@ -66,7 +66,22 @@ def _missing_sql(root: Path, domain: Domain) -> Iterator[Draft]:
             yield Draft(folder / f"{number:03}_{name}.up.sql", text)
 
 
-def missing_fields(root: Path, domain: Domain) -> list[str]:
+def _tables(folder: Path) -> set[str]:
+    """Names of the tables that the SQL of a folder makes."""
+    return {name for path in folder.glob("*.up.sql") for name in _TABLE.findall(path.read_text(encoding="utf-8"))}
+
+
+def left_to_people(root: Path, domain: Domain) -> list[str]:
+    """What no draft can do, in words: lines of a contract that is there, tables of what indices compute."""
+    tables = _tables(root / "services" / domain.name / "schema")
+    indices = [index.name for kind in domain.kinds for index in kind.indices if index.name not in tables]
+    return [
+        *_missing_fields(root, domain),
+        *(f"the index {name} has no table: its columns are those of the rows that it computes" for name in indices),
+    ]
+
+
+def _missing_fields(root: Path, domain: Domain) -> list[str]:
     """What to add to the service's contract for each kind that it does not take, in words and lines."""
     path = Path("proto/urban") / domain.name / "v1" / "service.proto"
     if not (root / path).exists():

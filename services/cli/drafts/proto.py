@@ -71,10 +71,15 @@ service {service}Service {{
   rpc ListSignals(urban.common.v1.ListSignalsRequest) returns (urban.common.v1.ListSignalsResponse);
   // Streams signals as they are raised, revised or retracted. Needs a deadline.
   rpc WatchSignals(urban.common.v1.WatchSignalsRequest) returns (stream urban.common.v1.WatchSignalsResponse);
+  // Gives one entity. NOT_FOUND where nobody has told of it.
+  rpc GetEntity(urban.common.v1.GetEntityRequest) returns (urban.common.v1.Entity);
   // Lists the entities of the domain.
   rpc ListEntities(urban.common.v1.ListEntitiesRequest) returns (urban.common.v1.ListEntitiesResponse);
   // Creates an entity or replaces it whole.
   rpc UpsertEntity(urban.common.v1.UpsertEntityRequest) returns (urban.common.v1.Entity);
+  // Creates entities or replaces them whole: all of a request, or none where one is wrong.
+  rpc BatchUpsertEntities(urban.common.v1.BatchUpsertEntitiesRequest)
+      returns (urban.common.v1.BatchUpsertEntitiesResponse);
 }}
 
 // One observation of any kind of the domain.

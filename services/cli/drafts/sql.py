@@ -25,6 +25,9 @@ _ABOUT = {
     Aggregate.VARIANCE: "variance of a sample; NaN: fewer than two numbers",
     Aggregate.FIRST: "of the earliest observation; NaN: none",
     Aggregate.LAST: "of the latest observation; NaN: none",
+    Aggregate.LAST_MS: "when the latest number was observed, in ms since 1970 (UTC); NaN: none",
+    Aggregate.ENERGY_MEAN: "energy mean; NaN: none",
+    Aggregate.MEAN_DIRECTION: "mean direction; NaN: none",
 }
 
 Line = tuple[str, str, str]  # name, type with what belongs to it, comment
@@ -85,7 +88,11 @@ def _missing(column: Column) -> str:
 
 def _window_lines(kind: Kind) -> list[Line]:
     windows = ", ".join(window.name for window in kind.windows)
-    revision = "Number of observations folded; the row with the greatest is the final one"
+    weighed = (
+        f"weighed: those of the window and of the {kind.lookback_ms // 1000} s before it" if kind.trail else "folded"
+    )
+    revision = f"Number of observations {weighed}; the row with the greatest is the final one"
+    patterns = kind.trail.patterns if kind.trail else ()
     return [
         ("city", "LowCardinality(String)", "City"),
         ("window", "LowCardinality(String)", f"Window: {windows}"),
@@ -95,6 +102,7 @@ def _window_lines(kind: Kind) -> list[Line]:
         ("kafka_partition", "UInt32", "Partition of the observation topic"),
         ("revision", "UInt32 CODEC(ZSTD)", revision),
         *((n, "Float64 CODEC(ZSTD)", text) for m in kind.measures for n, text in _measured(kind.column(m.column), m)),
+        *((p.name, "Float64 CODEC(ZSTD)", f"{opening(words(p.name))}; NaN: too many to know") for p in patterns),
         _STORED,
     ]
 

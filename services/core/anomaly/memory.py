@@ -55,8 +55,20 @@ class Memory:
 
     def forget(self, slots: Int64Array) -> None:
         """These slots are free: who gets one next was never seen."""
+        slots = slots[slots < self._entities]
         for name, field in self._fields.items():
             self._arrays[name][slots] = field.neutral
+
+    def copy(self, other: Memory, slots: Int64Array) -> None:
+        """Makes these slots what they are in another memory of the same fields, that has them."""
+        for name, array in self._arrays.items():
+            array[slots] = other._arrays[name][slots]
+
+    def clone(self) -> Memory:
+        """The same once more."""
+        found = Memory(self._fields.values())
+        found._arrays, found._entities = self.to_arrays(), self._entities
+        return found
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All there is, by name of the field; equal histories give equal bytes."""

@@ -17,7 +17,7 @@ from services.core.windows import WindowBatch
 from services.environment.indices.air_rows import compute_hours
 from services.environment.indices.attribution import RISE_HOURS, find_rises
 from services.environment.indices.averaging import HOURS_OF_DAY
-from services.environment.indices.heavy_pollution import Alert, level_at_end, plan_of_day
+from services.environment.indices.heavy_pollution import Alert, Plan, level_at_end, plan_of_day
 from services.environment.indices.hours import COLUMNS, Hours, concentrations, hours_of
 from services.environment.indices.standard import Pollutant
 from services.environment.indices.station_index import rolling_by_date
@@ -81,9 +81,7 @@ def find_heavy_pollution(batch: WindowBatch) -> Finding:
         plan = plan_of_day(_local_day(hours))
         if plan is None or not hours.programme.alerts:
             continue
-        hourly = concentrations(batch, hours, EPISODE_HOURS + HOURS_OF_DAY)
-        series = rolling_by_date(hours.programme, hours.place.clock, hours.start_ms, hourly)[-EPISODE_HOURS:]
-        level[hours.rows], index[hours.rows] = level_at_end(plan, series), series[-1]
+        level[hours.rows], index[hours.rows] = _levels(batch, hours, plan)
         for row in hours.rows.tolist():
             models[row] = plan.id
     severity = np.array(_ALERT_SEVERITY, np.int64)[level]
@@ -111,6 +109,20 @@ def find_pollution_rise(batch: WindowBatch) -> Finding:
     )
     score = np.clip((times - 1.0) / (_EXTREME_RISES - 1.0), 0.0, 1.0)
     return Finding(found, np.full(len(batch), int(Severity.MODERATE)), score, evidence)
+
+
+def _levels(batch: WindowBatch, hours: Hours, plan: Plan) -> tuple[NDArray[np.int64], Float64Array]:
+    """Level of the alert and 24-hour index of each row."""
+
+    def series_of(steps: int) -> Float64Array:
+        hourly = concentrations(batch, hours, steps + HOURS_OF_DAY - 1)
+        return rolling_by_date(hours.programme, hours.place.clock, hours.start_ms, hourly, steps)
+
+    # As a rule the air has been good for so long that whatever was before is over: two weeks are looked at else.
+    series = series_of(plan.lifted_after_hours + 1)
+    if not (series < plan.lowest).all():
+        series = series_of(EPISODE_HOURS)
+    return level_at_end(plan, series), series[-1]
 
 
 def _local_day(hours: Hours) -> date:

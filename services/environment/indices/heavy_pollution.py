@@ -58,6 +58,11 @@ class Plan:
         every = (c for _, alternatives in self.levels for conditions in alternatives for c in conditions)
         return tuple(dict.fromkeys(every))
 
+    @property
+    def lowest(self) -> int:
+        """The index below which the air is better than the lowest level asks for."""
+        return min(condition.at_least for condition in self.conditions)
+
 
 # Lifted when the air is better than the lowest level asks for, for more than 36 hours (chuiha.cn, 2026-01-23, of the
 # present plans; the plans before said the same, from general knowledge).
@@ -116,7 +121,7 @@ def alert_levels(plan: Plan, daily_index: Float64Array, step_hours: int = 1) -> 
     lie nearer together are one episode. An index that is not known breaks a run, and neither raises nor lifts.
     """
     lasting = {c: lasting_hours(daily_index >= c.at_least, step_hours) for c in plan.conditions}
-    lowest = min(c.at_least for c in plan.conditions)
+    lowest = plan.lowest
     below = daily_index < lowest
     levels = np.zeros(daily_index.shape, np.int64)
     longest = {c: np.zeros(daily_index.shape[1:], np.int64) for c in plan.conditions}
@@ -136,9 +141,9 @@ def alert_levels(plan: Plan, daily_index: Float64Array, step_hours: int = 1) -> 
 def level_at_end(plan: Plan, daily_index: Float64Array, step_hours: int = 1) -> Int64Array:
     """Level at the last step of such a series: (steps, …) to (…); what `alert_levels` ends with, without its loop."""
     lasting = {c: lasting_hours(daily_index >= c.at_least, step_hours) for c in plan.conditions}
-    lowest = min(c.at_least for c in plan.conditions)
-    better_hours = np.cumsum(daily_index < lowest, axis=0) * step_hours
-    quiet_hours = better_hours - np.maximum.accumulate(np.where(daily_index >= lowest, better_hours, 0), axis=0)
+    better_hours = np.cumsum(daily_index < plan.lowest, axis=0) * step_hours
+    bad = daily_index >= plan.lowest
+    quiet_hours = better_hours - np.maximum.accumulate(np.where(bad, better_hours, 0), axis=0)
     steps = np.arange(1, len(daily_index) + 1, dtype=np.int64).reshape(-1, *([1] * (daily_index.ndim - 1)))
     lifted = np.max(np.where(quiet_hours > plan.lifted_after_hours, steps, 0), axis=0)
     return _met(plan, {c: np.max(np.where(steps > lifted, hours, 0), axis=0) for c, hours in lasting.items()})

@@ -20,7 +20,6 @@ from services.environment.indices.averaging import (
     daily_concentrations,
     mean_of_present,
     nowcast,
-    running_mean,
 )
 from services.environment.indices.epa import ppb_of_ug_m3
 from services.environment.indices.programmes import place_of_standard
@@ -62,40 +61,46 @@ def index_of_hour(standard: Standard, hourly: Hourly) -> AirQualityIndex:
     return air_quality_index(standard, standard.hourly, _as_single(terms))
 
 
-def rolling_concentrations(standard: Standard, hourly: Hourly) -> Terms:
-    """What the index of the 24 hours up to each hour is made of, in the standard's units. Shapes: as given."""
+def rolling_concentrations(standard: Standard, hourly: Hourly, steps: int) -> Terms:
+    """What the index of the 24 hours up to each of the last hours is made of, in the standard's units.
+
+    Shapes: (hours, stations) to (steps, stations); hours that are not given are not known.
+    """
     given, rule = in_units_of(standard, hourly), standard.eight_hours
-    windows = rule.last_start_hour - rule.first_start_hour + 1
+    starts = rule.last_start_hour - rule.first_start_hour + 1
     terms: Terms = {}
     for pollutant, period in standard.daily:
         values = given[pollutant]
         if period is Period.DAY:
-            terms[pollutant, period] = running_mean(values, HOURS_OF_DAY, standard.hours_of_day_needed)
+            hours = _windows(values, HOURS_OF_DAY, steps)
+            terms[pollutant, period] = mean_of_present(hours, standard.hours_of_day_needed, axis=-1)
         elif period is Period.HOUR:
-            terms[pollutant, period] = _greatest(values, HOURS_OF_DAY, standard.hours_of_day_needed, np.inf)
+            hours = _windows(values, HOURS_OF_DAY, steps)
+            terms[pollutant, period] = _greatest(hours, standard.hours_of_day_needed, np.inf)
         else:
-            means = running_mean(values, 8, rule.hours_needed)
-            terms[pollutant, period] = _greatest(means, windows, rule.windows_needed, rule.valid_above)
+            means = mean_of_present(_windows(values, 8, steps + starts - 1), rule.hours_needed, axis=-1)
+            terms[pollutant, period] = _greatest(_windows(means, starts, steps), rule.windows_needed, rule.valid_above)
     return terms
 
 
-def rolling_index(standard: Standard, hourly: Hourly) -> AirQualityIndex:
-    """The index of the 24 hours up to each hour. Shapes: (hours, stations) as given."""
-    return air_quality_index(standard, standard.daily, _as_single(rolling_concentrations(standard, hourly)))
+def rolling_index(standard: Standard, hourly: Hourly, steps: int = 1) -> AirQualityIndex:
+    """The index of the 24 hours up to each of the last hours. Shapes: (hours, stations) to (steps, stations)."""
+    return air_quality_index(standard, standard.daily, _as_single(rolling_concentrations(standard, hourly, steps)))
 
 
-def rolling_by_date(programme: Programme, clock: LocalTime, newest_ms: int, hourly: Hourly) -> Float64Array:
+def rolling_by_date(
+    programme: Programme, clock: LocalTime, newest_ms: int, hourly: Hourly, steps: int = 1
+) -> Float64Array:
     """The same, each hour by the standard that holds on its local day; NaN before the first.
 
-    Shapes: (hours, stations) as given; `newest_ms` is the start of the last hour.
+    `newest_ms` is the start of the last hour.
     """
-    shape = next(iter(hourly.values())).shape
-    starts = newest_ms + np.arange(1 - shape[0], 1, dtype=np.int64) * HOUR_MS
+    starts = newest_ms + np.arange(1 - steps, 1, dtype=np.int64) * HOUR_MS
     places = place_of_standard(programme, starts, clock)
-    index = np.full(shape, np.nan)
+    index = np.full((steps, next(iter(hourly.values())).shape[1]), np.nan)
     for place in np.unique(places[places >= 0]).tolist():
         held = places == place
-        index[held] = rolling_index(programme.adoptions[place].standard, hourly).index[held]
+        index[held] = rolling_index(programme.adoptions[place].standard, hourly, steps).index[held]
     return index
 
 
@@ -115,10 +120,16 @@ def _padded(hourly: Float64Array) -> Float64Array:
     return np.concatenate([hourly, missing])
 
 
-def _greatest(values: Float64Array, steps: int, needed: int, valid_above: float) -> Float64Array:
-    """The greatest of the steps up to each one, where so many are known or it is above what counts anyhow."""
-    before = np.full((steps - 1, *values.shape[1:]), np.nan)
-    windows = sliding_window_view(np.concatenate([before, values]), steps, axis=0)
+def _windows(values: Float64Array, length: int, steps: int) -> Float64Array:
+    """The last so many stretches of that length, by their ends; NaN before the first hour. (steps, …, length)."""
+    wanted = steps + length - 1
+    before = np.full((max(0, wanted - len(values)), *values.shape[1:]), np.nan)
+    windows: Float64Array = sliding_window_view(np.concatenate([before, values[-wanted:]]), length, axis=0)
+    return windows
+
+
+def _greatest(windows: Float64Array, needed: int, valid_above: float) -> Float64Array:
+    """The greatest along the last axis, where so many are known or it is above what counts anyhow."""
     greatest = np.fmax.reduce(windows, axis=-1)
     known = (~np.isnan(windows)).sum(-1)
     return np.where((known >= needed) | (greatest > valid_above), greatest, np.nan)

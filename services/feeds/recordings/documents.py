@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from services.core.kind import ColumnType
-from services.feeds import onvif, open311, paper_passages
+from services.feeds import csv_rows, onvif, open311
 from services.feeds.onvif_messages import MetadataFault
 from services.feeds.onvif_rows import Device
 from services.feeds.onvif_topics import LONGEST_CAMERA, name_of
@@ -120,12 +120,12 @@ def read_open311(item: Item, wanted: Wanted) -> Iterator[Document]:
             yield from (Document(place, row) for row in open311.rows_of(request, wanted.city))
 
 
-def read_paper(item: Item, wanted: Wanted) -> Iterator[Document]:
-    """A list of passages that were written by hand."""
+def read_csv(columns: Sequence[str], read: csv_rows.ReadLine, item: Item, wanted: Wanted) -> Iterator[Document]:
+    """A table with stated columns: passages on paper, calls of a dispatch centre, a log of access control."""
     with item.open() as file:
         lines = io.TextIOWrapper(text_lines(file, tell=wanted.tell), "utf-8", newline="")
-        for number, row in paper_passages.number_lines(lines, wanted.city, ZoneInfo(wanted.zone)):
-            if isinstance(row, paper_passages.LineFault):
+        for number, row in csv_rows.number_lines(lines, columns, read, wanted.city, ZoneInfo(wanted.zone)):
+            if isinstance(row, csv_rows.LineFault):
                 yield Document(number, None, row.reason)
             else:
                 yield Document(number, row)

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from services.feeds import access_log, emergency_calls, paper_passages
 from services.feeds.recordings import counters, trains
 from services.feeds.recordings.documents import (
     each_file,
+    read_csv,
     read_json_lines,
     read_onvif,
     read_onvif_mqtt,
     read_open311,
-    read_paper,
 )
 from services.feeds.recordings.mapped import MappedTable
 from services.feeds.recordings.mapping import BUILT_IN, TableMapping, meaning_of, read_mapping
@@ -33,8 +34,18 @@ FORMATS: Mapping[str, Format] = {
     ),
     "paper": Format(
         "lists of passages that were written by hand, CSV; --zone",
-        each_file(read_paper, sorted_by_time=False),
+        each_file(partial(read_csv, paper_passages.COLUMNS, paper_passages.read_line), sorted_by_time=False),
         ("community.passage",),
+    ),
+    "emergency-calls": Format(
+        "calls of a dispatch centre, CSV; --zone",
+        each_file(partial(read_csv, emergency_calls.COLUMNS, emergency_calls.read_line), sorted_by_time=False),
+        ("security.emergency_call",),
+    ),
+    "access-log": Format(
+        "logs of access control, CSV; --zone",
+        each_file(partial(read_csv, access_log.COLUMNS, access_log.read_line), sorted_by_time=False),
+        ("security.credential_event",),
     ),
     "onvif": Format(
         "ONVIF metadata in XML, of one camera a file, called as the file is",

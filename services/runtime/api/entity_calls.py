@@ -17,7 +17,7 @@ from services.runtime.entities import ENTITY_NAME, Entity, EntityRegistry
 from services.runtime.errors import Violation, invalid_argument, invalid_field, not_found
 from services.runtime.grpc_server import Context
 from services.runtime.log import LogWriter
-from services.runtime.partitioner import partition_of
+from services.runtime.partitioner import partition_of_key
 from services.runtime.producer import acknowledged, cloud_event_headers
 from services.runtime.rows import clip
 from urban.common.v1.service_pb2 import (
@@ -125,7 +125,7 @@ class EntityCalls:
                 entity.position.h3_cell = cell_of(entity.position.latitude, entity.position.longitude)
             id = event_id or f"{entity.name}@{now_ms}"
             headers = cloud_event_headers(id, EVENT_TYPE, f"/{self._domain}", now_ms, entity.name)
-            partition, key = partition_of(entity.name, partitions), entity.name.encode()
+            partition, key = partition_of_key(entity.name, partitions), entity.name.encode()
             value = entity.SerializeToString()
             sent.append(await self._writer.send(ENTITIES, value, partition=partition, key=key, headers=headers))
             written.append(entity)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from services.core.frame import Frame, LastingIds, NumberArray
 from services.core.validation import mark_valid_ids
 from services.runtime.contracts import FrameContract, WireColumn
-from services.runtime.partitioner import partitions_of
+from services.runtime.partitioner import key_of, partitions_of
 from services.runtime.wire import field, field_head
 
 _MOST_IDS = 262_144
@@ -26,7 +26,7 @@ class Record(NamedTuple):
     """One part of a frame as it goes to the log."""
 
     partition: int
-    key: bytes  # the id of its first entity
+    key: bytes  # of its first entity
     value: bytes
 
 
@@ -121,7 +121,7 @@ class Splitter:
                 parts = [header, spread.fields[p], *_cut(places, start, end), base, *_cut(offsets, start, end), period]
                 for column in columns:
                     parts += _cut(column, start, end)
-                yield Record(p, frame.entity_ids[int(entity[start])].encode(), b"".join(parts))
+                yield Record(p, key_of(frame.entity_ids[int(entity[start])]).encode(), b"".join(parts))
                 start = end
 
     def _rest(self, frame: Frame, clock_ms: int, base_ms: int) -> tuple[bytes, bytes, bytes]:

@@ -51,8 +51,8 @@ COMMENT 'Abuse of credentials one by one: where and when, never who; of what is 
 AS WITH
     uses AS
     (
-        SELECT DISTINCT city, entity_id, time, toUnixTimestamp64Milli(time) AS ms, outcome, direction, gate,
-            ifNotFinite(area, 0) AS area, latitude, longitude, person_a, person_b, outcome IN (1, 3) AS granted
+        SELECT DISTINCT city, entity_id, time, toUnixTimestamp64Milli(time) AS ms, outcome, direction,
+            toFloat64(gate) AS gate, ifNotFinite(area, 0) AS area, latitude, longitude, person_a, person_b, outcome IN (1, 3) AS granted
         FROM credential_event FINAL
     ),
     of_people AS (SELECT * FROM uses WHERE NOT isNaN(person_a) AND NOT isNaN(person_b)),
@@ -106,17 +106,17 @@ AS WITH
         ))) AS distance_m
         FROM ways WHERE last_ms >= 0 AND ms - last_ms <= 43200000
     )
-SELECT city, entity_id AS system, toFloat64(gate) AS gate, time, 'brute_force' AS type, 0 AS by_device
+SELECT city, entity_id AS system, gate, time, 'brute_force' AS type, 0 AS by_device
 FROM guessed WHERE granted AND burst_ms > 0 AND ms - burst_ms <= 300000
 UNION ALL
-SELECT city, entity_id, toFloat64(gate), time, 'anti_passback', 0
+SELECT city, entity_id, gate, time, 'anti_passback', 0
 FROM entries
 WHERE direction = 1 AND last_direction = 1 AND ms - last_ms <= 43200000
     AND NOT (gate = last_gate AND ms - last_ms <= 10000)
 UNION ALL
-SELECT city, entity_id, toFloat64(gate), time, 'impossible_travel', 0
+SELECT city, entity_id, gate, time, 'impossible_travel', 0
 FROM distances WHERE distance_m >= 500 AND distance_m > 150 / 3.6 * ((ms - last_ms) / 1000 + 60)
 UNION ALL
-SELECT city, entity_id, toFloat64(gate), time,
+SELECT city, entity_id, gate, time,
     multiIf(outcome = 3, 'duress', outcome = 4, 'reader_tamper', 'anti_passback'), 1
 FROM uses WHERE outcome IN (3, 4, 5);

@@ -1,8 +1,7 @@
-"""What is worth a signal on the roads: congestion, sudden stops, incidents by a threshold, faults of detectors.
+"""What is worth a signal on the roads: congestion, sudden stops, faults of detectors. Incidents stand beside.
 
-What a detector is judged by are numbers of its entity; one that lacks them is not judged: `incident_speed_kmh` of a
-motorway (a street with signals is dense and slow at every red light), `lanes` for what cannot be true together,
-`observations_per_minute` for stuck and silent detectors.
+What a detector is judged by are numbers of its entity; one that lacks them is not judged: `lanes` for what cannot be
+true together, `observations_per_minute` for stuck and silent detectors.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch
 from services.traffic.indices.congestion import DEFAULT_FREE_FLOW_SPEED_KMH, travel_time_index
-from services.traffic.indices.incidents import DEFAULT_THRESHOLD
 from services.traffic.indices.sensor_faults import (
     EFFECTIVE_LENGTH_M,
     LEAST_SHARE,
@@ -27,7 +25,6 @@ BoolArray = NDArray[np.bool_]
 
 _UNKNOWN = float("nan")
 FREE_FLOW = (("free_flow_speed_kmh", DEFAULT_FREE_FLOW_SPEED_KMH),)
-INCIDENT = (("incident_speed_kmh", _UNKNOWN),)
 LANES = (("lanes", _UNKNOWN),)
 SAMPLING = (("observations_per_minute", _UNKNOWN),)
 
@@ -68,21 +65,6 @@ def find_sudden_stop(batch: WindowBatch) -> Finding:
     breached = (before >= MOVING_SPEED_KMH) & (speed <= STOPPED_SPEED_KMH)
     score = np.clip(1.0 - speed / STOPPED_SPEED_KMH, 0.0, 1.0)
     evidence = (EvidenceColumn("speed_kmh_mean", speed, STOPPED_SPEED_KMH, before),)
-    return Finding(breached, np.full(len(batch), Severity.SEVERE), score, evidence)
-
-
-def find_incident_threshold(batch: WindowBatch) -> Finding:
-    """Two minutes on end it was dense, and slower than this place is without an incident."""
-    most, least = DEFAULT_THRESHOLD.occupancy, batch.attributes["incident_speed_kmh"]
-    occupancy, speed = batch.measures["occupancy_mean"], batch.measures["speed_kmh_mean"]
-    before = (batch.previous["occupancy_mean"] >= most) & (batch.previous["speed_kmh_mean"] <= least)
-    breached = before & (occupancy >= most) & (speed <= least)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        score = np.clip(1.0 - speed / least, 0.0, 1.0)
-    evidence = (
-        EvidenceColumn("occupancy_mean", occupancy, most, batch.previous["occupancy_mean"]),
-        EvidenceColumn("speed_kmh_mean", speed, least, batch.previous["speed_kmh_mean"]),
-    )
     return Finding(breached, np.full(len(batch), Severity.SEVERE), score, evidence)
 
 

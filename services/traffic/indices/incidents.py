@@ -70,28 +70,48 @@ DEFAULT_DEVIATION = DeviationRule()
 DEFAULT_THRESHOLD = ThresholdRule()
 
 
-def deviations(occupancy: Float64Array, rule: DeviationRule = DEFAULT_DEVIATION) -> Deviation:
-    """Judges every minute by the base before it. Shapes: (steps, …).
+@dataclass(frozen=True)
+class DeviationStep:
+    """What one more minute came to. Shapes: as that of its values, but `base`."""
+
+    z: Float64Array  # NaN: not known
+    mean: Float64Array  # of the base that it was held against
+    alarm: BoolArray
+    base: Float64Array  # for the next minute; (…, base_steps), NaN where it is not full yet
+    run: NDArray[np.int64]  # critical values on end
+
+
+def deviation_step(
+    base: Float64Array, run: NDArray[np.int64], value: Float64Array, rule: DeviationRule = DEFAULT_DEVIATION
+) -> DeviationStep:
+    """Judges one minute by the base before it, and takes it in. Shapes: base (…, base_steps), the others (…).
 
     A value that is critical does not enter the base: from the first one until the last the base is frozen, so that an
     incident does not become its own normal. A value that is not known enters nothing and changes nothing.
     """
+    mean = base.mean(-1)
+    z = (value - mean) / np.maximum(base.std(-1, ddof=1), rule.floor)
+    known = ~np.isnan(value)
+    critical = z >= rule.critical
+    run = np.where(known, np.where(critical, run + 1, 0), run)
+    relearned = run > rule.longest_steps
+    alarm = (run >= rule.successive) & ~relearned
+    run = np.where(relearned, 0, run)
+    base = np.where(relearned[..., None], np.nan, base)
+    learns = known & ~critical | relearned
+    base = np.where(learns[..., None], np.concatenate([base[..., 1:], value[..., None]], -1), base)
+    return DeviationStep(z, mean, alarm, base, run)
+
+
+def deviations(occupancy: Float64Array, rule: DeviationRule = DEFAULT_DEVIATION) -> Deviation:
+    """Judges every minute by the base before it: see deviation_step. Shapes: (steps, …)."""
     z, mean = np.full(occupancy.shape, np.nan), np.full(occupancy.shape, np.nan)
     alarm = np.zeros(occupancy.shape, np.bool_)
-    base = np.full((rule.base_steps, *occupancy.shape[1:]), np.nan)
-    run = np.zeros(occupancy.shape[1:], np.int64)  # critical values on end
+    base = np.full((*occupancy.shape[1:], rule.base_steps), np.nan)
+    run = np.zeros(occupancy.shape[1:], np.int64)
     for step, value in enumerate(occupancy):
-        mean[step] = base.mean(0)
-        z[step] = (value - mean[step]) / np.maximum(base.std(0, ddof=1), rule.floor)
-        known = ~np.isnan(value)
-        critical = z[step] >= rule.critical
-        run = np.where(known, np.where(critical, run + 1, 0), run)
-        relearned = run > rule.longest_steps
-        alarm[step] = (run >= rule.successive) & ~relearned
-        run[relearned] = 0
-        base[:, relearned] = np.nan
-        learns = known & ~critical | relearned
-        base = np.where(learns, np.concatenate([base[1:], value[None]]), base)
+        told = deviation_step(base, run, value, rule)
+        z[step], mean[step], alarm[step], base, run = told.z, told.mean, told.alarm, told.base, told.run
     return Deviation(z, mean, alarm)
 
 

@@ -1,22 +1,23 @@
 """Throughput with all kinds at once against plain windows: `python -m tests.benchmarks.all_kinds`.
 
 Every kind of every domain has a backlog of equally many observations. Plain: a processor of one kind works its windows
-off and does nothing else. Whole: the same with its detectors and baselines. At once: the processors of all domains, as
-they are, at the same time on the same servers. A round does all three, one after the other, so that what is compared
-ran on the same machine in the same minutes. Figures are processor time of the processors, without their start, and
-there are none unless every window has all its observations. Prints JSON.
+off and does nothing else. Whole: the same with its detectors, indices and baselines. At once: the processors of all
+domains, as they are, at the same time on the same servers. A round does all three, one after the other, so that what is
+compared ran on the same machine in the same minutes. Figures are processor time of the processors, without their start,
+and there are none unless every window has all its observations. Prints JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from deploy.local.kafka import KafkaSettings
@@ -27,6 +28,8 @@ from tests.benchmarks.__main__ import describe_machine
 from tests.benchmarks.all_kinds.backlog import Backlog
 from tests.benchmarks.all_kinds.page import JSON_FILE, MARK, PAGE, as_markdown
 from tests.benchmarks.all_kinds.trial import Cost, Process, load_average, run
+from tests.benchmarks.city import CITY_FILE
+from tests.benchmarks.city_model import read_flows
 from tests.benchmarks.observing import tell
 from tests.benchmarks.pages import write_part
 
@@ -48,15 +51,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.all_kinds", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--entities", type=int, default=8_192, help="of each kind")
-    parser.add_argument("--steps", type=int, default=20, help="of the shortest window of each kind")
+    parser.add_argument("--reports", type=int, default=120, help="of each entity")
     parser.add_argument("--write", action="store_true", help="keep the figures: JSON and tables")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".urban" / "cache", help="folder of downloads")
     given = parser.parse_args()
     configure_logs("console", "warning")
-    backlogs = [Backlog(d.name, kind, given.entities, given.steps) for d in find_domains() for kind in d.kinds]
+    backlogs = [Backlog(d.name, kind, given.entities, given.reports) for d in find_domains() for kind in d.kinds]
     began_s = time.monotonic()
     rounds = [_round(backlogs, given.cache, began_s) for _ in range(given.rounds)]
-    document = {"machine": describe_machine(), "load_average": load_average(), **summary(backlogs, rounds)}
+    document = {
+        "machine": describe_machine(),
+        "load_average": load_average(),
+        **summary(backlogs, rounds, reported_today()),
+    }
     text = json.dumps(document, indent=1)
     print(text)
     if given.write:
@@ -91,52 +98,72 @@ def _ns(costs: Sequence[Cost]) -> float:
     return sum(cost.cpu_s for cost in costs) / sum(cost.observations for cost in costs) * 1e9
 
 
-def summary(backlogs: Sequence[Backlog], rounds: Sequence[Round]) -> dict[str, Any]:
-    """Medians over the rounds; ratios are of one round each."""
-
-    def plain_ns(found: Round, domain: str = "") -> float:
-        return _ns([found.plain[b.name] for b in backlogs if domain in ("", b.domain)])
-
-    def median(values: Sequence[float]) -> float:
-        return statistics.median(values)
-
-    ratios = [_ns(list(r.at_once.values())) / plain_ns(r) for r in rounds]
-    rows = {b.domain: 0 for b in backlogs}
-    for backlog in backlogs:
-        rows[backlog.domain] += backlog.window_rows
+def summary(backlogs: Sequence[Backlog], rounds: Sequence[Round], reported: Mapping[str, float]) -> dict[str, Any]:
+    """Medians over the rounds; ratios are of one round each. `reported`: observations/s of a city, by kind."""
+    ratios = [_ns([*found.at_once.values()]) / _plain_ns(found, backlogs) for found in rounds]
+    in_a_city = [ratio for found in rounds if (ratio := _weighed(found, backlogs, reported)) is not None]
     return {
         "rounds": len(rounds),
         "entities": backlogs[0].entities,
         "at_once": {
             "ratio": round(median(ratios), 3),
             "ratios": [round(ratio, 3) for ratio in ratios],
-            "ns": round(median([_ns(list(r.at_once.values())) for r in rounds])),
-            "plain_ns": round(median([plain_ns(r) for r in rounds])),
+            "ns": round(median([_ns([*found.at_once.values()]) for found in rounds])),
+            "plain_ns": round(median([_plain_ns(found, backlogs) for found in rounds])),
         },
-        "kinds": [
-            {
-                "name": b.name,
-                "observations": b.observations,
-                "measures": len(b.kind.measure_names()),
-                "detectors": len(b.kind.detectors),
-                "windows_per_observation": round(b.window_rows / b.observations, 3),
-                "plain_ns": round(median([r.plain[b.name].ns for r in rounds])),
-                "whole_ns": round(median([r.whole[b.name].ns for r in rounds])),
-            }
-            for b in backlogs
-        ],
+        "in_a_city": {
+            "ratio": round(median(in_a_city), 3) if in_a_city else None,
+            "left_out": sorted(b.name for b in backlogs if b.kind.name not in reported),
+        },
+        "kinds": [_of_kind(backlog, rounds) for backlog in backlogs],
         "domains": [
-            {
-                "name": name,
-                "kinds": sum(b.domain == name for b in backlogs),
-                "plain_ns": round(median([plain_ns(r, name) for r in rounds])),
-                "ns": round(median([r.at_once[name].ns for r in rounds])),
-                "signals_per_window": round(median([r.at_once[name].signals for r in rounds]) / rows[name], 5),
-                "pss_mb": round(median([r.at_once[name].pss_mb for r in rounds])),
-            }
-            for name in rows
+            _of_domain(name, [b for b in backlogs if b.domain == name], rounds)
+            for name in dict.fromkeys(b.domain for b in backlogs)
         ],
     }
+
+
+def _plain_ns(found: Round, backlogs: Sequence[Backlog]) -> float:
+    return _ns([found.plain[b.name] for b in backlogs])
+
+
+def _weighed(found: Round, backlogs: Sequence[Backlog], reported: Mapping[str, float]) -> float | None:
+    """Whole against plain where each kind has its share of a city's observations; None: the city has none of them."""
+    weights = {b.name: reported.get(b.kind.name, 0.0) for b in backlogs}
+    plain, whole = (sum(w * of[name].ns for name, w in weights.items()) for of in (found.plain, found.whole))
+    return whole / plain if plain else None
+
+
+def _of_kind(backlog: Backlog, rounds: Sequence[Round]) -> dict[str, Any]:
+    return {
+        "name": backlog.name,
+        "observations": backlog.observations,
+        "measures": len(backlog.kind.measure_names()),
+        "judges": len(backlog.kind.detectors) + len(backlog.kind.indices),
+        "windows_per_observation": round(backlog.window_rows / backlog.observations, 3),
+        "plain_ns": round(median([found.plain[backlog.name].ns for found in rounds])),
+        "whole_ns": round(median([found.whole[backlog.name].ns for found in rounds])),
+    }
+
+
+def _of_domain(name: str, backlogs: Sequence[Backlog], rounds: Sequence[Round]) -> dict[str, Any]:
+    windows = sum(backlog.window_rows for backlog in backlogs)
+    return {
+        "name": name,
+        "kinds": len(backlogs),
+        "plain_ns": round(median([_plain_ns(found, backlogs) for found in rounds])),
+        "ns": round(median([found.at_once[name].ns for found in rounds])),
+        "signals_per_window": round(median([found.at_once[name].signals for found in rounds]) / windows, 5),
+        "pss_mb": round(median([found.at_once[name].pss_mb for found in rounds])),
+    }
+
+
+def reported_today() -> dict[str, float]:
+    """Observations/s that a city of ten million people tells today, by kind (city.toml)."""
+    found: dict[str, float] = {}
+    for flow in read_flows(tomllib.loads(CITY_FILE.read_text(encoding="utf-8")), "today"):
+        found[flow.kind] = found.get(flow.kind, 0.0) + flow.observations_per_s
+    return found
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Backlogs of any kind: every entity tells six observations in each step of the kind's shortest window."""
+"""Backlogs of any kind: every entity tells six observations, or a few more, in each step of the shortest window."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from services.runtime.producer import KafkaWriter
 CITY = "auckland"
 START_MS = 1_780_272_000_000  # 2026-06-01T00:00Z, a Monday; the windows of every kind begin here
 ROWS = 256  # of a frame
-REPORTS_PER_STEP = 6
+LEAST_REPORTS_PER_STEP = 6
 # Of codes that are not the first one: most of what happens is as it should be.
 RARE = 0.01
 # Numbers of a usual day, so that detectors judge everything and find little; of columns that are not named here, those
-# around the middle of what is taken.
+# around the middle of what is taken. NaN: nothing of it happens.
 USUAL: Mapping[str, tuple[float, float]] = {
     "flow_veh_h": (100, 1_500),
     "speed_kmh": (30, 80),
@@ -39,10 +39,31 @@ USUAL: Mapping[str, tuple[float, float]] = {
     "count_out": (0, 5),
     "density_p_m2": (0, 0.5),
     "confidence": (0.9, 1),
-    "opened": (0, 2),
+    # An area that is not known yet is expected to have one request a day.
+    "opened": (0, 0.03),
     "acknowledged_after_s": (600, 86_400),
     "resolved_after_s": (3_600, 864_000),
     "visibility_m": (5_000, 50_000),
+    "pm2_5_ug_m3": (5, 30),
+    "pm10_ug_m3": (10, 60),
+    "so2_ug_m3": (2, 20),
+    "no2_ug_m3": (10, 60),
+    "o3_ug_m3": (20, 100),
+    "co_mg_m3": (0.2, 1),
+    "vehicles": (100, 300),
+    "spaces": (500, 500),
+    "calls": (0, 0.02),
+    "dispatch_s": (30, 120),
+    "arrival_s": (200, 600),
+    "response_s": (300, 700),
+    "tampered": (0, 0),
+    "tamper_s": (np.nan, np.nan),
+    "people": (0, 5),
+    "loitering_s": (np.nan, np.nan),
+    "crossings": (0, 3),
+    # Within ten metres: all calls of an area are about one emergency.
+    "latitude": (-36.85, -36.8499),
+    "longitude": (174.76, 174.7601),
 }
 
 
@@ -53,7 +74,7 @@ class Backlog:
     domain: str
     kind: Kind
     entities: int
-    steps: int  # of the shortest window
+    reports: int  # of each entity
 
     @property
     def name(self) -> str:
@@ -70,21 +91,24 @@ class Backlog:
 
     @property
     def interval_ms(self) -> int:
-        """Between two observations of an entity."""
-        return self.step_ms // REPORTS_PER_STEP
+        """Between two observations of an entity: whole seconds, of which a step is a multiple."""
+        step_s = self.step_ms // 1000
+        fit = (s for s in range(step_s // LEAST_REPORTS_PER_STEP, 0, -1) if step_s % s == 0)
+        return next(fit) * 1000
 
     @property
     def end_ms(self) -> int:
-        return START_MS + self.steps * self.step_ms
+        return START_MS + self.reports * self.interval_ms
 
     @property
     def observations(self) -> int:
-        return self.entities * self.steps * REPORTS_PER_STEP
+        return self.entities * self.reports
 
     def windows(self, window: Window) -> list[int]:
-        """Observations in each window of an entity that has ended when the backlog has, the first one first."""
+        """Observations weighed for each window of an entity that ends within the backlog, the first one first."""
         ends = range(START_MS + window.slide_ms, self.end_ms + 1, window.slide_ms)
-        return [(end - max(START_MS, end - window.size_ms)) // self.interval_ms for end in ends]
+        back_ms = window.size_ms + self.kind.lookback_ms
+        return [(end - max(START_MS, end - back_ms)) // self.interval_ms for end in ends]
 
     @cached_property
     def window_rows(self) -> int:
@@ -102,7 +126,7 @@ class Backlog:
             for mine in [[ids[i] for i in np.flatnonzero(partition == p)]]
             for first in range(0, len(mine), ROWS)
         ]
-        for report in range(self.steps * REPORTS_PER_STEP):
+        for report in range(self.reports):
             time_ms = START_MS + report * self.interval_ms
             for gateway, (p, group) in enumerate(groups):
                 n = len(group)
@@ -133,6 +157,8 @@ def usual(column: Column, rows: int, chance: np.random.Generator) -> NumberArray
     # Parts of a hash are as different as can be; other numbers differ little from one time to the next.
     middle = (0.0, 1.0) if column.type is ColumnType.DOUBLE else (0.45, 0.55)
     low, high = USUAL.get(column.name) or tuple(column.minimum + share * width for share in middle)
+    if np.isnan(low):
+        return np.full(rows, np.nan, column.type.value)
     # In single precision a number may come out just beyond its bound.
     values: NumberArray = chance.uniform(low, high, rows).astype(column.type.value)
     return values.clip(column.minimum, column.maximum)

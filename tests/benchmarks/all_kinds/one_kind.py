@@ -1,6 +1,6 @@
 """The process of a domain with one of its kinds: `python -m tests.benchmarks.all_kinds.one_kind processor`.
 
-KIND=traffic.road_flow names it. With PLAIN=1 it computes its windows and nothing else: no detectors, no baselines.
+KIND=traffic.road_flow names it. With PLAIN=1 it computes its windows only: no detectors, indices or baselines.
 """
 
 from __future__ import annotations
@@ -15,5 +15,5 @@ from services.runtime.service import main
 if __name__ == "__main__":
     domain, kind = find_kind(os.environ["KIND"])
     if os.environ.get("PLAIN"):
-        kind = replace(kind, detectors=(), baseline=None)
+        kind = replace(kind, detectors=(), indices=(), baseline=None)
     sys.exit(main(replace(domain, kinds=(kind,))))

@@ -22,16 +22,16 @@ def as_markdown(document: Mapping[str, Any]) -> str:
         f" {machine['python']}; {document['rounds']} rounds, medians; load average at the end"
         f" {document['load_average']}.\n\n**All kinds at once cost {whole['ratio']:.2f} times the plain windows of the"
         f" same observations** ({whole['ns']:,} ns against {whole['plain_ns']:,}; by round:"
-        f" {', '.join(f'{ratio:.2f}' for ratio in whole['ratios'])})."
+        f" {', '.join(f'{ratio:.2f}' for ratio in whole['ratios'])}).{_in_a_city(document['in_a_city'])}"
     )
     kinds = markdown(
-        ("kind alone", "observations", "measures", "detectors", "windows per observation", "plain, ns", "whole, ns"),
+        ("kind alone", "observations", "measures", "judges", "windows per observation", "plain, ns", "whole, ns"),
         [
             (
                 kind["name"],
                 f"{kind['observations']:,}",
                 f"{kind['measures']}",
-                f"{kind['detectors']}",
+                f"{kind['judges']}",
                 f"{kind['windows_per_observation']:.2f}",
                 f"{kind['plain_ns']:,}",
                 f"{kind['whole_ns']:,}",
@@ -55,3 +55,10 @@ def as_markdown(document: Mapping[str, Any]) -> str:
         ],
     )
     return f"{opening}\n\n{kinds}\n\n{domains}"
+
+
+def _in_a_city(told: Mapping[str, Any]) -> str:
+    if told["ratio"] is None:
+        return ""
+    left_out = f", without {', '.join(told['left_out'])}" if told["left_out"] else ""
+    return f" Kinds alone, weighed by what a city reports today{left_out}: whole {told['ratio']:.2f} times plain."

@@ -217,8 +217,11 @@ def test_the_id_is_that_of_the_feature_or_a_property():
         feature(id=17),
         feature(id=None, properties={"entity_id": "p-1", "x": 1}),
         feature(id=None, properties={"id": 2.5}),
+        feature(id=8.0),
+        feature(id=12345678901234567890),
     )
-    assert [f.name.rpartition("/")[2] for f in found if isinstance(f, Entity)] == ["17", "p-1", "2.5"]
+    ids = ["17", "p-1", "2.5", "8", "12345678901234567890"]
+    assert [f.name.rpartition("/")[2] for f in found if isinstance(f, Entity)] == ids
     assert "entity_id" not in found[1].labels  # type: ignore[union-attr]  # the line before tells
     (other,) = of_geojson(feature(properties={"ref": "r-9"}), id_property="ref")
     assert isinstance(other, Entity)
@@ -236,6 +239,7 @@ STRANGE = [
     (feature(properties={"type": "\ud800", "x": ["\ud800"]}), "half a character"),
     (feature(properties={"\ud800": 1}), "half a character"),
     (feature(properties={"x": 10**400}), "is a number too large"),
+    (feature(id=10**400), "entity_id = 1000"),
 ]
 
 
@@ -249,6 +253,14 @@ def test_a_file_in_other_coordinates_is_refused_whole():
     crs = {"type": "name", "properties": {"name": "EPSG:2193"}}
     with pytest.raises(UnreadableFileError, match=r"EPSG:2193.*RFC 7946 knows degrees of WGS 84 only"):
         of_geojson(feature(), crs=crs)
+    for odd in (
+        7,
+        {"properties": 7},
+        {"type": "link", "properties": {"href": "http://x"}},
+        {"properties": {"name": [1]}},
+    ):
+        with pytest.raises(UnreadableFileError, match="RFC 7946"):
+            of_geojson(feature(), crs=odd)
     crs["properties"] = {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}
     assert isinstance(of_geojson(feature(), crs=crs)[0], Entity)
 
@@ -261,11 +273,9 @@ def test_what_is_no_geojson_is_refused_whole(text: str):
         list(read_geojson(text))
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
-    max_leaves=12,
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+FLAT = st.lists(SCALARS, max_size=4) | st.dictionaries(st.text(max_size=5), SCALARS, max_size=4)
+JSON = SCALARS | FLAT | st.lists(SCALARS | FLAT, max_size=5)
 ODD_FEATURES = st.fixed_dictionaries(
     {},
     optional={

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from services.core.anomaly.memory import Int64Array
+from services.core.cities import Cities
 from services.core.folding import Folding
+from services.core.following.course import Course, Told
 from services.core.frame import Block, Frame, Late, Malformed, Refused
+from services.core.kind import Kind
 from services.core.partition import NO_WATERMARK, Closing, Partition, PartitionState
 from services.core.portion import Portion
 from services.core.windows import WindowBatch
@@ -56,6 +60,21 @@ def _forget_times(state: PartitionState) -> PartitionState:
     return replace(state, arrays={**state.arrays, **times})
 
 
+def _forget_windows_within_lateness(state: PartitionState) -> PartitionState:
+    """What detectors remember stays, but not the windows since what was final."""
+    return _without(*(name for name in state.arrays if ".past." in name))(state)
+
+
+def _forget_memories(state: PartitionState) -> PartitionState:
+    """The windows within the lateness stay, but nothing of those before."""
+    names = [name for name in state.arrays if ".by." in name]
+    return replace(state, arrays={**state.arrays, **{n: np.zeros_like(state.arrays[n]) for n in names}})
+
+
+def _forget_neighbours(state: PartitionState) -> PartitionState:
+    return replace(state, texts={n: () if ".neighbours." in n else t for n, t in state.texts.items()})
+
+
 # What is wrong with the checkpoint.
 CHECKPOINTS: dict[str, Change] = {
     "one frame too far": lambda state: replace(state, next_offset=state.next_offset + 1),
@@ -71,6 +90,9 @@ CHECKPOINTS: dict[str, Change] = {
     "halves of energies are swapped": lambda state: _swapped(state, "exact.high_energy", "exact.low_energy"),
     "components of directions are swapped": lambda state: _swapped(state, "speed.north", "speed.east"),
     "sessions that have left are missing": _without("s.left"),
+    "memories of detectors are missing": _forget_memories,
+    "windows that detectors may see again are missing": _forget_windows_within_lateness,
+    "neighbours are missing": _forget_neighbours,
 }
 
 
@@ -117,13 +139,55 @@ class ForgetsHistory(Partition):
 
     def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
         batches = super()._close(watermark_ms)
-        for pane in self._panes.find_told(watermark_ms, self._kind.lateness_ms):
-            self._panes.drop(pane)
+        for pane in self._panes.names():
+            if self._panes.is_told(pane, watermark_ms, self._kind.lateness_ms):
+                self._panes.drop(pane)
         return batches
+
+
+class _NeverGoesBack(Course):
+    """Judges a window that was revised by the memory of all windows so far, as if it were a new one."""
+
+    def _told_from(self, first_ms: Int64Array, last: Int64Array) -> Int64Array:
+        return first_ms.copy()
+
+    def _judge(self, new: Mapping[int, Int64Array], told_from: Int64Array | None, again: Int64Array) -> list[Told]:
+        return super()._judge(new, told_from, again[:0])
+
+
+class _NeverMends(Course):
+    """Goes back, but leaves the mark as it was."""
+
+    def _judge(self, new: Mapping[int, Int64Array], told_from: Int64Array | None, again: Int64Array) -> list[Told]:
+        mark = None if self._mark is None else self._mark.clone()
+        told = super()._judge(new, told_from, again)
+        self._mark = mark or self._mark
+        return told
+
+
+class _LearnsFromWhatMayChange(Course):
+    """Takes windows in for good when they leave, instead of when they are final."""
+
+    def settle(self, watermark_ms: int) -> bool:
+        return super().settle(watermark_ms + self._revised_for_ms - self.window.size_ms)
+
+
+def _with_course(course: type[Course]) -> type[Partition]:
+    class WithCourse(Partition):
+        def __init__(self, domain: str, kind: Kind, partition: int, cities: Cities | None = None) -> None:
+            super().__init__(domain, kind, partition, cities)
+            courses = self._detection._courses
+            for name, right in courses.items():
+                courses[name] = course(kind, right.window, right._detectors, cities or Cities())
+
+    return WithCourse
 
 
 WORKERS: dict[str, type[Partition]] = {
     "lateness is judged after the batch": JudgesAfterTheBatch,
     "a revision is lost on a tie": LosesRevisionsOnATie,
     "history is dropped too early": ForgetsHistory,
+    "detectors never go back": _with_course(_NeverGoesBack),
+    "detectors do not mend their marks": _with_course(_NeverMends),
+    "detectors learn from what may change": _with_course(_LearnsFromWhatMayChange),
 }

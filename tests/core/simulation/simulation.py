@@ -15,7 +15,7 @@ from typing import NamedTuple
 from services.core.frame import Frame, Malformed
 from services.core.kind import Kind
 from services.core.partition import Closing, Partition, PartitionState
-from tests.core.logs import bytes_of_state, emissions_of, left_over
+from tests.core.logs import bytes_of_state, completed, emissions_of, left_over
 
 Log = Sequence[Frame | Malformed]
 Snapshot = Callable[[Partition], PartitionState]
@@ -61,7 +61,7 @@ class Tables:
                     self.conflicts += 1
                 if before is None or e.revision >= before[0]:
                     self.windows[key] = (e.revision, row)
-            for signal in partition.detect(batch):
+            for signal in partition.detect(completed(batch)):
                 rank = (signal.revision, signal.retracted)
                 if signal.id not in self.signals or rank >= self.signals[signal.id][0]:
                     self.signals[signal.id] = (rank, repr(signal))

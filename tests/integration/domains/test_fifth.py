@@ -18,6 +18,8 @@ from tests.integration.processor.city import City
 SERVICE = "services/plant"
 CONTRACT = "proto/urban/plant/v1"
 BETWEEN_S = 5.0
+TESTS_PATIENCE_S = 600.0
+_ALL_DOMAINS = re.compile(r"\b(DOMAINS|CONTRACTS|find_domains)\b")
 # Of a table as `urban sql` prints it.
 _CELL = re.compile(r"│\s+(\S+)(?=\s+│)")
 
@@ -72,10 +74,17 @@ def test_it_is_in_the_style_of_the_house(added: Added):
         assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
 
 
-def test_the_tests_of_contracts_and_imports_take_it_in(added: Added):
+@pytest.mark.slow
+@pytest.mark.timeout(TESTS_PATIENCE_S)
+def test_every_test_that_goes_through_the_domains_takes_it_in(added: Added):
+    folders = (added.tree.root / "tests" / name for name in ("contract", "core"))
+    files = [path for folder in folders for path in folder.rglob("test_*.py") if _ALL_DOMAINS.search(path.read_text())]
+    names = sorted(path.relative_to(added.tree.root).as_posix() for path in files)
+    assert {"tests/contract/test_contracts.py", "tests/core/cli/test_domains.py"} <= {*names}
     done = added.tree.run(
-        *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider"),
-        *("tests/contract/test_contracts.py", "tests/architecture/test_imports.py"),
+        *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *names, "tests/architecture/test_imports.py"),
+        environment={"URBAN_TEST_EXAMPLES": "0.05"},
+        patience_s=TESTS_PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     for name in ("the_service_takes_every_kind_as_row_and_as_frame[plant]", "has_the_measures_of_the_kind[machine]"):

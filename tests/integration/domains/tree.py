@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from tests.integration.domains.steps import REPOSITORY, read_files, read_steps
 
-COPIED = ("services", "proto", "deploy", "tests/contract", "tests/architecture", "tests/conftest.py")
-SETTINGS = ("pyproject.toml", "tests/examples.py")
+COPIED = ("services", "proto", "deploy", "tests", "pyproject.toml")
 PATIENCE_S = 110.0
 _NOT_OURS = shutil.ignore_patterns("__pycache__", ".*_cache")
 # What the shell of a person finds as `urban`: the command of the tree that they are in.
@@ -35,14 +34,16 @@ class Tree:
         """What came of lines for a shell."""
         return self.run("sh", "-c", text, environment=environment)
 
-    def run(self, *argv: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str, environment: Mapping[str, str] | None = None, patience_s: float = PATIENCE_S
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             argv,
             cwd=self.root,
             env={**self.environment, **(environment or {})},
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=patience_s,
         )
 
     def changed(self) -> list[str]:
@@ -58,14 +59,10 @@ class Tree:
 def copy_tree(root: Path) -> Tree:
     """The tree as it is here."""
     for name in COPIED:
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         if (REPOSITORY / name).is_dir():
-            shutil.copytree(REPOSITORY / name, target, ignore=_NOT_OURS)
+            shutil.copytree(REPOSITORY / name, root / name, ignore=_NOT_OURS)
         else:
-            shutil.copyfile(REPOSITORY / name, target)
-    for name in SETTINGS:
-        shutil.copyfile(REPOSITORY / name, root / name)
+            shutil.copyfile(REPOSITORY / name, root / name)
     command = root / "bin" / "urban"
     command.parent.mkdir()
     command.write_text(_URBAN.format(python=sys.executable))

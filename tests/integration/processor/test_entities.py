@@ -85,15 +85,9 @@ async def count(city: City, sql: str) -> int:
     return int((await city.query(sql))[0][0])
 
 
-async def prepare(city: City) -> None:
+async def test_a_file_is_imported_whole_listed_and_shown(city: City):
     await city.prepare()
-    await city.migrate()
-
-
-async def test_a_file_is_imported_whole_and_analysts_need_no_join(city: City):
-    await prepare(city)
     place = await Place.start(city)
-    city.start("archiver")
     ids = [f"segment-{i}" for i in range(2_500)]
     dry = await place.entities("import", "traffic", write_csv(city.folder, ids), "--dry-run")
     assert (dry.status, dry.output) == (0, "2,500 entities would be imported\n"), dry
@@ -104,15 +98,23 @@ async def test_a_file_is_imported_whole_and_analysts_need_no_join(city: City):
     assert (shape.status, shape.output) == (0, "1 entities imported\n"), shape
 
     listed = await place.entities("list", "traffic", "--limit", "3000", "--json")
+    assert listed.status == 0, listed
     names = [entity_name(NAME, "traffic", entity_id) for entity_id in sorted([*ids, "bridge-1"])]
     assert [entity["name"] for entity in listed.document] == names
-    assert "more with --limit" in (await place.entities("list", "traffic")).errors
     shown = (await place.entities("show", "traffic", "bridge-1")).output
     assert f"cities/{NAME}/domains/traffic/entities/bridge-1" in shown
     assert "lanes" in shown
     nobody = await place.entities("show", "traffic", "nobody")
     assert (nobody.status, nobody.errors.startswith("urban: NOT_FOUND: ")) == (1, True)
 
+
+async def test_analysts_need_no_join(city: City):
+    await city.prepare()
+    place = await Place.start(city)
+    city.start("archiver")
+    ids = [f"segment-{i}" for i in range(2_500)]
+    assert (await place.entities("import", "traffic", write_csv(city.folder, ids))).status == 0
+    assert (await place.entities("import", "traffic", write_geojson(city.folder), "--type", "bridge")).status == 0
     name = "dictGet('traffic.entity', 'display_name', ('{}', '{}'))"
     looked_up = f"SELECT {name.format(NAME, 'bridge-1')}, {name.format(NAME, 'segment-2499')}"
 
@@ -139,7 +141,8 @@ async def test_a_file_is_imported_whole_and_analysts_need_no_join(city: City):
 
 
 async def test_views_tell_of_the_entity_of_each_window(city: City):
-    await prepare(city)
+    await city.prepare()
+    await city.migrate()
     place = await Place.start(city)
     city.start("archiver")
     city.start("processor")
@@ -167,7 +170,7 @@ async def test_views_tell_of_the_entity_of_each_window(city: City):
 
 
 async def test_of_a_file_with_faults_nothing_is_imported_and_each_fault_is_named(city: City):
-    await prepare(city)
+    await city.prepare()
     place = await Place.start(city)
     file = write_csv(city.folder, ["a", "b", "c d", "a"], wrong_id="b")
     answer = await place.entities("import", "traffic", file)
@@ -184,7 +187,7 @@ async def test_of_a_file_with_faults_nothing_is_imported_and_each_fault_is_named
 
 
 async def test_entities_outlive_every_process_and_old_versions_are_compacted_away(city: City):
-    await prepare(city)
+    await city.prepare()
     place = await Place.start(city)
     file = write_csv(city.folder, ["a", "b"])
     for _ in range(2):
@@ -210,7 +213,8 @@ async def letters(city: City) -> list[tuple[Any, ...]]:
 
 async def test_what_was_quarantined_gets_in_when_its_entity_is_known(city: City):
     """And the books add up at every moment: 0 observations unaccounted for, none missing in the archive."""
-    await prepare(city)
+    await city.prepare()
+    await city.migrate()
     place = await Place.start(city, URBAN_UNKNOWN_ENTITIES=QUARANTINE)
     city.start("processor", URBAN_UNKNOWN_ENTITIES=QUARANTINE)
     city.start("archiver", URBAN_UNKNOWN_ENTITIES=QUARANTINE)
@@ -244,7 +248,7 @@ async def test_what_was_quarantined_gets_in_when_its_entity_is_known(city: City)
 
 async def test_a_worker_that_takes_over_knows_who_was_known(city: City):
     """The announcements lie before the checkpoint that it goes on from, and are not read again."""
-    await prepare(city)
+    await city.prepare()
     rows = flows(MINUTES, segments=8)
     known = {row.entity_id for row in rows if partition_of(row.entity_id, 2)}
     for entity_id in sorted(known):
@@ -267,7 +271,7 @@ async def test_a_worker_that_takes_over_knows_who_was_known(city: City):
 
 
 async def test_a_refusal_names_line_and_entity_and_what_comes_past_the_api_is_put_aside(city: City):
-    await prepare(city)
+    await city.prepare()
     place = await Place.start(city, URBAN_UNKNOWN_ENTITIES=REFUSE)
     city.start("processor", URBAN_UNKNOWN_ENTITIES=REFUSE)
     assert (await place.entities("import", "traffic", write_csv(city.folder, ["segment-1"]))).status == 0

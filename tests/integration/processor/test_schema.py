@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,9 @@ async def test_views_give_final_rows_and_a_fifth_domain_needs_no_new_one(city: C
     assert {"v_signals", "v_entities", "v_ledger", "v_dead_letters", "v_road_flow", "v_road_flow_windows"} <= views
     # Small numbers of people and pseudonyms are not shown: community has views of its own, which suppress them.
     assert not {view for view in views if view.startswith(("v_people_count", "v_passage"))}
+    # So has security; its windows hold nothing of a person.
+    assert not views & {"v_credential_event", "v_emergency_call"}
+    assert {"v_credential_findings", "v_credential_event_windows", "v_response_times"} <= views
     for view in views - {"schema_versions"}:
         await city.query(f"SELECT * FROM urban.{view} LIMIT 1")
     command = city.clickhouse.command
@@ -68,3 +72,20 @@ async def test_a_migration_that_was_taken_out_or_changed_is_refused(city: City):
     await city.clickhouse.command(APPLIED.format(1))
     with pytest.raises(ValueError, match=r"database traffic: migrations \[0, 1\] are not what was applied"):
         await asyncio.to_thread(migrate, city.clickhouse_url, ["traffic"])
+
+
+async def test_a_number_that_was_left_free_is_applied_when_it_comes(city: City, tmp_path: Path, monkeypatch):
+    def write(number: int) -> None:
+        sql = f"CREATE TABLE IF NOT EXISTS t{number} (a UInt8 COMMENT 'a') ENGINE = Memory COMMENT 't';"
+        (tmp_path / f"{number:03d}_t.up.sql").write_text(sql)
+
+    monkeypatch.setattr("services.runtime.migrations.schemas", lambda: {"security": tmp_path})
+    write(1)
+    write(3)
+    applied = [p.version for p in await asyncio.to_thread(migrate, city.clickhouse_url, ["security"])]
+    write(2)
+    applied += [p.version for p in await asyncio.to_thread(migrate, city.clickhouse_url, ["security"])]
+    assert applied == [1, 3, 2]
+    assert await city.query("SELECT count() FROM system.tables WHERE database = 'security' AND name LIKE 't_'") == [
+        (3,)
+    ]

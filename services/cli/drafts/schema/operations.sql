@@ -69,7 +69,7 @@ CREATE TABLE IF NOT EXISTS dead_letters
     kafka_partition UInt32 COMMENT 'Partition',
     kafka_offset    Int64 COMMENT 'Offset; the raw record is on the dead-letter topic',
     kafka_time      DateTime64(3, 'UTC') CODEC(Delta, ZSTD) COMMENT 'Time of the record in Kafka',
-    error_class     LowCardinality(String) COMMENT 'malformed, invalid, future or limit',
+    error_class     LowCardinality(String) COMMENT 'malformed, invalid, future, unknown or limit',
     error           String COMMENT 'Field, value and reason of the first observation refused',
     observations    UInt32 COMMENT 'Observations refused in this record',
     indices         Array(UInt32) COMMENT 'Their indices in the record, the first 100',

@@ -43,7 +43,8 @@ def signals_of(
         assert not closing.refused
         for batch in closing.batches:
             attributes = {name: np.full(len(batch), value) for name, value in wanted.items()}
-            signals += partition.detect(replace(batch, attributes=attributes))
+            labels = {d.follower.label: np.full(len(batch), "", object) for d in kind.detectors if d.follower}
+            signals += partition.detect(replace(batch, attributes=attributes, labels=labels))
     assert not any(signal.retracted for signal in signals)
     return signals
 

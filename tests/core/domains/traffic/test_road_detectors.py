@@ -1,4 +1,4 @@
-"""Incidents by a threshold and faults of road detectors: windows as the engine makes them of observations."""
+"""Faults of road detectors: windows as the engine makes them of observations."""
 
 from __future__ import annotations
 
@@ -12,35 +12,9 @@ from services.traffic.domain import ROAD_FLOW
 from services.traffic.indices.sensor_faults import Impossible
 from tests.core.domains.traffic.engine import minutes_of, signals_of
 
-MOTORWAY = {"incident_speed_kmh": 40.0}
-
 
 def road(flow, speed, occupancy) -> dict[str, list[float]]:
     return {"flow_veh_h": list(flow), "speed_kmh": list(speed), "occupancy": list(occupancy)}
-
-
-def test_an_incident_is_told_in_its_second_minute():
-    columns = road([3000] * 6, [90, 90, 20, 20, 20, 90], [0.1, 0.1, 0.4, 0.4, 0.4, 0.1])
-    signals = [s for s in signals_of(ROAD_FLOW, columns, MOTORWAY) if s.type == "incident_threshold"]
-    assert minutes_of(signals, "incident_threshold") == [3, 4]
-    assert (signals[0].severity, signals[0].score) == (Severity.SEVERE, 0.5)
-    occupancy, speed = signals[0].evidence
-    assert (occupancy.measure, occupancy.threshold) == ("occupancy_mean", 0.25)
-    assert occupancy.value == pytest.approx(0.4)
-    assert (speed.value, speed.threshold, speed.expected) == (20.0, 40.0, 20.0)
-
-
-@pytest.mark.parametrize(
-    ("speed", "occupancy", "told"), [(40.0, 0.25, True), (40.1, 0.25, False), (40.0, 0.249, False)]
-)
-def test_an_incident_is_dense_and_slow(speed, occupancy, told):
-    signals = signals_of(ROAD_FLOW, road([900] * 2, [speed] * 2, [occupancy] * 2), MOTORWAY)
-    assert (minutes_of(signals, "incident_threshold") == [1]) == told
-
-
-def test_a_road_without_thresholds_is_not_judged_by_them():
-    signals = signals_of(ROAD_FLOW, road([900] * 3, [5.0] * 3, [0.9] * 3))
-    assert minutes_of(signals, "incident_threshold") == []
 
 
 LANES = {"lanes": 2.0}

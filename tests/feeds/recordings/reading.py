@@ -16,6 +16,21 @@ from services.feeds.recordings.reading import Plan, Reading, Tally
 
 CITY = "testville"
 
+# A mapping of a matrix: each column is an entity.
+WIDE = """
+about = "a matrix"
+[time]
+start = "2024-06-03T03:00:00"
+step_s = 300
+zone = "America/Los_Angeles"
+[kinds."traffic.road_flow"]
+entity = "loop-{column}"
+wide = "speed_kmh"
+period_s = 300
+[kinds."traffic.road_flow".columns]
+speed_kmh = { factor = 1.609344, missing = ["0"] }
+"""
+
 
 @dataclass
 class Read:

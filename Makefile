@@ -9,8 +9,10 @@ BIN := $(VENV)/bin
 BUF := BUF_CACHE_DIR=build/buf $(BIN)/buf
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 FAST_TESTS := tests/core tests/architecture tests/contract
-# Real data of the feeds, and everything that starts a server.
-OTHER_TESTS := tests/feeds tests/integration tests/faults tests/e2e
+# Real data of the feeds, and everything that starts a server: most of it waits, so that two files go on at once.
+SERVER_TESTS := tests/feeds tests/integration
+# These measure pauses, or start a whole city.
+LARGE_TESTS := tests/faults tests/e2e
 ARGS ?=
 
 RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt
@@ -29,7 +31,8 @@ run: $(VENV)/.run build/proto/.made ## start the whole city on this machine: mak
 
 test: lint ## check style, types and contracts, then run all tests
 	$(BIN)/pytest -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
-	$(BIN)/pytest $(wildcard $(OTHER_TESTS)) $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(wildcard $(SERVER_TESTS)) $(ARGS)
+	$(BIN)/pytest $(wildcard $(LARGE_TESTS)) $(ARGS)
 
 test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: no server, a fifth of the random examples
 	URBAN_TEST_EXAMPLES=0.2 $(BIN)/pytest -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)

@@ -183,10 +183,8 @@ class FrameBlocks:
         city, source = (self._read_text(records.data, header[n], good) for n in (_CITY, _SOURCE_ID))
         good &= (city >= 0) & (source >= 0)
         of = places[good]
-        found.done[of], found.rows[of], found.base_ms[of], found.period_s[of] = (
-            True,
-            *(values[good] for values in (rows, base_ms, period_s)),
-        )
+        found.done[of] = True
+        found.rows[of], found.base_ms[of], found.period_s[of] = rows[good], base_ms[good], period_s[good]
         found.clock_ms[of] = np.where(clock_ms[good] == 0, records.timestamp_ms[of], clock_ms[good])
         found.sequence[of] = _number(data, header[_SEQUENCE], "<u8")[good]
         found.city[of], found.source[of] = city[good], source[good]

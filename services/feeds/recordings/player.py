@@ -80,6 +80,8 @@ class Player:
                     task.result()
             feeding.cancel()
             self._sender.close()
+            # All was sent, or it is to end: acknowledgements are waited for as long as nobody asks to stop.
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
             async with asyncio.timeout(STOP_TIMEOUT_S if self.stopped else None):
                 await serving
         except TimeoutError:

@@ -19,7 +19,7 @@ from services.cli.domains import find_domains
 from services.core.frame import Frame
 from services.core.kind import HOUR_MS
 from services.core.sources import Sources
-from services.feeds.recordings.player import settled_ms
+from services.feeds.recordings.player import STOP_TIMEOUT_S, settled_ms
 from services.runtime.fakes import MemoryLog
 from services.traffic.domain import TRAFFIC
 from tests.contract.calls import memory_log, observations_in, serving
@@ -169,6 +169,16 @@ async def test_who_interrupts_is_told_where_to_go_on_and_nothing_is_lost_or_coun
     assert rest.status == 0, rest.errors
     assert rest.document["accepted"] <= SEGMENTS * MINUTES - sent + SEGMENTS
     assert folded(observations_in(log)) == SEGMENTS * MINUTES
+
+
+async def test_who_interrupts_while_nobody_answers_need_not_wait_for_ever(tmp_path):
+    command = await Urban.start(1, "traffic.road_flow", minutes(tmp_path / "a.jsonl", 0, 10), "--no-entities")
+    assert command.process.stderr is not None
+    while b"100 % read" not in (line := await command.process.stderr.readline()):
+        assert line, "it ended by itself"
+    command.process.send_signal(signal.SIGINT)
+    answer = await asyncio.wait_for(command.end(), 3 * STOP_TIMEOUT_S)
+    assert answer.status == 130
 
 
 async def test_a_service_by_the_wall_clock_refuses_a_replay_and_says_why(tmp_path):

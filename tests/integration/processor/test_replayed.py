@@ -150,7 +150,8 @@ async def tables(city: City) -> dict[str, list[str]]:
         of_record: dict[tuple[str, int], list[str]] = {}
         for offset, (entity, *values) in zip(read_places(headers["urban_offsets"]), rows, strict=True):
             place = headers["urban_partition"], offset
-            of_record.setdefault(place, []).append(repr((*place, frame.entity_ids[entity], *values)))
+            row = repr((headers["urban_partition"], frame.entity_ids[entity], *values))
+            of_record.setdefault(place, []).append(row)
         # What is produced again lies in the topic twice, and tells the same place in the log.
         late |= of_record
     return {**found, "late observations": sorted(row for rows in late.values() for row in rows)}

@@ -10,9 +10,9 @@ BUF := BUF_CACHE_DIR=build/buf $(BIN)/buf
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 FAST_TESTS := tests/core tests/architecture tests/contract
 # Real data of the feeds, and everything that starts a server: most of it waits, so that two files go on at once.
-SERVER_TESTS := tests/feeds tests/integration
-# These measure pauses, or start a whole city.
-LARGE_TESTS := tests/faults tests/e2e
+SERVER_TESTS := tests/feeds $(filter-out %/local/ %/__pycache__/,$(wildcard tests/integration/*/))
+# These start and interrupt servers, measure pauses, or start a whole city.
+LARGE_TESTS := tests/integration/local tests/faults tests/e2e
 ARGS ?=
 
 RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt

@@ -45,7 +45,7 @@ IDS_OF_ONE = 1_000_000
 IDS_OF_SEVERAL = 10_000_000
 FRAMES_A_SEND = 512
 # All memory that the process may ask for (RLIMIT_DATA, in kB, as `ulimit -d` takes it). It has 400 MB when it is idle,
-# most of that stacks of threads that it never touches. What is unusual is left out: it is bounded as well, but by 3.4 kB
+# most of that stacks of threads that it never touches. What is unusual is left out: it is bounded as well, by 3.4 kB
 # for each of a quarter of a million entities, which would hide what else grows.
 ONE_PARTITION_KB = 1_000_000
 ALL_PARTITIONS_KB = 2_500_000

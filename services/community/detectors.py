@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.anomaly import MAD_TO_SIGMA, robust_z
-from services.core.anomaly.counts import freeman_tukey_z
+from services.core.anomaly.counts import find_surge
 from services.core.fruin import GREATEST_DENSITY_P_M2, FruinLevel, fruin_level
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch
@@ -119,18 +119,7 @@ def find_forced_gate(batch: WindowBatch) -> Finding:
 
 def find_request_surge(batch: WindowBatch) -> Finding:
     """Far more requests of a category in an area within 24 hours than usual."""
-    count, normal = batch.measures["opened_sum"], batch.baseline
-    if normal is None:
-        raise ValueError("a surge is judged against a baseline; the batch has none")
-    expected = np.where(np.isnan(normal.median), SURGE_UNKNOWN_EXPECTED, normal.median)
-    z = freeman_tukey_z(count, expected)
-    score = np.clip((z - SURGE_Z) / (SURGE_EXTREME_Z - SURGE_Z), 0.0, 1.0)
-    severity = np.where(z >= SURGE_EXTREME_Z, Severity.SEVERE, Severity.MODERATE)
-    evidence = (
-        EvidenceColumn("freeman_tukey_z", z, SURGE_Z),
-        EvidenceColumn("opened_sum", count, np.nan, expected),
-    )
-    return Finding(z >= SURGE_Z, severity, score, evidence)
+    return find_surge(batch, "opened_sum", SURGE_Z, SURGE_EXTREME_Z, SURGE_UNKNOWN_EXPECTED)
 
 
 def _many(batch: WindowBatch, outcome: PassageOutcome, least: float, severe: float) -> Finding:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from services.core.anomaly.counts import freeman_tukey_z
-from services.core.signals import EvidenceColumn, Finding, Severity
+from services.core.anomaly.counts import find_surge
+from services.core.signals import EvidenceColumn, Finding
 from services.core.windows import WindowBatch
 
 # Cases (not calls) of one service in one area within an hour: so many standard deviations above what is usual in that
@@ -19,16 +21,6 @@ SURGE_UNKNOWN_EXPECTED = 1.0
 
 def find_emergency_surge(batch: WindowBatch) -> Finding:
     """Far more emergencies in an area within an hour than usual. Several calls about one event are one."""
-    count, normal = batch.measures["case_count"], batch.baseline
-    if normal is None:
-        raise ValueError("a surge is judged against a baseline; the batch has none")
-    expected = np.where(np.isnan(normal.median), SURGE_UNKNOWN_EXPECTED, normal.median)
-    z = freeman_tukey_z(count, expected)
-    score = np.clip((z - SURGE_Z) / (SURGE_EXTREME_Z - SURGE_Z), 0.0, 1.0)
-    severity = np.where(z >= SURGE_EXTREME_Z, Severity.SEVERE, Severity.MODERATE)
-    evidence = (
-        EvidenceColumn("freeman_tukey_z", z, SURGE_Z),
-        EvidenceColumn("case_count", count, np.nan, expected),
-        EvidenceColumn("calls_sum", batch.measures["calls_sum"], np.nan),
-    )
-    return Finding(z >= SURGE_Z, severity, score, evidence)
+    found = find_surge(batch, "case_count", SURGE_Z, SURGE_EXTREME_Z, SURGE_UNKNOWN_EXPECTED)
+    calls = EvidenceColumn("calls_sum", batch.measures["calls_sum"], np.nan)
+    return replace(found, evidence=(*found.evidence, calls))

@@ -132,10 +132,15 @@ class Block:
         )
 
 
+def begins(lengths: Int64Array) -> Int64Array:
+    """Of parts one after the other, where each begins and the last one ends. Shape: (parts + 1,)."""
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+
+
 def _parts(begin: Int64Array, places: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Of parts one after the other, some: where each begins when they are alone, and what they hold."""
     lengths = np.diff(begin)[places]
-    own = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+    own = begins(lengths)
     return own, np.arange(own[-1]) + np.repeat(begin[:-1][places] - own[:-1], lengths)
 
 

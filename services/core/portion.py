@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.frame import Late, NumberArray, Problem, Refused
+from services.core.frame import Late, NumberArray, Problem, Refused, begins
 from services.core.kind import Kind
 from services.core.taken import TakenBlock, TakenFrames
 from services.core.validation import (
@@ -55,7 +55,7 @@ def join(kind: Kind, taken: TakenFrames | TakenBlock, end: int, refused: Sequenc
     `refused` holds what was refused of the records already.
     """
     lengths, known = taken.lengths(), taken.dictionary_lengths()
-    begin, dictionary_begin = _begins(lengths), _begins(known)
+    begin, dictionary_begin = begins(lengths), begins(known)
     time_ms, entity = taken.time_ms(), taken.entity()
     entity_in_all = entity + np.repeat(dictionary_begin[:-1], lengths)
     columns = {c.name: taken.column(c, len(time_ms)) for c in kind.columns}
@@ -96,10 +96,6 @@ def join(kind: Kind, taken: TakenFrames | TakenBlock, end: int, refused: Sequenc
         reached_ms=np.where(heartbeat, np.maximum(reached_ms, clock_ms), reached_ms),
         refused=all_refused,
     )
-
-
-def _begins(lengths: Int64Array) -> Int64Array:
-    return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
 
 
 def _mark_future(time_ms: Int64Array, latest_ms: Int64Array, lengths: Int64Array) -> BoolArray:

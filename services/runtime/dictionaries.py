@@ -7,10 +7,8 @@ a record without that run is the same frame without its dictionary.
 from __future__ import annotations
 
 from services.core.frame import LastingIds
+from services.runtime.wire_fields import HEADER_TAG, IDS_TAG
 
-# Fields 1 (header) and 2 (entity_ids), length-delimited: every frame has them at these numbers.
-_HEADER_TAG = 0x0A
-_IDS_TAG = 0x12
 # Shorter ones are read as fast as they are recognised.
 _SHORTEST = 8
 # Tells the dictionaries of a city's gateways apart: some three ids.
@@ -73,17 +71,17 @@ class RawDictionaries:
 
 def _end_of_header(value: bytes) -> int:
     """Where the header ends, if the record begins with one of less than 16 KiB and ids follow; else 0."""
-    if len(value) < 3 or value[0] != _HEADER_TAG:
+    if len(value) < 3 or value[0] != HEADER_TAG:
         return 0
     end = 2 + value[1] if value[1] < 0x80 else 3 + (value[1] & 0x7F | value[2] << 7)
     if value[1] >= 0x80 and value[2] >= 0x80:
         return 0
-    return end if end < len(value) and value[end] == _IDS_TAG else 0
+    return end if end < len(value) and value[end] == IDS_TAG else 0
 
 
 def _field_of(entity_id: str) -> bytes:
     text = entity_id.encode()
     length = len(text)
     if length < 0x80:
-        return bytes((_IDS_TAG, length)) + text
-    return bytes((_IDS_TAG, length & 0x7F | 0x80, length >> 7)) + text if length < 0x4000 else b""
+        return bytes((IDS_TAG, length)) + text
+    return bytes((IDS_TAG, length & 0x7F | 0x80, length >> 7)) + text if length < 0x4000 else b""

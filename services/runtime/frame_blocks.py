@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.frame import Block
+from services.core.frame import Block, begins
 from services.core.kind import ColumnType
 from services.runtime.codec import MAX_OBSERVATIONS, MAX_SOURCE_ID, MAX_TIME_MS
 from services.runtime.contracts import FrameContract
@@ -21,8 +21,13 @@ from services.runtime.dictionaries import RawDictionaries
 from services.runtime.id_codes import UNREADABLE, IdCodes
 from services.runtime.record_columns import Records, rows, runs
 from services.runtime.wire_fields import (
+    BASE_TIME,
     BYTES,
+    ENTITY,
     FIXED64,
+    HEADER_TAG,
+    OFFSET,
+    PERIOD,
     VARINT,
     Bytes,
     Field,
@@ -38,13 +43,11 @@ FEW_ROWS = 24
 # What a block holds at most: the processor's cache holds it too.
 MOST_ROWS = 65_536
 
-_HEADER, _IDS, _ENTITY, _BASE_TIME, _OFFSET, _PERIOD = 1, 2, 3, 4, 5, 6
 _CITY, _SOURCE_ID, _SEQUENCE, _SOURCE_TIME, _CLOCK, _HEARTBEAT = 1, 2, 3, 4, 5, 6
 _HEADER_KINDS = {
     **dict.fromkeys((_CITY, _SOURCE_ID), BYTES),
     **dict.fromkeys((_SEQUENCE, _SOURCE_TIME, _CLOCK), FIXED64),
 }
-_HEADER_TAG = 0x0A
 
 Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -66,7 +69,7 @@ class _Names:
             own = self.few_begin[begin : end + 1]
             return self.few[own[0] : own[-1]], own - own[0]
         parts = [self.known.get(i, self.few[self.few_begin[i] : self.few_begin[i + 1]]) for i in range(begin, end)]
-        return np.concatenate(parts), np.concatenate((np.zeros(1, np.int64), np.cumsum([len(p) for p in parts])))
+        return np.concatenate(parts), begins(np.array([len(p) for p in parts], np.int64))
 
 
 @dataclass
@@ -98,9 +101,9 @@ class FrameBlocks:
         self._dictionaries = dictionaries
         fields = {f.name: f.number for f in contract.frame.DESCRIPTOR.fields}
         self._columns = {fields[c.name]: c for c in contract.kind.columns}
-        self._widths = {n: int(c.type.value[-1]) for n, c in self._columns.items()} | {_ENTITY: 4, _OFFSET: 4}
+        self._widths = {n: int(c.type.value[-1]) for n, c in self._columns.items()} | {ENTITY: 4, OFFSET: 4}
         self._required = {n for n, c in self._columns.items() if c.required or c.type is ColumnType.CODE}
-        self._kinds = {**dict.fromkeys(self._widths, BYTES), _BASE_TIME: FIXED64, _PERIOD: VARINT}
+        self._kinds = {**dict.fromkeys(self._widths, BYTES), BASE_TIME: FIXED64, PERIOD: VARINT}
         self._absent = {
             n: np.full(MAX_OBSERVATIONS, np.nan, c.type.value).tobytes()
             for n, c in self._columns.items()
@@ -134,7 +137,7 @@ class FrameBlocks:
         last = len(data) - 1
         length, size = varints(data, begin + 1, end)
         headers_end = begin + 1 + size + length
-        good = (end - begin > 2) & (data[np.minimum(begin, last)] == _HEADER_TAG) & (size > 0) & (headers_end < end)
+        good = (end - begin > 2) & (data[np.minimum(begin, last)] == HEADER_TAG) & (size > 0) & (headers_end < end)
         return np.where(good, headers_end, -1), begin + 1 + size
 
     def _read_names(self, text: bytes, data: Bytes, begin: Int64Array, end: Int64Array) -> _Names:
@@ -171,13 +174,13 @@ class FrameBlocks:
         found: _Found,
     ) -> None:
         """Notes what was walked, of those that have nothing odd."""
-        rows = body[_ENTITY].length // 4
+        rows = body[ENTITY].length // 4
         good &= (rows > 0) & (rows <= MAX_OBSERVATIONS)
         for number, width in self._widths.items():
             fits = body[number].length == rows * width
             good &= fits | (body[number].begin < 0) if number in self._absent else fits
-        base_ms, clock_ms = (_number(data, field, "<i8") for field in (body[_BASE_TIME], header[_CLOCK]))
-        period_s = body[_PERIOD].length
+        base_ms, clock_ms = (_number(data, field, "<i8") for field in (body[BASE_TIME], header[_CLOCK]))
+        period_s = body[PERIOD].length
         good &= (np.abs(base_ms) <= MAX_TIME_MS) & (clock_ms >= 0) & (clock_ms <= MAX_TIME_MS) & (period_s < 2**32)
         good &= header[_SOURCE_ID].length <= MAX_SOURCE_ID
         city, source = (self._read_text(records.data, header[n], good) for n in (_CITY, _SOURCE_ID))
@@ -213,7 +216,7 @@ class FrameBlocks:
     def _block(self, records: Records, found: _Found, names: _Names, some: slice) -> Block:
         rows = found.rows[some]
         named, named_begin = names.of(some)
-        offset = self._join(records.data, found, _OFFSET, some).view("<u4")
+        offset = self._join(records.data, found, OFFSET, some).view("<u4")
         sources = found.source[some].tolist()
         texts = self._texts.ids
         numbered = any(texts[s] for s in sources)
@@ -221,10 +224,10 @@ class FrameBlocks:
             city=texts[int(found.city[some.start])],
             period_s=int(found.period_s[some.start]),
             entity_ids=self._ids.ids,
-            begin=np.concatenate((np.zeros(1, np.int64), np.cumsum(rows))),
+            begin=begins(rows),
             named=named,
             named_begin=named_begin,
-            entity=self._join(records.data, found, _ENTITY, some).view("<u4"),
+            entity=self._join(records.data, found, ENTITY, some).view("<u4"),
             time_ms=np.repeat(found.base_ms[some], rows) + offset,
             columns={
                 c.name: self._join(records.data, found, n, some).view(c.type.value) for n, c in self._columns.items()

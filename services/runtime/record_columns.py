@@ -126,11 +126,19 @@ def all_are(data: bytes, begin: Int64Array, text: bytes) -> NDArray[np.bool_]:
     """Whether the text stands at each place. Shape: (n,). False where the data end before."""
     if not text or len(data) < len(text):
         return np.full(len(begin), not text)
-    # A view at every byte: numpy compares opaque values whole, four times as fast as byte by byte.
-    opaque = np.dtype(f"V{len(text)}")
+    # numpy compares opaque values whole, four times as fast as byte by byte.
+    opaque = f"V{len(text)}"
     last = len(data) - len(text)
-    everywhere: NDArray[Any] = np.ndarray((last + 1,), opaque, buffer=data, strides=(1,))
-    return np.asarray(everywhere[np.minimum(begin, last)] == np.frombuffer(text, opaque)[0]) & (begin <= last)
+    found = at_every_byte(data, opaque)[np.minimum(begin, last)] == np.frombuffer(text, opaque)[0]
+    return np.asarray(found) & (begin <= last)
+
+
+def at_every_byte(data: bytes | NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    """The value of that type at every byte of the data, as far as there is a whole one: a view. Opaque values ("V5")
+    are taken whole, many times as fast as byte by byte."""
+    size = np.dtype(dtype).itemsize
+    everywhere: NDArray[Any] = np.ndarray((max(0, len(data) - size + 1),), dtype, buffer=data, strides=(1,))
+    return everywhere
 
 
 def runs(*columns: NDArray[Any]) -> Iterator[tuple[int, int]]:

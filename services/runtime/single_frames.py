@@ -17,20 +17,29 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from services.core.kind import ColumnType
+from services.runtime.codec import MAX_SOURCE_ID
 from services.runtime.contracts import FrameContract
 from services.runtime.id_codes import UNREADABLE, IdCodes
 from services.runtime.record_columns import Spans, rows
+from services.runtime.wire_fields import (
+    BASE_TIME,
+    BYTES,
+    ENTITY,
+    FIXED64,
+    HEADER,
+    IDS,
+    OFFSET,
+    PERIOD,
+    VARINT,
+)
 
 # Longer ones hold more than one observation.
 LONGEST_BYTES = 512
 # Shapes of one length that are tried before what is left is read one by one.
 MOST_SHAPES = 16
-MAX_SOURCE_ID = 128
 # Different headers of one fetch. Where every record has its own they are read field by field (frame_blocks).
 MOST_HEADERS = 256
 
-_VARINT, _FIXED64, _BYTES = 0, 1, 2
-_HEADER, _IDS, _ENTITY, _BASE_TIME, _OFFSET, _PERIOD = 1, 2, 3, 4, 5, 6
 _ODD = -1  # in the place of a header: the codec has to look at it
 Bytes = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
@@ -123,14 +132,14 @@ class SingleFrames:
     ) -> None:
         if not len(table):
             return
-        good = _number(table, shape.spans[_ENTITY], "<u4") == 0
-        begin, end = shape.spans[_IDS]
+        good = _number(table, shape.spans[ENTITY], "<u4") == 0
+        begin, end = shape.spans[IDS]
         entity = self._ids.read(table[:, begin:end])
-        begin, end = shape.spans[_HEADER]
+        begin, end = shape.spans[HEADER]
         headers_of = self._read_headers(table[:, begin:end], read.headers, headers)
         good &= (entity != UNREADABLE) & (headers_of != _ODD)
-        base_ms = _number(table, shape.spans[_BASE_TIME], "<i8") if _BASE_TIME in shape.spans else 0
-        time_ms = base_ms + _number(table, shape.spans[_OFFSET], "<u4").astype(np.int64)
+        base_ms = _number(table, shape.spans[BASE_TIME], "<i8") if BASE_TIME in shape.spans else 0
+        time_ms = base_ms + _number(table, shape.spans[OFFSET], "<u4").astype(np.int64)
         # The codec knows what to say of a time that cannot be.
         good &= np.abs(time_ms) < 2**47
         read.entity[places], read.headers_of[places], read.time_ms[places] = entity, headers_of, time_ms
@@ -182,14 +191,14 @@ class SingleFrames:
                 if number in spans:
                     return None
                 spans[number] = (begin, end)
-                if number == _PERIOD and kind == _VARINT:
+                if number == PERIOD and kind == VARINT:
                     period_s = _varint(value, begin)[0]
                 elif not self._is_usual(number, kind, end - begin):
                     return None
         except IndexError:
             return None
-        spans.pop(_PERIOD, None)
-        needed = {_HEADER, _IDS, _ENTITY, _OFFSET}
+        spans.pop(PERIOD, None)
+        needed = {HEADER, IDS, ENTITY, OFFSET}
         needed |= {n for n, c in self._columns.items() if c.required or c.type is ColumnType.CODE}
         if not needed <= spans.keys() or period_s >= 2**32:
             return None
@@ -200,14 +209,14 @@ class SingleFrames:
         return Shape(structure, np.frombuffer(value, np.uint8)[structure], period_s, spans)
 
     def _is_usual(self, number: int, kind: int, length: int) -> bool:
-        if number in (_HEADER, _IDS):
-            return kind == _BYTES
-        if number in (_ENTITY, _OFFSET):
-            return kind == _BYTES and length == 4
-        if number == _BASE_TIME:
-            return kind == _FIXED64
+        if number in (HEADER, IDS):
+            return kind == BYTES
+        if number in (ENTITY, OFFSET):
+            return kind == BYTES and length == 4
+        if number == BASE_TIME:
+            return kind == FIXED64
         column = self._columns.get(number)
-        return column is not None and kind == _BYTES and length == int(column.type.value[-1])
+        return column is not None and kind == BYTES and length == int(column.type.value[-1])
 
 
 def _absent(column_type: ColumnType) -> float:
@@ -225,12 +234,12 @@ def _walk(value: bytes) -> Iterator[tuple[int, int, int, int]]:
     while at < len(value):
         tag, at = _varint(value, at)
         kind = tag & 7
-        if kind == _BYTES:
+        if kind == BYTES:
             length, at = _varint(value, at)
             end = at + length
-        elif kind == _VARINT:
+        elif kind == VARINT:
             end = _varint(value, at)[1]
-        elif kind == _FIXED64:
+        elif kind == FIXED64:
             end = at + 8
         else:
             raise IndexError(at)  # fixed32 and groups: no frame of ours has them

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.record_columns import Spans
+from services.core.frame import begins
+from services.runtime.record_columns import Spans, at_every_byte
 
 VARINT, FIXED64, BYTES = 0, 1, 2
+# Every frame has these six fields (proto/urban/common/v1/frame.proto); columns follow from 16 on.
+HEADER, IDS, ENTITY, BASE_TIME, OFFSET, PERIOD = 1, 2, 3, 4, 5, 6
+HEADER_TAG, IDS_TAG = HEADER << 3 | BYTES, IDS << 3 | BYTES
 # Dictionaries of no more ids are read id by id wherever they come.
 MOST_IDS = 16
-_IDS_TAG = 0x12
 # A length or a small number has no more.
 _MOST_VARINT_BYTES = 5
 
@@ -99,17 +102,14 @@ def numbers(data: Bytes, begin: Int64Array, dtype: str) -> NDArray[Any]:
     last = len(data) - 8
     if last < 0:
         return np.zeros(len(begin), dtype)
-    everywhere: NDArray[Any] = np.ndarray((last + 1,), dtype, buffer=data.data, strides=(1,))
-    return np.where(begin <= last, everywhere[np.minimum(begin, last)], 0)
+    return np.where(begin <= last, at_every_byte(data, dtype)[np.minimum(begin, last)], 0)
 
 
 def numbers_from(data: bytes, begin: Int64Array, counts: Int64Array, width: int) -> Bytes:
     """The bytes of so many numbers of `width` bytes from each place on, one after the other. Shapes: (n,)."""
     before = np.cumsum(counts) - counts
     at = np.repeat(begin - width * before, counts) + width * np.arange(int(counts.sum()))
-    # A view at every byte: opaque values are copied whole, wherever they lie.
-    everywhere: NDArray[Any] = np.ndarray((len(data) - width + 1,), f"V{width}", buffer=data, strides=(1,))
-    return everywhere[at].view(np.uint8)
+    return at_every_byte(data, f"V{width}")[at].view(np.uint8)
 
 
 class Ids(NamedTuple):
@@ -130,7 +130,7 @@ def find_ids(data: Bytes, begin: Int64Array, end: Int64Array) -> Ids:
     odd = np.zeros(len(begin), np.bool_)
     for _ in range(MOST_IDS + 1):
         of = at[going]
-        going = going[(data[np.minimum(of, last)] == _IDS_TAG) & (of + 1 < end[going])]
+        going = going[(data[np.minimum(of, last)] == IDS_TAG) & (of + 1 < end[going])]
         if not len(going):
             break
         text = at[going] + 2
@@ -147,5 +147,5 @@ def find_ids(data: Bytes, begin: Int64Array, end: Int64Array) -> Ids:
     order = np.argsort(record, kind="stable")
     order = order[~odd[record[order]]]
     record = record[order]
-    first = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.bincount(record, minlength=len(begin)))))
+    first = begins(np.bincount(record, minlength=len(begin)))
     return Ids(np.where(odd, -1, at), record, Spans(text[order], length[order]), first)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from urllib.parse import urlsplit
 
+import clickhouse_connect
 import numpy as np
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
 from numpy.typing import NDArray
 
 from services.environment.indices.standard import Pollutant
@@ -47,3 +53,28 @@ def read_hours() -> Hours:
                     if row[told] != "NA":
                         scaled[Pollutant(name)][hour, place] = round(float(row[told]) * SCALE)
     return Hours(scaled)
+
+
+@contextmanager
+def hours_in_clickhouse(url: str, database: str, hours: Mapping[Pollutant, NDArray[np.int64]]) -> Iterator[Client]:
+    """A client, and `hours` of a database of its own: a table of the hours, (hours, stations) of whole days."""
+    parts = urlsplit(url)
+    with clickhouse_connect.get_client(host=parts.hostname or "", port=parts.port or 0) as client:
+        client.command(f"CREATE DATABASE {database}")
+        columns = ", ".join(f"{p.value} Int64" for p in Pollutant)
+        client.command(
+            f"CREATE TABLE {database}.hours (station UInt32, day UInt32, hour UInt8, {columns})"
+            " ENGINE = MergeTree ORDER BY (station, day, hour)"
+        )
+        hour, station = np.indices(hours[Pollutant.PM2_5].shape)
+        table = {
+            "station": pa.array(station.ravel(), pa.uint32()),
+            "day": pa.array(hour.ravel() // 24, pa.uint32()),
+            "hour": pa.array(hour.ravel() % 24, pa.uint8()),
+        }
+        table |= {p.value: pa.array(hours[p].ravel()) for p in Pollutant}
+        client.insert_arrow(f"{database}.hours", pa.table(table))
+        try:
+            yield client
+        finally:
+            client.command(f"DROP DATABASE {database}")

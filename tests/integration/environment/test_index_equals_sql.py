@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from urllib.parse import urlsplit
 
-import clickhouse_connect
 import numpy as np
-import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -20,7 +17,7 @@ from services.environment.indices.hj633 import HJ633_2012, HJ633_2026
 from services.environment.indices.programmes import find_programme, standard_of_day
 from services.environment.indices.standard import Pollutant, Standard
 from tests.integration.environment import index_sql
-from tests.integration.environment.beijing import DAYS, FIRST_DAY, STATIONS, Hours, read_hours
+from tests.integration.environment.beijing import DAYS, FIRST_DAY, STATIONS, Hours, hours_in_clickhouse, read_hours
 
 DATABASE = "beijing_index"
 HOURS = f"{DATABASE}.hours"
@@ -34,23 +31,8 @@ def hours() -> Hours:
 @pytest.fixture(scope="module")
 def client(hours: Hours, servers: Endpoints) -> Iterator[Client]:
     """A client, and the table of hours."""
-    url = urlsplit(servers.clickhouse)
-    with clickhouse_connect.get_client(host=url.hostname or "", port=url.port or 0) as made:
-        made.command(f"CREATE DATABASE {DATABASE}")
-        columns = ", ".join(f"{p.value} Int64" for p in Pollutant)
-        made.command(
-            f"CREATE TABLE {HOURS} (station UInt32, day UInt32, hour UInt8, {columns})"
-            " ENGINE = MergeTree ORDER BY (station, day, hour)"
-        )
-        hour, station = np.indices((24 * DAYS, len(STATIONS)))
-        table = {
-            "station": pa.array(station.ravel(), pa.uint32()),
-            "day": pa.array(hour.ravel() // 24, pa.uint32()),
-            "hour": pa.array(hour.ravel() % 24, pa.uint8()),
-        }
-        made.insert_arrow(HOURS, pa.table(table | {p.value: pa.array(hours.scaled[p].ravel()) for p in Pollutant}))
+    with hours_in_clickhouse(servers.clickhouse, DATABASE, hours.scaled) as made:
         yield made
-        made.command(f"DROP DATABASE {DATABASE}")
 
 
 def in_sql(client: Client, sql: str) -> np.ndarray:

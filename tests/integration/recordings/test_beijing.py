@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from urllib.parse import urlsplit
 
-import clickhouse_connect
 import numpy as np
-import pyarrow as pa
 import pytest
-from clickhouse_connect.driver.client import Client
 from numpy.typing import NDArray
 
 from services.environment.indices.air_quality import air_quality_index
@@ -20,7 +14,7 @@ from services.environment.indices.averaging import daily_concentrations
 from services.environment.indices.hj633 import HJ633_2012
 from services.environment.indices.standard import Pollutant
 from tests.integration.environment import index_sql
-from tests.integration.environment.beijing import FIRST_DAY, SCALE, STATIONS, read_hours
+from tests.integration.environment.beijing import FIRST_DAY, SCALE, STATIONS, hours_in_clickhouse, read_hours
 from tests.integration.processor.city import City
 from tests.integration.processor.real_data import need
 from tests.integration.recordings.replaying import Service
@@ -54,7 +48,7 @@ async def test_the_index_of_every_day_is_that_of_an_independent_calculation_in_s
     stored = await stored_hours(city)
     for pollutant, hours in expected.items():
         np.testing.assert_array_equal(stored[pollutant], hours, pollutant.value)
-    with in_clickhouse(city, expected) as client:
+    with hours_in_clickhouse(city.clickhouse_url, DATABASE, expected) as client:
         sql = index_sql.hj633(
             f"{DATABASE}.hours", index_sql.PM2_5_2012, index_sql.PM10_2012, hour_of_ozone=True, beyond_800=-1
         )
@@ -95,27 +89,3 @@ async def stored_hours(city: City) -> dict[Pollutant, NDArray[np.int64]]:
                 told = round(value * 1_000) * SCALE if pollutant is Pollutant.CO else round(value * SCALE)
                 found[pollutant][hour, STATIONS.index(station)] = told
     return found
-
-
-@contextmanager
-def in_clickhouse(city: City, hours: dict[Pollutant, NDArray[np.int64]]) -> Iterator[Client]:
-    """A table of the hours as the files tell them."""
-    url = urlsplit(city.clickhouse_url)
-    with clickhouse_connect.get_client(host=url.hostname or "", port=url.port or 0) as client:
-        client.command(f"CREATE DATABASE {DATABASE}")
-        columns = ", ".join(f"{p.value} Int64" for p in Pollutant)
-        client.command(
-            f"CREATE TABLE {DATABASE}.hours (station UInt32, day UInt32, hour UInt8, {columns})"
-            " ENGINE = MergeTree ORDER BY (station, day, hour)"
-        )
-        hour, station = np.indices((24 * DAYS, len(STATIONS)))
-        table = {
-            "station": pa.array(station.ravel(), pa.uint32()),
-            "day": pa.array(hour.ravel() // 24, pa.uint32()),
-            "hour": pa.array(hour.ravel() % 24, pa.uint8()),
-        }
-        client.insert_arrow(f"{DATABASE}.hours", pa.table(table | {p.value: pa.array(hours[p].ravel()) for p in hours}))
-        try:
-            yield client
-        finally:
-            client.command(f"DROP DATABASE {DATABASE}")

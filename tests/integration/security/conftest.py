@@ -8,16 +8,10 @@ import pytest
 
 from deploy.local.servers import Endpoints
 from services.runtime.clickhouse import ClickHouse
-from services.runtime.migrations import ensure_schema
+from tests.integration.schemas import empty_schema
 
 
 @pytest.fixture
 async def clickhouse(servers: Endpoints) -> AsyncIterator[ClickHouse]:
-    made = await ClickHouse.connect(servers.clickhouse)
-    try:
-        await made.command("DROP DATABASE IF EXISTS security SYNC")
-        await ensure_schema(servers.clickhouse, "security")
+    async with empty_schema(servers.clickhouse, "security") as made:
         yield made
-        await made.command("DROP DATABASE security SYNC")
-    finally:
-        await made.close()

@@ -139,7 +139,7 @@ def test_toronto_s_delays_become_one_signal_a_station_and_quarter_of_an_hour():
     frame = Frame("toronto", ids, entity, times, 0, columns, clock_ms=last_ms)
     nothing = {name: values[:0] for name, values in columns.items()}
     end = Frame("toronto", (), entity[:0], times[:0], 0, nothing, clock_ms=last_ms + 86_400_000, heartbeat=True)
-    partition = Partition("traffic", RAIL_CALL, 0)
+    partition = Partition("traffic", RAIL_CALL.without_unusual(), 0)
     signals = [
         signal
         for closing in partition.fold([frame, end])

@@ -47,7 +47,7 @@ class Slots:
         self._remembered_ids = 0
         # Lasting ones by the object that the ids are; it is held, so that no other takes its place.
         self._held: dict[int, tuple[LastingIds, str, Dictionary]] = {}
-        self._shown: tuple[tuple[str, ...], tuple[str, ...]] | None = ((), ())
+        self._shown: tuple[Sequence[str], Sequence[str]] | None = None
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -155,6 +155,8 @@ class Slots:
         slot = index.get(entity_id)  # the same id twice in one dictionary
         if slot is not None:
             return slot
+        if self._free or len(self._ids) < self._limit:
+            self._begin_change()
         if self._free:
             slot = heapq.heappop(self._free)
             self._cities[slot], self._ids[slot] = city, entity_id
@@ -165,14 +167,19 @@ class Slots:
             self._cities.append(city)
             self._ids.append(entity_id)
         index[entity_id] = slot
-        self._shown = None
         return slot
+
+    def _begin_change(self) -> None:
+        """What was shown stays as it is: whoever has it may ask by identity whether it still holds."""
+        if self._shown is not None:
+            self._cities, self._ids, self._shown = self._cities.copy(), self._ids.copy(), None
 
     def release(self, used: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Sets every slot free that is not `used`, shape (slots,); tells which were taken until now."""
         unused = [slot for slot in np.flatnonzero(~used).tolist() if self._ids[slot]]
         if not unused:
             return np.empty(0, np.int64)
+        self._begin_change()
         for slot in unused:
             city = self._cities[slot]
             del self._by_city[city][self._ids[slot]]
@@ -181,13 +188,12 @@ class Slots:
             self._cities[slot] = self._ids[slot] = ""
             heapq.heappush(self._free, slot)
         self._generation += 1
-        self._shown = None
         return np.array(unused, np.int64)
 
-    def show(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def show(self) -> tuple[Sequence[str], Sequence[str]]:
         """City and id by slot, "" where it is free: the same two objects until an entity comes or goes."""
         if self._shown is None:
-            self._shown = (tuple(self._cities), tuple(self._ids))
+            self._shown = (self._cities, self._ids)
         return self._shown
 
     @classmethod
@@ -200,7 +206,6 @@ class Slots:
                 slots._by_city.setdefault(city, {})[entity_id] = slot
             else:
                 slots._free.append(slot)  # ascending: a heap as it is
-        slots._shown = None
         return slots
 
 

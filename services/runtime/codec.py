@@ -45,8 +45,8 @@ JSON_TYPE = "application/json"
 
 _U4 = np.dtype("<u4")
 # What an absent column of optional numbers reads as; frames slice it, so it costs nothing.
-_MISSING = {t: np.full(MAX_OBSERVATIONS, np.nan, t) for t in (np.dtype("<f4"), np.dtype("<f8"))}
-for _nans in _MISSING.values():
+MISSING = {t: np.full(MAX_OBSERVATIONS, np.nan, t) for t in (np.dtype("<f4"), np.dtype("<f8"))}
+for _nans in MISSING.values():
     _nans.flags.writeable = False
 
 
@@ -226,7 +226,7 @@ def _array(data: bytes, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
 
 def _column(column: WireColumn, data: bytes, observations: int) -> NumberArray:
     if not data and column.optional:
-        return _MISSING[column.dtype][:observations]
+        return MISSING[column.dtype][:observations]
     values: NumberArray = _array(data, column.dtype, column.name)
     return values
 

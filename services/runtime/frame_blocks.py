@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from services.core.frame import Block, begins
 from services.core.kind import ColumnType
-from services.runtime.codec import MAX_OBSERVATIONS, MAX_SOURCE_ID, MAX_TIME_MS
+from services.runtime.codec import MAX_OBSERVATIONS, MAX_SOURCE_ID, MAX_TIME_MS, MISSING
 from services.runtime.contracts import FrameContract
 from services.runtime.dictionaries import RawDictionaries
 from services.runtime.id_codes import UNREADABLE, IdCodes
@@ -105,7 +105,7 @@ class FrameBlocks:
         self._required = {n for n, c in self._columns.items() if c.required or c.type is ColumnType.CODE}
         self._kinds = {**dict.fromkeys(self._widths, BYTES), BASE_TIME: FIXED64, PERIOD: VARINT}
         self._absent = {
-            n: np.full(MAX_OBSERVATIONS, np.nan, c.type.value).tobytes()
+            n: MISSING[np.dtype(c.type.value)].view(np.uint8).data
             for n, c in self._columns.items()
             if n not in self._required
         }

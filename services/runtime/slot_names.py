@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from services.core.windows import WindowBatch
 from services.runtime.texts import Texts
-from services.runtime.wire import text_field
+from services.runtime.wire import field_head, text_field
 from urban.common.v1.window_pb2 import WindowFrame
+
+_ENTITY_IDS = WindowFrame.ENTITY_IDS_FIELD_NUMBER
+# The bytes before an id of up to 127 bytes in its field, and before a longer one.
+_SHORT_HEAD, _LONG_HEAD = len(field_head(_ENTITY_IDS, 127)), len(field_head(_ENTITY_IDS, 128))
+_LONGEST_WITH_SHORT_HEAD = _SHORT_HEAD + 127
 
 
 class SlotNames:
@@ -34,7 +39,9 @@ class SlotNames:
 
     def take_ids(self, slots: NDArray[np.int64]) -> pa.StringArray:
         """The ids of these slots. Shape: (n,)."""
-        return self._id_texts.take_array(slots)
+        lengths = self._id_fields.lengths(slots)
+        heads = np.where(lengths > _LONGEST_WITH_SHORT_HEAD, _LONG_HEAD, _SHORT_HEAD).astype(np.uint32)
+        return self._id_fields.take_array(slots, heads)
 
     def take_id_fields(self, slots: NDArray[np.int64]) -> bytes:
         """The ids of these slots as fields of a WindowFrame, one after the other."""
@@ -45,12 +52,8 @@ class SlotNames:
         return Texts(city.encode() for city in self.cities)
 
     @cached_property
-    def _id_texts(self) -> Texts:
-        return Texts(entity_id.encode() for entity_id in self._entity_ids)
-
-    @cached_property
     def _id_fields(self) -> Texts:
-        return Texts(text_field(WindowFrame.ENTITY_IDS_FIELD_NUMBER, entity_id) for entity_id in self._entity_ids)
+        return Texts(text_field(_ENTITY_IDS, entity_id) for entity_id in self._entity_ids)
 
     @cached_property
     def cities(self) -> list[str]:

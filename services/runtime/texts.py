@@ -30,16 +30,19 @@ class Texts:
 
     def take(self, places: NDArray[np.integer]) -> bytes:
         """Those at these places, one after the other. Shape: (n,)."""
-        return self._gather(self._begin[places], self._lengths(places))
+        return self._gather(self._begin[places], self.lengths(places))
 
-    def take_array(self, places: NDArray[np.integer]) -> pa.StringArray:
-        """The same as an Arrow array of strings."""
-        lengths = self._lengths(places)
+    def take_array(self, places: NDArray[np.integer], skip: NDArray[np.uint32] | None = None) -> pa.StringArray:
+        """The same as an Arrow array of strings; each without its first `skip` bytes, shape (n,)."""
+        begin, lengths = self._begin[places], self.lengths(places)
+        if skip is not None:
+            begin, lengths = begin + skip, lengths - skip
         offsets = np.concatenate((np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)))
-        data = self._gather(self._begin[places], lengths)
+        data = self._gather(begin, lengths)
         return pa.StringArray.from_buffers(len(places), pa.py_buffer(offsets), pa.py_buffer(data))
 
-    def _lengths(self, places: NDArray[np.integer]) -> NDArray[np.uint32]:
+    def lengths(self, places: NDArray[np.integer]) -> NDArray[np.uint32]:
+        """How many bytes these have. Shape: (n,)."""
         return np.asarray(self._begin[places + 1] - self._begin[places])
 
     def _gather(self, begin: NDArray[np.uint32], lengths: NDArray[np.uint32]) -> bytes:

@@ -10,7 +10,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.runtime.slot_names import SlotNames
 from services.runtime.texts import Texts
+from urban.common.v1.window_pb2 import WindowFrame
 
 
 @given(st.lists(st.text(max_size=12)), st.data())
@@ -28,6 +30,15 @@ def test_the_longest_stands_anywhere():
     for texts in (["x" * 128, "a", "b"], ["a", "b", "x" * 128], ["", "", "c"], ["", ""]):
         places = np.arange(len(texts))[::-1]
         assert Texts(text.encode() for text in texts).take_array(places).to_pylist() == texts[::-1]
+
+
+def test_ids_of_any_length_are_told_with_and_without_the_head_of_their_field():
+    ids = ["a" * 127, "b" * 128, "", "c", "d" * 126]
+    names = SlotNames(["oslo"] * len(ids), ids)
+    places = np.array([4, 1, 3, 0, 2, 1])
+    assert names.take_ids(places).to_pylist() == [ids[place] for place in places]
+    message = WindowFrame.FromString(names.take_id_fields(places))
+    assert list(message.entity_ids) == [ids[place] for place in places]
 
 
 _MAKES_WINDOWS = """

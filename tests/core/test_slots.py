@@ -19,7 +19,7 @@ def test_slots_are_given_in_the_order_of_appearance():
     slots = Slots(1000)
     assert place(slots, "b", "a") == [0, 1]
     assert place(slots, "c", "a", "b", "b") == [2, 1, 0, 0]
-    assert slots.show() == (("auckland",) * 3, ("b", "a", "c"))
+    assert slots.show() == (["auckland"] * 3, ["b", "a", "c"])
 
 
 def test_the_same_id_twice_is_one_entity():
@@ -30,7 +30,7 @@ def test_entities_of_two_cities_are_two():
     slots = Slots(1000)
     assert place(slots, "a") == [0]
     assert place(slots, "a", city="oslo") == [1]
-    assert slots.show() == (("auckland", "oslo"), ("a", "a"))
+    assert slots.show() == (["auckland", "oslo"], ["a", "a"])
 
 
 def test_ids_that_are_not_valid_get_no_slot():
@@ -59,7 +59,7 @@ def test_a_free_slot_goes_to_the_next_entity():
     slots = Slots(1000)
     place(slots, *MANY)
     slots.release(np.array([True, False, True, False] + [True] * 6))
-    assert slots.show()[1][:4] == ("s0", "", "s2", "")
+    assert slots.show()[1][:4] == ["s0", "", "s2", ""]
     assert place(slots, "new", "s1", "newer") == [1, 3, 10]
 
 
@@ -90,5 +90,5 @@ def test_what_is_shown_does_not_change_afterwards():
     assert slots.show() is shown
     slots.release(np.array([False]))
     place(slots, "b")
-    assert shown == (("auckland",), ("a",))
-    assert slots.show() == (("auckland",), ("b",))
+    assert shown == (["auckland"], ["a"])
+    assert slots.show() == (["auckland"], ["b"])

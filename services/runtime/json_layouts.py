@@ -1,29 +1,35 @@
 """Many records of one plain JSON row each, read as columns without parsing each of them.
 
-A bridge writes row after row with the same names in the same order: only the id, the time and the numbers differ. Where
-they lie is told by the quotation marks; that all other bytes are those of a row that was read before is checked, of
-all rows at once. What is not so is left to who parses.
+A bridge writes row after row with the same names in the same order: only the id, the time and the numbers differ. How
+long these may be is learned from rows; that all other bytes are those of a row that was met before is checked, of all
+rows at once. What is not so is left to who parses.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.record_columns import Int64Array, Spans, all_are, rows
+from services.runtime.record_columns import Int64Array, Spans, all_are, rows, widths
 
 BoolArray = NDArray[np.bool_]
 
 ID, TIME, CITY, PERIOD = "entity_id", "time", "city", "period_s"
-# Layouts that are tried on the rows of one fetch.
-_MOST = 4
+# Layouts that are remembered, widths of each open part of one, and rows of one fetch that something is learned from.
+_MOST_LAYOUTS = 4
+_MOST_WIDTHS = 32
+_MOST_LESSONS = 16
 # So many digits are a whole number that a double holds, so that one division gives the nearest double.
 _MOST_DIGITS = 15
-_QUOTE, _MINUS, _POINT, _ZERO = b'"-.0'
+# And so many one that 32 bits hold.
+_INT32_DIGITS = 9
+_POWERS = 10.0 ** np.arange(_MOST_DIGITS + 1)
+_MINUS, _POINT, _ZERO = b"-.0"
 _UINT32_MAX = 2**32 - 1
 
 _BEGIN = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
@@ -37,27 +43,19 @@ ODD_IN_TEXT = re.compile(rb'["\\\x00-\x1f]')
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where something lies: so many bytes behind a quotation mark, by its number; the last one is the row's end."""
-
-    quote: int
-    behind: int
-
-
-@dataclass(frozen=True)
 class Layout:
     """A row in which the id, the time and the numbers are left open."""
 
-    quotes: int
-    fixed: tuple[bytes, ...]  # what stands before each open part, and behind the last one
-    open: tuple[tuple[str, Place, Place], ...]  # field, begin and end
+    fixed: tuple[bytes, ...]  # what stands before each open part, and behind the last one; none is empty
+    open: tuple[str, ...]  # fields
     city: str  # "": the row does not tell it
     period_s: int
 
 
 @dataclass(frozen=True)
 class Found:
-    """Rows of one layout: their places, and where the open parts of each lie."""
+    """Rows of one layout: their places, and where the open parts of each lie. Who reads a part has to see that it is
+    what it should be: a text in which another quotation mark stands is none."""
 
     layout: Layout
     places: Int64Array
@@ -69,43 +67,65 @@ class Layouts:
 
     def __init__(self, columns: frozenset[str]) -> None:
         self._columns = columns
-        self._known: list[Layout] = []
+        # With the widths that were met of each open part.
+        self._known: dict[Layout, tuple[list[int], ...]] = {}
 
-    def find(self, data: bytes, values: Spans) -> list[Found]:
-        """Rows of the values, by layout; those of none are left out."""
-        end = values.begin + values.length
-        lowest, highest = int(values.begin.min()), int(end.max())
-        quotes = lowest + np.flatnonzero(np.frombuffer(data, np.uint8)[lowest:highest] == _QUOTE)
-        first = np.searchsorted(quotes, values.begin)
-        count = np.searchsorted(quotes, end) - first
+    def find(self, data: bytes, values: Spans) -> Iterator[Found]:
+        """Rows of the values, each at most once; those of no layout are left out."""
         left = np.arange(len(values))
-        found: list[Found] = []
-        for tried in range(_MOST):
+        for layout in list(self._known):
+            found, left = self._fit(data, layout, values, left)
+            yield found
+        for _ in range(_MOST_LESSONS):
             if not len(left):
-                break
-            if tried == len(self._known):
-                row = values[left[:1]]
-                layout = self._layout_of(data[int(row.begin[0]) : int(row.begin[0] + row.length[0])])
-                if layout is None:
-                    break
-                self._known.append(layout)
-            layout = self._known[tried]
-            some = left[count[left] == layout.quotes]
-            at = quotes[first[some, None] + np.arange(layout.quotes)]
-            fits, parts = _fit(data, layout, values[some], at)
-            found.append(
-                Found(layout, some[fits], {name: spans[np.flatnonzero(fits)] for name, spans in parts.items()})
-            )
-            rest = np.ones(len(values), np.bool_)
-            rest[some[fits]] = False
-            left = left[rest[left]]
-        else:
-            if len(left):
-                self._known.pop(0)  # the next call may learn another one
-        return found
+                return
+            begin, length = int(values.begin[left[0]]), int(values.length[left[0]])
+            learned = self._learn(data[begin : begin + length])
+            if learned is None:
+                left = left[1:]
+                continue
+            found, left = self._fit(data, learned, values, left)
+            yield found
 
-    def _layout_of(self, row: bytes) -> Layout | None:
-        """None where the row is not plain, or lacks a time or an id."""
+    def _fit(self, data: bytes, layout: Layout, values: Spans, places: Int64Array) -> tuple[Found, Int64Array]:
+        """Which of these places are of the layout, and which are not."""
+        some = values if len(places) == len(values) else values[places]
+        at, end = some.begin, some.begin + some.length
+        fits = all_are(data, at, layout.fixed[0])
+        at = at + len(layout.fixed[0])
+        parts: dict[str, Spans] = {}
+        for name, text, known in zip(layout.open, layout.fixed[1:-1], self._known[layout][:-1], strict=False):
+            length = _lengths(data, at, end, text, known)
+            fits &= length > 0
+            parts[name] = Spans(at, length)
+            at = at + (length + len(text))
+        last = layout.fixed[-1]
+        length = end - len(last) - at
+        parts[layout.open[-1]] = Spans(at, length)
+        # Of any width it would be that and all that another layout has behind it.
+        fits &= _is_one_of(length, self._known[layout][-1]) & all_are(data, end - len(last), last)
+        if not fits.all():
+            parts = {name: spans[np.flatnonzero(fits)] for name, spans in parts.items()}
+        return Found(layout, places[fits], parts), places[~fits]
+
+    def _learn(self, row: bytes) -> Layout | None:
+        """The layout of a row, with its widths among those that are known; None where the row is not plain."""
+        told = self._layout_of(row)
+        if told is None:
+            return None
+        layout, lengths = told
+        if layout not in self._known:
+            if len(self._known) == _MOST_LAYOUTS:
+                del self._known[next(iter(self._known))]
+            self._known[layout] = tuple([] for _ in lengths)
+        for known, length in zip(self._known[layout], lengths, strict=True):
+            if length not in known:
+                del known[_MOST_WIDTHS - 1 :]
+                known.insert(0, length)
+        return layout
+
+    def _layout_of(self, row: bytes) -> tuple[Layout, list[int]] | None:
+        """With the length of each open part. None where the row is not plain, or lacks a time or an id."""
         begin = _BEGIN.match(row)
         at, last = begin.end() if begin else len(row), b","
         told: dict[str, tuple[bytes, int, int]] = {}
@@ -115,13 +135,17 @@ class Layouts:
             if name in told or not self._is_plain(name, kind):
                 return None
             told[name] = (member[kind], member.start(kind), member.end(kind) if kind != 4 else -1)
-        city, period = told.pop(CITY, (b"", 0, 0))[0], told.pop(PERIOD, (b"0", 0, 0))[0]
-        if at != len(row) or last != b"}" or not {ID, TIME} <= told.keys() or not period.isdigit():
+        city, period = told.pop(CITY, (b"", 0, 0))[0], int(told.pop(PERIOD, (b"0", 0, 0))[0])
+        if at != len(row) or last != b"}" or not {ID, TIME} <= told.keys() or not told[ID][0] or period > _UINT32_MAX:
             return None
+        opened = [(name, begin, end) for name, (_, begin, end) in told.items() if end >= 0]
+        ends = [0, *(end for _, _, end in opened)]
+        fixed = [row[end:begin] for end, (_, begin, _) in zip(ends, opened, strict=False)]
         try:
-            return _lay_out(row, [(n, b, e) for n, (_, b, e) in told.items() if e >= 0], city.decode(), int(period))
+            layout = Layout((*fixed, row[ends[-1] :]), tuple(name for name, _, _ in opened), city.decode(), period)
         except UnicodeDecodeError:
             return None
+        return layout, [end - begin for _, begin, end in opened]
 
     def _is_plain(self, name: str, kind: int) -> bool:
         return kind in {ID: (2,), TIME: (2,), CITY: (2,), PERIOD: (3,)}.get(name, (3, 4)) and (
@@ -129,61 +153,47 @@ class Layouts:
         )
 
 
-def _lay_out(row: bytes, parts: list[tuple[str, int, int]], city: str, period_s: int) -> Layout | None:
-    quotes = [i for i, byte in enumerate(row) if byte == _QUOTE]
-    if period_s > _UINT32_MAX:
-        return None
+def _lengths(data: bytes, at: Int64Array, end: Int64Array, text: bytes, known: list[int]) -> Int64Array:
+    """How long the part is that begins at each place, so that the text follows within the row; 0 where it is of no
+    known width."""
+    length = np.zeros(len(at), np.int64)
+    left: Int64Array | None = None  # None: all
+    for width in known:
+        stop = (at if left is None else at[left]) + width
+        hit = all_are(data, stop, text) & (stop < (end if left is None else end[left]))
+        if left is None:
+            length[hit] = width
+            left = np.flatnonzero(~hit)
+        else:
+            length[left[hit]] = width
+            left = left[~hit]
+        if not len(left):
+            break
+    return length
 
-    def place(at: int, quote: int) -> Place:
-        return Place(quote, at - [*quotes, len(row)][quote])
 
-    fixed, end_before, opened = [], 0, []
-    for name, begin, end in parts:
-        before = sum(q < begin for q in quotes) - 1
-        opened.append((name, place(begin, before), place(end, before + 1)))
-        fixed.append(row[end_before:begin])
-        end_before = end
-    return Layout(len(quotes), (*fixed, row[end_before:]), tuple(opened), city, period_s)
-
-
-def _fit(data: bytes, layout: Layout, values: Spans, quotes: Int64Array) -> tuple[BoolArray, dict[str, Spans]]:
-    """Which values are of the layout, and where their open parts lie. `quotes`: (n, quotes of the layout)."""
-    end = values.begin + values.length
-    fits = np.ones(len(values), np.bool_)
-    parts: dict[str, Spans] = {}
-
-    def where(place: Place) -> Int64Array:
-        return (quotes[:, place.quote] if place.quote < layout.quotes else end) + place.behind
-
-    at = values.begin
-    for text, (name, begin, stop) in zip(layout.fixed, layout.open, strict=False):
-        from_, to = where(begin), where(stop)
-        fits &= (from_ - at == len(text)) & (to > from_)
-        fits &= all_are(data, at, text)
-        parts[name], at = Spans(from_, to - from_), to
-    fits &= end - at == len(layout.fixed[-1])
-    fits &= all_are(data, at, layout.fixed[-1])
-    return fits, parts
+def _is_one_of(length: Int64Array, known: list[int]) -> BoolArray:
+    is_known = np.zeros(max(known) + 2, np.bool_)
+    is_known[known] = True
+    return np.asarray(is_known[np.clip(length, 0, len(is_known) - 1)])
 
 
 def read_numbers(data: bytes, spans: Spans) -> tuple[NDArray[np.float64], BoolArray]:
     """Plain numbers of JSON: digits, maybe a minus and a point; and which are so. Shapes: (n,)."""
     numbers = np.full(len(spans), np.nan)
     good = np.zeros(len(spans), np.bool_)
-    for width in np.unique(spans.length).tolist():
+    for width, some in widths(spans.length):
         if 0 < width <= _MOST_DIGITS + 2:
-            some = np.flatnonzero(spans.length == width)
             numbers[some], good[some] = _read_table(np.ascontiguousarray(rows(data, spans.begin[some], width).T))
     return numbers, good
 
 
 def _read_table(table: NDArray[np.uint8]) -> tuple[NDArray[np.float64], BoolArray]:
     """Numbers of one width, a row for each character. Shapes: (width, n) to (n,)."""
-    count = table.shape[1]
+    width, count = table.shape
     negative = table[0] == _MINUS
-    whole = np.zeros(count, np.int64)
-    digits, behind = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    points = np.zeros(count, np.int64)
+    whole: NDArray[Any] = np.zeros(count, np.int64 if width > _INT32_DIGITS else np.int32)
+    digits, behind, points = np.zeros((3, count), np.uint8)
     good = np.ones(count, np.bool_)
     leading = np.zeros(count, np.bool_)  # a zero that is the first digit
     for place, characters in enumerate(table):
@@ -198,6 +208,6 @@ def _read_table(table: NDArray[np.uint8]) -> tuple[NDArray[np.float64], BoolArra
         behind += is_digit & (points > 0)
         points += is_point
     good &= (digits > 0) & (digits <= _MOST_DIGITS) & ((points == 0) | (behind > 0))
-    numbers = whole / 10.0 ** np.where(good, behind, 0)
+    numbers = whole / _POWERS[np.where(good, behind, 0)]
     # Without a point it is a whole number, of which there is one zero.
     return np.where(negative & ((whole > 0) | (points > 0)), -numbers, numbers), good

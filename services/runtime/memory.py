@@ -25,9 +25,8 @@ _OLDER = (20, 100)
 LARGE_BYTES = 4 << 20
 # What the heap keeps at its end, so that it does not grow and shrink with every fetch.
 KEPT_BYTES = 32 << 20
-# Threads of their own heaps (glibc would make 8 for each core) leave holes in each of them, and what is free at the end
-# of another heap than the first never goes back: 7 to 18 MB of a worker's. With a million windows two heaps and one took
-# the same processor time.
+# glibc would make 8 for each core. Each leaves holes of its own, and what is free at the end of another than the first
+# never goes back: 7 to 18 MB of a worker's. With a million windows, one and two took the same processor time.
 HEAPS = 1
 # Between two times that pages in holes go back: it takes some ms, and some of them are needed again.
 GIVE_BACK_INTERVAL_S = 5.0

@@ -18,7 +18,7 @@ from services.core.kind import ColumnType
 from services.runtime.contracts import FrameContract
 from services.runtime.id_codes import UNREADABLE, IdCodes
 from services.runtime.json_layouts import CITY, ID, ODD_IN_TEXT, PERIOD, TIME, Found, Layouts, read_numbers
-from services.runtime.record_columns import Int64Array, Spans, rows, texts
+from services.runtime.record_columns import Int64Array, Spans, rows, texts, widths
 from services.runtime.single_frames import Header, Read
 
 _UINT32_MAX = 2**32 - 1
@@ -74,8 +74,7 @@ class SingleRows:
         places, parts = found.places, found.parts
         time_ms, good = _read_times(data, parts[TIME])
         entity = np.full(len(places), UNREADABLE)
-        for width in np.unique(parts[ID].length).tolist():
-            some = np.flatnonzero(parts[ID].length == width)
+        for width, some in widths(parts[ID].length):
             entity[some] = self._ids.read(rows(data, parts[ID].begin[some], width))
         good &= entity != UNREADABLE
         for column in self._columns:
@@ -174,6 +173,8 @@ def _parse_times(texts: list[Any]) -> tuple[Int64Array, NDArray[np.bool_]]:
 
 def _read_times(data: bytes, spans: Spans) -> tuple[Int64Array, NDArray[np.bool_]]:
     """The same of parts of the data."""
+    if (spans.length == len(_PATTERN)).all():
+        return _times_of(rows(data, spans.begin, len(_PATTERN)))
     table = np.empty((len(spans), len(_PATTERN)), np.uint8)
     table[:] = _PATTERN
     known = np.zeros(len(spans), np.bool_)

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local.process import Child
 from services.runtime.grpc_server import LIVE
 from tests.integration.processor.city import City
 
@@ -20,6 +21,12 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 def port_of(ready: Path) -> int:
     """The gRPC port of the process that wrote this file."""
     return int(json.loads(ready.read_text())["grpc"])
+
+
+def assert_alive(children: list[Child]) -> None:
+    """None of these faults ends a process: each waits, comes back and goes on."""
+    for child in children:
+        assert child.poll() is None, f"{child.name} has ended\n{child.tail()}"
 
 
 async def is_serving(ready: Path, service: str = "") -> bool:
@@ -34,7 +41,11 @@ async def until_health(city: City, ready: Sequence[Path], *, serving: bool) -> N
     """Wait until every one of the processes says so; each says that it lives all the time."""
 
     async def told() -> bool:
-        lives = await asyncio.gather(*(is_serving(path, LIVE) for path in ready))
+        try:
+            lives = await asyncio.gather(*(is_serving(path, LIVE) for path in ready))
+        except grpc.aio.AioRpcError:
+            assert_alive(city.children)
+            raise
         assert all(lives), list(zip(ready, lives, strict=True))
         return all(now == serving for now in await asyncio.gather(*(is_serving(path) for path in ready)))
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from deploy.local.kafka import KafkaSettings
 from deploy.local.ports import free_port
-from deploy.local.process import Child
 from deploy.local.servers import LocalServers, ServerSettings
+from tests.faults.health import assert_alive
 from tests.faults.matrix import PROCESS
 from tests.faults.proxy import LOOPBACK, SOUND, Network, Proxy
 from tests.faults.reporting import calling, report
@@ -143,12 +143,6 @@ async def fail_for_a_while(
         await city.until(met, f"somebody who meets: {network.name}")
     await asyncio.sleep(chance.uniform(*seconds))
     await proxy.become(SOUND)
-
-
-def assert_alive(children: list[Child]) -> None:
-    """None of these faults ends a process: each waits, comes back and goes on."""
-    for child in children:
-        assert child.poll() is None, f"{child.name} has ended\n{child.tail()}"
 
 
 async def check_archive(city: City, rows: list[Flow]) -> None:

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from deploy.local.kafka import KafkaCluster, KafkaSettings
 from deploy.local.servers import LocalServers, ServerSettings
-from tests.faults.health import until_health
+from tests.faults.health import assert_alive, until_health
 from tests.faults.matrix import PROCESS
 from tests.faults.reporting import calling, report
 from tests.faults.results import end_and_compare, watching
 from tests.faults.row import Outcome, Row, Trial
-from tests.faults.rows.bad_network import assert_alive, check_archive
+from tests.faults.rows.bad_network import check_archive
 from tests.faults.world import World
 from tests.integration.processor.city import City, by_minute, flows
 

@@ -11,11 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy.local.kafka import KafkaCluster, KafkaSettings
+from tests.faults.health import assert_alive
 from tests.faults.matrix import PROCESS
 from tests.faults.reporting import calling, report
 from tests.faults.results import end_and_compare, watching
 from tests.faults.row import Outcome, Row, Trial
-from tests.faults.rows.bad_network import assert_alive, check_archive
+from tests.faults.rows.bad_network import check_archive
 from tests.faults.rows.broker_down import own_kafka
 from tests.integration.processor.city import City, by_minute, flows
 

@@ -44,7 +44,7 @@ class CorrelatorRole:
         clickhouse = await ClickHouse.of(self._settings)
         parts.push_async_callback(clickhouse.close)
         # The outbox has collected what leaves together: to wait for more only makes it late.
-        writer = KafkaWriter(self._settings.kafka, linger_ms=0)
+        writer = KafkaWriter(self._settings.kafka, linger_ms=0, patient=True)
         parts.push_async_callback(writer.stop)
         await writer.start()
         outbox = Outbox(DOMAIN, clickhouse, writer)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -12,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     OutOfOrderSequenceNumber,
     UnknownProducerId,
@@ -45,14 +47,27 @@ BATCH_OVERHEAD_BYTES = 100
 # is out of order then, and so is each after it, for ever. A new producer begins to count anew.
 _OUT_OF_STEP = (MessageSizeTooLargeError, OutOfOrderSequenceNumber, UnknownProducerId, InvalidProducerEpoch)
 _MAX_MESSAGE_BYTES = "max.message.bytes"
+# Before a patient writer tries again to connect anew.
+_RETRY_S = 1.0
 
 
 class KafkaWriter:
     """An idempotent producer: records of one partition lie in the order of their `send`s, each once."""
 
-    def __init__(self, kafka: str, *, linger_ms: int = LINGER_MS, compression: str | None = COMPRESSION) -> None:
-        """`kafka`: bootstrap servers, host:port[,host:port]; `compression` None: of what is compressed already."""
-        self._kafka = kafka
+    def __init__(
+        self,
+        kafka: str,
+        *,
+        linger_ms: int = LINGER_MS,
+        compression: str | None = COMPRESSION,
+        patient: bool = False,
+    ) -> None:
+        """`kafka`: bootstrap servers, host:port[,host:port]; `compression` None: of what is compressed already.
+
+        `patient`: while Kafka takes nothing, `send` and `send_all` wait for room, and what they have added waits, as
+        long as it takes: for who has no caller to answer. Others are told LogError after some time.
+        """
+        self._kafka, self._patient = kafka, patient
         self._linger_ms, self._compression = linger_ms, compression
         self._producer: AIOKafkaProducer | None = None
         self._spoiled: AIOKafkaProducer | None = None
@@ -74,6 +89,10 @@ class KafkaWriter:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
+        if self._patient:
+            # aiokafka gives a batch up that is older than a request's timeout where its partition has no leader, as in
+            # the first moments of a broker that came back.
+            producer._message_accumulator._batch_ttl = math.inf
         try:
             await producer.start()
         except KafkaError as error:
@@ -113,15 +132,18 @@ class KafkaWriter:
 
         RecordTooLargeError, here or of the future: Kafka will never take it. LogError: it may do so later.
         """
-        producer = await self._sound()
         size = record_size(key, value, headers)
+
+        async def add(producer: AIOKafkaProducer) -> asyncio.Future[Acknowledged]:
+            future: asyncio.Future[Acknowledged] = await producer.send(
+                topic, value, key=key, partition=partition, headers=list(headers)
+            )
+            return future
+
         try:
-            future = await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
+            return await self._add(add, (topic, partition, size))
         except MessageSizeTooLargeError as error:
             raise RecordTooLargeError(topic, partition, size, MAX_REQUEST_BYTES) from error
-        except KafkaError as error:
-            raise LogError(f"Kafka, topic {topic}: {error!r}") from error
-        return self._promise(future, producer, (topic, partition, size))
 
     async def send_all(
         self, topic: str, records: Sequence[Unsent], *, partition: int
@@ -150,16 +172,43 @@ class KafkaWriter:
         self, topic: str, records: Sequence[Unsent], partition: int
     ) -> asyncio.Future[Acknowledged]:
         """One batch; its future is that of all of them."""
-        producer = await self._sound()
-        batch = producer.create_batch()
-        for record in records:
-            taken = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
-            assert taken is not None, "a batch takes more than is put together"
-        try:
-            future = await producer.send_batch(batch, topic, partition=partition)
-        except KafkaError as error:
-            raise LogError(f"Kafka, topic {topic}: {error!r}") from error
-        return self._promise(future, producer, (topic, partition, max(r.size for r in records)))
+
+        async def add(producer: AIOKafkaProducer) -> asyncio.Future[Acknowledged]:
+            batch = producer.create_batch()
+            for record in records:
+                taken = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
+                assert taken is not None, "a batch takes more than is put together"
+            future: asyncio.Future[Acknowledged] = await producer.send_batch(batch, topic, partition=partition)
+            return future
+
+        return await self._add(add, (topic, partition, max(r.size for r in records)))
+
+    async def _add(
+        self, add: Callable[[AIOKafkaProducer], Awaitable[asyncio.Future[Acknowledged]]], record: tuple[str, int, int]
+    ) -> asyncio.Future[Acknowledged]:
+        """Adds to what the producer is to write, as soon as it has room. `record`: topic, partition and size.
+
+        MessageSizeTooLargeError as it comes; every other error of Kafka as LogError.
+        """
+        topic, partition, _ = record
+        while True:
+            try:
+                producer = await self._sound()
+                return self._promise(await add(producer), producer, record)
+            except MessageSizeTooLargeError:
+                raise
+            except KafkaTimeoutError as error:
+                # Of this partition something is under way, and was not taken for REQUEST_TIMEOUT_MS. Nothing was added.
+                if not self._patient:
+                    raise LogError(f"Kafka, topic {topic}: {error!r}") from error
+                log.warning("kafka_takes_nothing", topic=topic, partition=partition)
+            except KafkaError as error:
+                raise LogError(f"Kafka, topic {topic}: {error!r}") from error
+            except LogError as error:
+                if not self._patient or self._producer is None:
+                    raise
+                log.warning("kafka_takes_nothing", topic=topic, partition=partition, error=str(error))
+                await asyncio.sleep(_RETRY_S)
 
     async def _sound(self) -> AIOKafkaProducer:
         """The producer, a new one where it has lost count."""

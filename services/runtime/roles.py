@@ -42,9 +42,9 @@ class ProcessorRole:
         self._domain, self._settings = with_unknown(domain, settings.unknown_entities), settings
         self._processors: dict[tuple[str, int], KindProcessor] = {}
         # The outbox has collected what leaves together: to wait for more only makes it late.
-        self._writer = KafkaWriter(settings.kafka, linger_ms=0)
+        self._writer = KafkaWriter(settings.kafka, linger_ms=0, patient=True)
         # A checkpoint is packed already; to compress it again costs as much as all the rest of it.
-        self._checkpoint_writer = KafkaWriter(settings.kafka, compression=None)
+        self._checkpoint_writer = KafkaWriter(settings.kafka, compression=None, patient=True)
         self._registry = EntityRegistry(settings.kafka)
         self._passed_end = asyncio.Event()
         self._places = places_of(domain, settings)

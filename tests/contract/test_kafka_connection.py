@@ -9,7 +9,9 @@ from contextlib import suppress
 import aiokafka.conn
 import pytest
 import uvloop
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from services.runtime.kafka_connection import Connection
@@ -45,3 +47,9 @@ def test_a_write_to_a_connection_that_is_gone():
 def test_the_names_that_aiokafka_uses():
     assert "conn = AIOKafkaConnection(" in inspect.getsource(aiokafka.conn.create_conn)
     assert "except OSError as err:" in inspect.getsource(aiokafka.conn.AIOKafkaConnection.send)
+
+
+def test_batches_get_the_life_that_a_patient_writer_gives_them():
+    # services/runtime/producer.py sets it: aiokafka has no setting.
+    assert "self._batch_ttl" in inspect.getsource(MessageAccumulator._append_batch)
+    assert "self._message_accumulator = MessageAccumulator(" in inspect.getsource(AIOKafkaProducer.__init__)

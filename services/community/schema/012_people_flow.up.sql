@@ -114,9 +114,9 @@ CREATE OR REPLACE VIEW gate_flow
     day_entered  Float64 COMMENT 'People who came in on that day so far; NaN: hidden, with day_departed, as every hour of one of them is fewer than ten',
     day_departed Float64 COMMENT 'People who went out on that day so far; NaN: hidden, with day_entered',
     day_balance  Float64 COMMENT 'day_entered - day_departed: 0 when the gates agree and all have gone; NaN: hidden, with both',
-    gates        UInt64 COMMENT 'Gates that told anything in this hour',
+    gates        UInt64 COMMENT 'Counters that told of this hour; of passages all gates, as one that tells nothing had none',
     known_gates  UInt64 COMMENT 'Gates that ever did',
-    coverage     Float64 COMMENT 'Gates that told anything as a share of those that ever did, 0 to 1; of gates that tell passages only, silence need not be a fault',
+    coverage     Float64 COMMENT 'Counters that told of this hour as a share of those that ever did, 0 to 1; NaN: of passages, as to be silent is no fault',
     confidence   Float64 COMMENT 'Confidence of the counters: mean, 0 to 1; NaN: none of them tells it'
 )
 COMMENT 'Who came and went by the gates of a place, by hour and day, as may be shown; every hour up to the latest that is known'
@@ -181,6 +181,7 @@ AS WITH
     )
 SELECT city, place, source, start_time, if(hides, nan, entered) AS entered, if(hides, nan, gone) AS departed,
     if(hides, nan, entered - gone) AS balance, day, if(hides_day, nan, day_entered) AS day_entered,
-    if(hides_day, nan, day_gone) AS day_departed, if(hides_day, nan, day_entered - day_gone) AS day_balance, gates,
-    known_gates, gates / known_gates AS coverage, confidence
+    if(hides_day, nan, day_gone) AS day_departed, if(hides_day, nan, day_entered - day_gone) AS day_balance,
+    if(source = 'passage', known_gates, gates) AS gates, known_gates,
+    if(source = 'passage', nan, gates / known_gates) AS coverage, confidence
 FROM judged;

@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from services.community.indices.suppression import LEAST_SHOWN
 from services.core.anomaly import MAD_TO_SIGMA, robust_z
 from services.core.anomaly.counts import find_surge
 from services.core.fruin import GREATEST_DENSITY_P_M2, FruinLevel, fruin_level
@@ -89,16 +90,20 @@ def find_dense_crowd(batch: WindowBatch) -> Finding:
 def find_over_capacity(batch: WindowBatch) -> Finding:
     """More people than a place may hold, where there were not in the quarter of an hour before: once for each breach.
 
-    The sensor counts who is there, at moments; of a place without a capacity nothing is known.
+    The sensor counts who is there, at moments; of a place without a capacity nothing is known. Of fewer people than may
+    be shown it is told that they are too many, and not how many.
     """
     count, capacity = batch.measures["count_max"], batch.attributes["capacity"]
     share = np.divide(count, capacity, out=np.full(len(batch), np.nan), where=capacity > 0.0)
     breached = (count > capacity) & ~(batch.previous["count_max"] > capacity)
+    shown = count >= LEAST_SHOWN
+    score = np.clip((share - 1.0) / (CAPACITY_SEVERE - 1.0), 0.0, 1.0)
     return Finding(
         breached,
-        np.where(share >= CAPACITY_SEVERE, Severity.SEVERE, Severity.MODERATE),
-        np.clip((share - 1.0) / (CAPACITY_SEVERE - 1.0), 0.0, 1.0),
-        (EvidenceColumn("count_max", count, capacity),),
+        np.where((share >= CAPACITY_SEVERE) & shown, Severity.SEVERE, Severity.MODERATE),
+        # Of a capacity of nobody there is no saying how much.
+        np.where(shown | np.isnan(score), score, 0.0),
+        (EvidenceColumn("count_max", np.where(shown, count, np.nan), capacity),),
     )
 
 

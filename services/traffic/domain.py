@@ -17,6 +17,7 @@ from services.core.kind import (
 )
 from services.traffic.detectors.incidents import INCIDENT, INCIDENTS
 from services.traffic.detectors.parking import find_more_than_spaces
+from services.traffic.detectors.queue import QUEUE, SPILL_BACK
 from services.traffic.detectors.rail import find_bunching, find_crowded_train, find_delay, find_gap, find_lost_calls
 from services.traffic.detectors.road import (
     FAULT_MINUTES,
@@ -59,6 +60,7 @@ ROAD_FLOW = Kind(
         Detector("congestion", "1", "5m", find_congestion, attributes=FREE_FLOW),
         Detector("sudden_stop", "1", "1m", find_sudden_stop),
         Detector("incident", "1", "1m", attributes=INCIDENT, follower=INCIDENTS),
+        Detector("queue_spill_back", "1", "1m", attributes=QUEUE, follower=SPILL_BACK),
         Detector("detector_impossible", "1", "5m", find_impossible_numbers, attributes=LANES),
         Detector("detector_stuck", "1", "5m", find_stuck_detector, attributes=SAMPLING),
         Detector("detector_silent", "1", "5m", find_silent_detector, attributes=SAMPLING),

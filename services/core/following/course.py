@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from services.core.anomaly.memory import Int64Array
 from services.core.cities import Cities, CityOfSlot
-from services.core.following.follower import OBSERVATIONS, nobody
+from services.core.following.follower import NUMBER, OBSERVATIONS, nobody
 from services.core.following.memories import NEVER_MS, Memories, of_owner
 from services.core.following.neighbours import Neighbours
 from services.core.following.past import Past
-from services.core.following.steps import NUMBER, Steps, Told
+from services.core.following.steps import Steps, Told
 from services.core.kind import Detector, Kind, Window
 from services.core.windows import WindowBatch
 

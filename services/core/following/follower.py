@@ -12,14 +12,17 @@ from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
 from services.core.kind import OBSERVATIONS
 from services.core.signals import Finding
 
-__all__ = ["OBSERVATIONS", "Follower", "Moment", "Windows", "nobody"]
+__all__ = ["NUMBER", "OBSERVATIONS", "Follower", "Moment", "Windows", "nobody"]
+
+NUMBER = "entity."  # how numbers of an entity are named among those of its window
 
 
 class Windows(Protocol):
     """The windows that were told, as they are now."""
 
     def at(self, start_ms: int, name: str, slot: Int64Array) -> Float64Array:
-        """A measure of these entities' windows of one start; NaN where there is none, or no entity (-1)."""
+        """A measure of these entities' windows of one start, or NUMBER and the name of an attribute; NaN where there is
+        none, or no entity (-1)."""
         ...
 
 
@@ -44,6 +47,10 @@ class Moment:
     def of_neighbour(self, measure: str, back: int = 0) -> Float64Array:
         """A measure of the neighbour's window, `back` windows ago. NaN: not known."""
         return self.windows.at(self.start_ms - back * self.every_ms, measure, self.neighbour)
+
+    def number_of_neighbour(self, name: str) -> Float64Array:
+        """An attribute of the neighbour, as it was when its window of this start was told. NaN: there is none."""
+        return self.windows.at(self.start_ms, NUMBER + name, self.neighbour)
 
 
 @dataclass(frozen=True)

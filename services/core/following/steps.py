@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from services.core.anomaly.memory import Float64Array, Int64Array
 from services.core.cities import CityOfSlot
-from services.core.following.follower import Follower, Moment, nobody
+from services.core.following.follower import NUMBER, Follower, Moment, nobody
 from services.core.following.memories import LAST_MS, Memories
 from services.core.following.neighbours import Neighbours
 from services.core.following.past import Past
 from services.core.following.weighed import observations_weighed, weigh
 from services.core.kind import Detector
 from services.core.signals import Finding
-
-NUMBER = "entity."  # how numbers of an entity are named among those of its window
 
 
 @dataclass(frozen=True)

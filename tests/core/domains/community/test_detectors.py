@@ -134,6 +134,14 @@ def test_of_a_capacity_of_nobody_everybody_is_too_many_but_there_is_no_saying_ho
     assert over_capacity([1.0], 0.0) == []
 
 
+@pytest.mark.parametrize("count", [7.0, 9.0])
+def test_of_fewer_than_ten_people_it_is_not_told_how_many_are_too_many(count):
+    signals = signals_of(PEOPLE_COUNT, {"count": [count]}, step_ms=15 * MINUTE_MS, capacity=6.0)
+    (signal,) = [s for s in signals if s.type == "over_capacity"]
+    assert (signal.severity, signal.score, signal.evidence[0].threshold) == (Severity.MODERATE, 0.0, 6.0)
+    assert math.isnan(signal.evidence[0].value)
+
+
 def requests(number: int) -> Columns:
     return {"opened": [1.0] * number, "request_a": [LEAST + i for i in range(number)], "request_b": [LEAST] * number}
 

@@ -42,15 +42,28 @@ def recorded() -> tuple[list[Incident], Votes, Votes]:
 def alarms(votes: Votes, way: str) -> NDArray[np.bool_]:
     """The minutes at which an alarm begins."""
     told = {"any": votes.count >= 1, "two": votes.count >= 2}.get(way)
-    held = np.array(getattr(votes, way) if told is None else told)
+    return begins(np.array(getattr(votes, way) if told is None else told))
+
+
+def begins(held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where it holds and did not a minute before, when all have warmed up."""
     held[:WARM_UP_MINUTES] = False
     return np.asarray(held & ~np.concatenate([np.zeros_like(held[:1]), held[:-1]]), np.bool_)
 
 
 def score(way: str, least_lost: float = 0.0) -> Score:
-    """An incident is found by an alarm that begins while it lasts, one station up or down the road at most."""
     incidents, busy, quiet = recorded()
-    begin, waits = alarms(busy, way), []
+    return score_of(incidents, alarms(busy, way), alarms(quiet, way), least_lost)
+
+
+def score_of(
+    incidents: list[Incident], begin: NDArray[np.bool_], wrong: NDArray[np.bool_], least_lost: float = 0.0
+) -> Score:
+    """Of the minutes at which alarms begin, with incidents and without, (minutes, roads, stations).
+
+    An incident is found by an alarm that begins while it lasts, one station up or down the road at most.
+    """
+    waits = []
     for incident in incidents:
         if 1.0 - incident.left_of_capacity < least_lost:
             continue
@@ -58,7 +71,6 @@ def score(way: str, least_lost: float = 0.0) -> Score:
         minutes = np.flatnonzero(begin[incident.start : incident.end, incident.road, near].any(-1))
         # A minute is over before it can be judged.
         waits.append(minutes[0] + 1.0 if len(minutes) else np.nan)
-    wrong = alarms(quiet, way)
     hours = ROADS * STATIONS * (QUIET_MINUTES - WARM_UP_MINUTES) / 60.0
     return Score(float(np.mean(~np.isnan(waits))), float(np.nanmean(waits)), float(wrong.sum() / hours))
 

@@ -70,10 +70,14 @@ class FixedSeries:
         self._trails = trails
         self._lookback_ms = kind.lookback_ms
         self._with_previous = kind.looks_back(window.name)
+        self._previous = kind.previous_of(window.name)
         self._history = kind.history_of(window.name)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
-        self._teller = Teller(kind, window, panes, self._rings, folds)
+        parts = (kind, window, panes, self._rings, folds)
+        self._teller = Teller(*parts)
+        self._teller_of_previous = Teller(*parts, only=self._previous)
+        self._teller_of_history = Teller(*parts, only=self._history.measures if self._history else ())
 
     def due(self, before_ms: int | None, watermark_ms: int, touched: Touched, slots: Slots) -> list[WindowBatch]:
         """What leaves where the watermark goes from `before_ms` to `watermark_ms`: final windows in one batch, and
@@ -152,22 +156,19 @@ class FixedSeries:
             some = np.flatnonzero(cells[REVISION])
             rows = replace(rows, which=rows.which[some], slots=rows.slots[some])
             cells = {name: values[some] for name, values in cells.items()}
-        previous: Measures = {}
-        told = [rows]
-        if self._with_previous:
-            told.append(replace(rows, starts=rows.starts - self.window.slide_ms))
-        patterns = self._tell_patterns(told)
-        if self._with_previous:
-            previous = self._tell_previous(told[1], patterns[1], slots)
-        history = self._look_back(rows) if self._history else {}
+        before = replace(rows, starts=rows.starts - self.window.slide_ms)
+        looks = self._trails is not None and any(p.name in self._previous for p in self._trails.trail.patterns)
+        patterns = self._tell_patterns([rows, before] if looks else [rows])
+        previous = self._tell_previous(before, patterns[1] if looks else {}, slots) if self._with_previous else {}
+        history = self._look_back(rows, slots) if self._history else {}
         return self._complete(rows, cells, patterns[0], slots, previous=previous, history=history)
 
     def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
-        """What the windows one slide before tell; NaN where they have no observation."""
-        cells = self._teller.gather(before)
-        told = {**self._teller.tell(before, cells, len(slots)), **patterns}
-        previous = {name: np.where(cells[REVISION] == 0, np.nan, values) for name, values in told.items()}
-        return {**previous, REVISION: self._weigh(before, cells).astype(np.float64)}
+        """What is looked at of the windows one slide before; NaN where they have no observation."""
+        told = self._teller_of_previous.look(before, len(slots))
+        none = told[REVISION] == 0
+        told |= {name: np.where(none, np.nan, values) for name, values in patterns.items() if name in self._previous}
+        return {**told, REVISION: self._weigh(before, told).astype(np.float64)}
 
     def _complete(self, rows: FixedRows, cells: Arrays, patterns: Measures, slots: Slots, **more: Any) -> WindowBatch:
         batch = self._teller.batch(rows, rows.starts[rows.which], self._weigh(rows, cells), cells, slots, **more)
@@ -192,7 +193,7 @@ class FixedSeries:
             weighed = weighed + before
         return weighed
 
-    def _look_back(self, rows: FixedRows) -> Measures:
+    def _look_back(self, rows: FixedRows, slots: Slots) -> Measures:
         """What is looked at of the windows up to each row's, the oldest first. Shapes: (rows, windows)."""
         assert self._history is not None
         windows = self._history.windows
@@ -200,7 +201,7 @@ class FixedSeries:
         starts, which = np.unique(rows.starts[:, None] - back_ms[None, :], return_inverse=True)
         every = which.reshape(len(rows.starts), windows)[rows.which].ravel()
         looked_at = FixedRows(starts, every, np.repeat(rows.slots, windows), self.window.size_ms)
-        told = self._teller.look(looked_at, self._history.measures)
+        told = self._teller_of_history.look(looked_at, len(slots))
         return {name: values.reshape(-1, windows) for name, values in told.items()}
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:

@@ -62,9 +62,10 @@ class IndexRows:
 class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
-    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where a detector looks
-    at the window before, too (and it is no session), `previous` holds the same measures of the same entity in the
-    window that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
+    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where a detector may
+    look at the window before, too (it is no session, and no history), `previous` holds `revision`, the observations in
+    the window of the same entity that began one slide before (0: none), and what detectors declare of its measures
+    (NaN where it had none).
 
     Where somebody looks at more of the windows before, `history` holds measures of those and of this one, the oldest
     first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each.

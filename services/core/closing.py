@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -160,8 +160,12 @@ class FixedSeries:
         looks = self._trails is not None and any(p.name in self._previous for p in self._trails.trail.patterns)
         patterns = self._tell_patterns([rows, before] if looks else [rows])
         previous = self._tell_previous(before, patterns[1] if looks else {}, slots) if self._with_previous else {}
-        history = self._look_back(rows, slots) if self._history else {}
-        return self._complete(rows, cells, patterns[0], slots, previous=previous, history=history)
+        more: dict[str, Any] = {"previous": previous}
+        if self._history:
+            more["history"] = self._look_back(rows, self._history.at_hand, len(slots))
+            if self._history.at_hand < self._history.windows:
+                more["further"] = self._further(len(slots))
+        return self._complete(rows, cells, patterns[0], slots, **more)
 
     def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
         """What is looked at of the windows one slide before; NaN where they have no observation."""
@@ -193,15 +197,29 @@ class FixedSeries:
             weighed = weighed + before
         return weighed
 
-    def _look_back(self, rows: FixedRows, slots: Slots) -> Measures:
-        """What is looked at of the windows up to each row's, the oldest first. Shapes: (rows, windows)."""
+    def _further(self, slots: int) -> Callable[[Int64Array, Int64Array], Measures]:
+        """Tells the whole history of windows by slot and start, as far back as there is any pane."""
         assert self._history is not None
-        windows = self._history.windows
+        windows, panes, version = self._history.windows, self._panes, self._panes.version
+
+        def look_back(slot: Int64Array, start_ms: Int64Array) -> Measures:
+            if panes.version != version:
+                raise RuntimeError("the partition has gone on since it told these windows: what was before may be gone")
+            starts, which = np.unique(start_ms, return_inverse=True)
+            rows = FixedRows(starts, which, slot, self.window.size_ms)
+            known = self._starts_with_data(None, None)
+            back = (int(starts[-1]) - int(known[0])) // self.window.slide_ms + 1 if len(known) and len(starts) else 1
+            return self._look_back(rows, min(windows, max(1, back)), slots)
+
+        return look_back
+
+    def _look_back(self, rows: FixedRows, windows: int, slots: int) -> Measures:
+        """What is looked at of so many windows up to each row's, the oldest first. Shapes: (rows, windows)."""
         back_ms = np.arange(windows - 1, -1, -1, dtype=np.int64) * self.window.slide_ms
         starts, which = np.unique(rows.starts[:, None] - back_ms[None, :], return_inverse=True)
         every = which.reshape(len(rows.starts), windows)[rows.which].ravel()
         looked_at = FixedRows(starts, every, np.repeat(rows.slots, windows), self.window.size_ms)
-        told = self._teller_of_history.look(looked_at, len(slots))
+        told = self._teller_of_history.look(looked_at, slots)
         return {name: values.reshape(-1, windows) for name, values in told.items()}
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:

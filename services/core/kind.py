@@ -335,7 +335,7 @@ class Kind:
         """What all that look at the windows of that name look at of those before; None: nothing."""
         asked = [judge.history for judge in self.judges_of(window) if judge.history is not None]
         measures = tuple(dict.fromkeys(m for h in asked for m in h.measures))
-        return History(max(h.windows for h in asked), measures) if asked else None
+        return History(max(h.windows for h in asked), measures, max(h.at_hand for h in asked)) if asked else None
 
     def _check_follower(self, detector: Detector, follower: Follower) -> None:
         window = self.window(detector.window)

@@ -96,14 +96,15 @@ class Detection:
         some = np.flatnonzero(breached | withdrawn)
         if not len(some):
             return
-        for row, revision in zip(some.tolist(), rows.revision(some).tolist(), strict=True):
+        told = zip(some.tolist(), rows.revision(some).tolist(), _evidence(finding, some), strict=True)
+        for row, revision, evidence in told:
             start, slot = int(rows.start_ms[row]), int(rows.slot[row])
             if breached[row]:
                 severity = int(finding.severity[row])
                 self._raised.setdefault((place, start), {})[slot] = severity
             else:
                 severity = self._raised[place, start].pop(slot)
-            yield self._signal(detector, batch, rows, finding, row, bool(withdrawn[row]), severity, revision)
+            yield self._signal(detector, batch, rows, finding, row, bool(withdrawn[row]), severity, revision, evidence)
 
     def _find_withdrawn(self, place: int, rows: _Rows, breached: NDArray[np.bool_]) -> NDArray[np.bool_]:
         withdrawn = np.zeros(len(rows.slot), np.bool_)
@@ -126,6 +127,7 @@ class Detection:
         withdrawn: bool,
         severity: int,
         revision: int,
+        evidence: tuple[Evidence, ...],
     ) -> Signal:
         slot, start = int(rows.slot[row]), int(rows.start_ms[row])
         about = (batch.cities[slot], self._domain, self._kind.name)
@@ -143,7 +145,7 @@ class Detection:
             retracted=withdrawn,
             severity=Severity(severity),
             score=0.0 if withdrawn else float(finding.score[row]),
-            evidence=_evidence(finding, row),
+            evidence=evidence,
             revision=revision,
             detector_version=detector.version,
             model=finding.models[row] if finding.models else _model_of(batch, detector),
@@ -225,13 +227,12 @@ def _rows_of(batch: WindowBatch) -> _Rows:
     return _Rows(batch.slot, batch.start_ms, batch.end_ms, revision)
 
 
-def _evidence(finding: Finding, row: int) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(
-            column.measure,
-            float(column.value[row]),
-            float(np.broadcast_to(column.threshold, finding.breached.shape)[row]),
-            float("nan") if column.expected is None else float(column.expected[row]),
-        )
-        for column in finding.evidence
-    )
+def _evidence(finding: Finding, rows: Int64Array) -> list[tuple[Evidence, ...]]:
+    """Of each of these rows."""
+    columns = []
+    for column in finding.evidence:
+        expected = np.nan if column.expected is None else column.expected
+        numbers = (column.value, column.threshold, expected)
+        told = (np.broadcast_to(n, finding.breached.shape)[rows].astype(np.float64).tolist() for n in numbers)
+        columns.append([Evidence(column.measure, *row) for row in zip(*told, strict=True)])
+    return list(zip(*columns, strict=True)) if columns else [()] * len(rows)

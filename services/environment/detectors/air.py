@@ -36,6 +36,7 @@ _GREATEST_INDEX = 500.0
 # How far back an episode of heavy pollution is looked at: two weeks of 24-hour figures. A proposal; of one that lasts
 # longer, what was before is forgotten. The longest spell that a plan asks for is four days.
 EPISODE_HOURS = 14 * HOURS_OF_DAY
+# At hand is what tells that air has been good for longer than the plans ask for: 37 figures of 24 hours each.
 EPISODE = History(EPISODE_HOURS + HOURS_OF_DAY, _MEASURES, at_hand=60)
 _ALERT_SEVERITY = (Severity.MINOR, Severity.MINOR, Severity.MODERATE, Severity.SEVERE, Severity.EXTREME)
 _EPOCH = date(1970, 1, 1)

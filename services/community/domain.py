@@ -59,7 +59,7 @@ PEOPLE_COUNT = Kind(
     detectors=(
         Detector("crowding", "1", "1h", find_crowding),
         Detector("dense_crowd", "1", "15m", find_dense_crowd),
-        Detector("over_capacity", "1", "15m", find_over_capacity, attributes=CAPACITY),
+        Detector("over_capacity", "1", "15m", find_over_capacity, attributes=CAPACITY, previous=("count_max",)),
         *unusual("1h", HOUR_MS, "count_sum", least_shown=LEAST_SHOWN),
     ),
     baseline=Baseline("1h", "count_sum"),

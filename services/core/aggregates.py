@@ -8,7 +8,7 @@ grid, a power of two that is about 2**-35 of the greatest number that the column
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from services.core.exact import north_and_east, power_of_ten
 from services.core.frame import NumberArray
-from services.core.kind import SKETCHED, Aggregate, Column, ColumnType, Kind
+from services.core.kind import SKETCHED, Aggregate, Column, ColumnType, Kind, Measure
 from services.core.wide import LOW_BITS, multiply, sample_variance, split
 
 Float64Array = NDArray[np.float64]
@@ -46,12 +46,13 @@ def parts_of(kind: Kind) -> tuple[Part, ...]:
     return (Part(REVISION, "<u4", 0), *(part for f in folds_of(kind) for part in f.parts))
 
 
-def folds_of(kind: Kind) -> tuple[ColumnFold, ...]:
-    """One for each column that something is measured of."""
+def folds_of(kind: Kind, measures: Sequence[Measure] | None = None) -> tuple[ColumnFold, ...]:
+    """One for each column that something is measured of, in all measures of the kind or in these."""
+    measures = kind.measures if measures is None else measures
     asked: dict[str, list[Aggregate]] = {}
-    for measure in kind.measures:
+    for measure in measures:
         asked.setdefault(measure.column, []).extend(measure.aggregates)
-    weights = {m.column: kind.column(m.weight) for m in kind.measures if m.weight}
+    weights = {m.column: kind.column(m.weight) for m in measures if m.weight}
     return tuple(ColumnFold(kind.column(n), frozenset(aggregates), weights.get(n)) for n, aggregates in asked.items())
 
 

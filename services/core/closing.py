@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,10 +70,14 @@ class FixedSeries:
         self._trails = trails
         self._lookback_ms = kind.lookback_ms
         self._with_previous = kind.looks_back(window.name)
+        self._previous = kind.previous_of(window.name)
         self._history = kind.history_of(window.name)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
         self._panes = panes
-        self._teller = Teller(kind, window, panes, self._rings, folds)
+        parts = (kind, window, panes, self._rings, folds)
+        self._teller = Teller(*parts)
+        self._teller_of_previous = Teller(*parts, only=self._previous)
+        self._teller_of_history = Teller(*parts, only=self._history.measures if self._history else ())
 
     def due(self, before_ms: int | None, watermark_ms: int, touched: Touched, slots: Slots) -> list[WindowBatch]:
         """What leaves where the watermark goes from `before_ms` to `watermark_ms`: final windows in one batch, and
@@ -152,22 +156,23 @@ class FixedSeries:
             some = np.flatnonzero(cells[REVISION])
             rows = replace(rows, which=rows.which[some], slots=rows.slots[some])
             cells = {name: values[some] for name, values in cells.items()}
-        previous: Measures = {}
-        told = [rows]
-        if self._with_previous:
-            told.append(replace(rows, starts=rows.starts - self.window.slide_ms))
-        patterns = self._tell_patterns(told)
-        if self._with_previous:
-            previous = self._tell_previous(told[1], patterns[1], slots)
-        history = self._look_back(rows) if self._history else {}
-        return self._complete(rows, cells, patterns[0], slots, previous=previous, history=history)
+        before = replace(rows, starts=rows.starts - self.window.slide_ms)
+        looks = self._trails is not None and any(p.name in self._previous for p in self._trails.trail.patterns)
+        patterns = self._tell_patterns([rows, before] if looks else [rows])
+        previous = self._tell_previous(before, patterns[1] if looks else {}, slots) if self._with_previous else {}
+        more: dict[str, Any] = {"previous": previous}
+        if self._history:
+            more["history"] = self._look_back(rows, self._history.at_hand, len(slots))
+            if self._history.at_hand < self._history.windows:
+                more["further"] = self._further(len(slots))
+        return self._complete(rows, cells, patterns[0], slots, **more)
 
     def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
-        """What the windows one slide before tell; NaN where they have no observation."""
-        cells = self._teller.gather(before)
-        told = {**self._teller.tell(before, cells, len(slots)), **patterns}
-        previous = {name: np.where(cells[REVISION] == 0, np.nan, values) for name, values in told.items()}
-        return {**previous, REVISION: self._weigh(before, cells).astype(np.float64)}
+        """What is looked at of the windows one slide before; NaN where they have no observation."""
+        told = self._teller_of_previous.look(before, len(slots))
+        none = told[REVISION] == 0
+        told |= {name: np.where(none, np.nan, values) for name, values in patterns.items() if name in self._previous}
+        return {**told, REVISION: self._weigh(before, told).astype(np.float64)}
 
     def _complete(self, rows: FixedRows, cells: Arrays, patterns: Measures, slots: Slots, **more: Any) -> WindowBatch:
         batch = self._teller.batch(rows, rows.starts[rows.which], self._weigh(rows, cells), cells, slots, **more)
@@ -192,15 +197,29 @@ class FixedSeries:
             weighed = weighed + before
         return weighed
 
-    def _look_back(self, rows: FixedRows) -> Measures:
-        """What is looked at of the windows up to each row's, the oldest first. Shapes: (rows, windows)."""
+    def _further(self, slots: int) -> Callable[[Int64Array, Int64Array], Measures]:
+        """Tells the whole history of windows by slot and start, as far back as there is any pane."""
         assert self._history is not None
-        windows = self._history.windows
+        windows, panes, version = self._history.windows, self._panes, self._panes.version
+
+        def look_back(slot: Int64Array, start_ms: Int64Array) -> Measures:
+            if panes.version != version:
+                raise RuntimeError("the partition has gone on since it told these windows: what was before may be gone")
+            starts, which = np.unique(start_ms, return_inverse=True)
+            rows = FixedRows(starts, which, slot, self.window.size_ms)
+            known = self._starts_with_data(None, None)
+            back = (int(starts[-1]) - int(known[0])) // self.window.slide_ms + 1 if len(known) and len(starts) else 1
+            return self._look_back(rows, min(windows, max(1, back)), slots)
+
+        return look_back
+
+    def _look_back(self, rows: FixedRows, windows: int, slots: int) -> Measures:
+        """What is looked at of so many windows up to each row's, the oldest first. Shapes: (rows, windows)."""
         back_ms = np.arange(windows - 1, -1, -1, dtype=np.int64) * self.window.slide_ms
         starts, which = np.unique(rows.starts[:, None] - back_ms[None, :], return_inverse=True)
         every = which.reshape(len(rows.starts), windows)[rows.which].ravel()
         looked_at = FixedRows(starts, every, np.repeat(rows.slots, windows), self.window.size_ms)
-        told = self._teller.look(looked_at, self._history.measures)
+        told = self._teller_of_history.look(looked_at, slots)
         return {name: values.reshape(-1, windows) for name, values in told.items()}
 
     def _early_batch(self, watermark_ms: int, slots: Slots) -> WindowBatch | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class _Rows(NamedTuple):
     slot: Int64Array
     start_ms: Int64Array
     end_ms: Int64Array
-    revision: Int64Array
+    revision: Callable[[Int64Array], Int64Array]  # of some of the rows
 
 
 class Detection:
@@ -61,7 +61,7 @@ class Detection:
                 signals += self._tell(place, detector, batch, _rows_of(batch), detector.find(batch))
             for told in followed.get(place, ()):
                 start_ms = np.full(len(told.slot), told.start_ms)
-                rows = _Rows(told.slot, start_ms, start_ms + batch.window.size_ms, told.revision)
+                rows = _Rows(told.slot, start_ms, start_ms + batch.window.size_ms, told.revision.__getitem__)
                 signals += self._tell(place, detector, batch, rows, told.finding)
         return signals
 
@@ -93,14 +93,18 @@ class Detection:
         # A score that is no number is no finding.
         breached = finding.breached & ~np.isnan(finding.score)
         withdrawn = self._find_withdrawn(place, rows, breached)
-        for row in np.flatnonzero(breached | withdrawn).tolist():
+        some = np.flatnonzero(breached | withdrawn)
+        if not len(some):
+            return
+        told = zip(some.tolist(), rows.revision(some).tolist(), _evidence(finding, some), strict=True)
+        for row, revision, evidence in told:
             start, slot = int(rows.start_ms[row]), int(rows.slot[row])
             if breached[row]:
                 severity = int(finding.severity[row])
                 self._raised.setdefault((place, start), {})[slot] = severity
             else:
                 severity = self._raised[place, start].pop(slot)
-            yield self._signal(detector, batch, rows, finding, row, bool(withdrawn[row]), severity)
+            yield self._signal(detector, batch, rows, finding, row, bool(withdrawn[row]), severity, revision, evidence)
 
     def _find_withdrawn(self, place: int, rows: _Rows, breached: NDArray[np.bool_]) -> NDArray[np.bool_]:
         withdrawn = np.zeros(len(rows.slot), np.bool_)
@@ -122,6 +126,8 @@ class Detection:
         row: int,
         withdrawn: bool,
         severity: int,
+        revision: int,
+        evidence: tuple[Evidence, ...],
     ) -> Signal:
         slot, start = int(rows.slot[row]), int(rows.start_ms[row])
         about = (batch.cities[slot], self._domain, self._kind.name)
@@ -139,8 +145,8 @@ class Detection:
             retracted=withdrawn,
             severity=Severity(severity),
             score=0.0 if withdrawn else float(finding.score[row]),
-            evidence=_evidence(finding, row),
-            revision=int(rows.revision[row]),
+            evidence=evidence,
+            revision=revision,
             detector_version=detector.version,
             model=finding.models[row] if finding.models else _model_of(batch, detector),
         )
@@ -211,22 +217,22 @@ def _model_of(batch: WindowBatch, detector: Detector) -> str:
 
 
 def _rows_of(batch: WindowBatch) -> _Rows:
-    # The window before was weighed too: a late observation there makes a new revision here.
-    revision = batch.revision.astype(np.int64)
-    if REVISION in batch.history:
-        revision = batch.history[REVISION].sum(axis=1).astype(np.int64)
-    elif REVISION in batch.previous:
-        revision = revision + batch.previous[REVISION].astype(np.int64)
+    def revision(rows: Int64Array) -> Int64Array:
+        # What is looked at of the windows before was weighed too: a late observation there makes a new revision here.
+        if REVISION in batch.history:
+            return np.asarray(batch.look_back(rows)[REVISION].sum(axis=1), np.int64)
+        own = batch.revision[rows].astype(np.int64)
+        return own + batch.previous[REVISION][rows].astype(np.int64) if REVISION in batch.previous else own
+
     return _Rows(batch.slot, batch.start_ms, batch.end_ms, revision)
 
 
-def _evidence(finding: Finding, row: int) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(
-            column.measure,
-            float(column.value[row]),
-            float(np.broadcast_to(column.threshold, finding.breached.shape)[row]),
-            float("nan") if column.expected is None else float(column.expected[row]),
-        )
-        for column in finding.evidence
-    )
+def _evidence(finding: Finding, rows: Int64Array) -> list[tuple[Evidence, ...]]:
+    """Of each of these rows."""
+    columns = []
+    for column in finding.evidence:
+        expected = np.nan if column.expected is None else column.expected
+        numbers = (column.value, column.threshold, expected)
+        told = (np.broadcast_to(n, finding.breached.shape)[rows].astype(np.float64).tolist() for n in numbers)
+        columns.append([Evidence(column.measure, *row) for row in zip(*told, strict=True)])
+    return list(zip(*columns, strict=True)) if columns else [()] * len(rows)

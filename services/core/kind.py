@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -160,6 +160,16 @@ class Measure:
         if (Aggregate.TOP in self.aggregates) != (self.tops > 0) or self.tops < 0:
             raise ValueError(f"measure {self.column}: top needs a number of tops, and tops need top: {self.tops}")
 
+    def only(self, names: Collection[str]) -> Measure | None:
+        """As much of it as tells these result columns; None: it tells none of them."""
+        percents = tuple(p for p in self.percents if f"{self.column}_p{p}" in names)
+        places = range(1, self.tops + 1)
+        tops = max((p for p in places for end in ("", "_count") if f"{self.column}_top{p}{end}" in names), default=0)
+        several = {Aggregate.QUANTILE: bool(percents), Aggregate.TOP: tops > 0}
+        aggregates = tuple(a for a in self.aggregates if several.get(a, f"{self.column}_{a.value}" in names))
+        weight = self.weight if Aggregate.MEAN_DIRECTION in aggregates else ""
+        return Measure(self.column, aggregates, percents, tops, weight) if aggregates else None
+
     def names(self) -> tuple[str, ...]:
         """Names of the result columns, in the order of the tables: speed_kmh_mean, speed_kmh_p50, topic_top1."""
         several = (Aggregate.QUANTILE, Aggregate.TOP)
@@ -194,10 +204,13 @@ class Detector:
     attributes: tuple[tuple[str, float], ...] = ()  # numbers of the entity that it needs, with the default
     history: History | None = None
     follower: Follower | None = None  # by all windows of the entity so far
+    previous: tuple[str, ...] = ()  # result columns that `find` looks at in the window before
 
     def __post_init__(self) -> None:
         if (self.find is None) == (self.follower is None):
             raise ValueError(f"detector {self.name}: either a function of windows or a follower, and not both")
+        if self.previous and (self.find is None or self.history is not None):
+            raise ValueError(f"detector {self.name}: the window before is for functions that have no history")
 
 
 @dataclass(frozen=True)
@@ -263,6 +276,8 @@ class Kind:
             raise ValueError(f"kind {self.name}: times must not be negative")
         if self.trail:
             self._check_trail(self.trail, names)
+        for detector in self.detectors:
+            self._check_previous(detector)
 
     def _check_trail(self, trail: Trail, columns: list[str]) -> None:
         unknown = [name for name in trail.columns if name not in columns]
@@ -304,6 +319,13 @@ class Kind:
         if unknown := sorted(set(judge.history.measures) - plain):
             raise ValueError(f"kind {self.name}: history of {judge.name}: it has no {', '.join(unknown)} to look at")
 
+    def _check_previous(self, detector: Detector) -> None:
+        what = f"kind {self.name}: detector {detector.name}: the window before"
+        if detector.previous and self.window(detector.window).gap_ms:
+            raise ValueError(f"{what}: there is none of a session")
+        if unknown := sorted(set(detector.previous) - set(self.measure_names())):
+            raise ValueError(f"{what} has no {', '.join(unknown)} to look at")
+
     def judges_of(self, window: str) -> tuple[Detector | Index, ...]:
         """All that look at the windows of that name."""
         judges: tuple[Detector | Index, ...] = (*self.detectors, *self.indices)
@@ -313,7 +335,7 @@ class Kind:
         """What all that look at the windows of that name look at of those before; None: nothing."""
         asked = [judge.history for judge in self.judges_of(window) if judge.history is not None]
         measures = tuple(dict.fromkeys(m for h in asked for m in h.measures))
-        return History(max(h.windows for h in asked), measures) if asked else None
+        return History(max(h.windows for h in asked), measures, max(h.at_hand for h in asked)) if asked else None
 
     def _check_follower(self, detector: Detector, follower: Follower) -> None:
         window = self.window(detector.window)
@@ -339,6 +361,11 @@ class Kind:
         """Whether windows of that name are also looked at from the window after, but for those with a history: they
         have the window before among it."""
         return any(d.window == window and d.find is not None and d.history is None for d in self.detectors)
+
+    def previous_of(self, window: str) -> tuple[str, ...]:
+        """What all that look at the windows of that name look at of the window before, in the order of the tables."""
+        asked = {name for d in self.detectors if d.window == window for name in d.previous}
+        return tuple(name for name in self.measure_names() if name in asked)
 
     def without_unusual(self) -> Kind:
         """The kind without the detectors that tell what is unusual."""

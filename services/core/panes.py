@@ -115,6 +115,7 @@ class Panes:
         self._rows: dict[tuple[int, int], int] = {}
         self._free_rows: list[int] = []
         self._takes = 0
+        self.version = 0  # another number when cells were taken or dropped
         self._changes: dict[tuple[int, int], int] = {}
         self._told: dict[tuple[int, int], tuple[int, int]] = {}  # number of change and cells, as they were told last
 
@@ -135,6 +136,7 @@ class Panes:
 
     def take(self, ring: int, starts: Int64Array, slots: Int64Array) -> Int64Array:
         """The cells of observations in panes of these starts, made where they are not there yet. Shapes: (n,)."""
+        self.version += 1
         self._widen(int(slots.max()))
         width = self._table.shape[1]
         # One flat index is looked up several times as fast as a row and a column.
@@ -216,6 +218,7 @@ class Panes:
 
     def drop(self, pane: tuple[int, int]) -> None:
         """Forgets a pane; its pages are empty again and serve others."""
+        self.version += 1
         row = self._rows.pop(pane)
         del self._changes[pane]
         self._told.pop(pane, None)
@@ -270,10 +273,10 @@ class Panes:
                 present |= self.mark_present(pane)
         return present
 
-    def mark_used(self, slots: int) -> NDArray[np.bool_]:
-        """By slot: whether any pane has an observation of it. Shape: (slots,)."""
+    def mark_used(self, slots: int, but: Collection[tuple[int, int]] = ()) -> NDArray[np.bool_]:
+        """By slot: whether any pane but these has an observation of it. Shape: (slots,)."""
         used = np.zeros(slots, np.bool_)
-        present = self.mark_any(self._rows)[:slots]
+        present = self.mark_any(self._rows.keys() - {*but})[:slots]
         used[: len(present)] = present
         return used
 

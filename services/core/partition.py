@@ -130,17 +130,20 @@ class Partition:
                 beyond.append(refused.pop())
             leaving = [what for _, what in sorted(beyond, key=lambda told: told[0])]
             watermark_ms = int(watermarks_ms[end])
-            batches = () if last is None else self._close(watermark_ms)
+            batches, expired = ((), []) if last is None else self._close(watermark_ms)
             self.watermark_ms = None if watermark_ms == LONG_AGO_MS else watermark_ms
             if batches or leaving or late:
                 told_ms = NO_WATERMARK if self.watermark_ms is None else self.watermark_ms
                 final = tuple(batch for batch in batches if not batch.early)
                 early = tuple(batch for batch in batches if batch.early)
                 yield Closing(told_ms, final, tuple(leaving), late, early)
+            # Not before: who judged the batches may have looked back at them.
+            for pane in expired:
+                self._panes.drop(pane)
             first = end
 
-    def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
-        """What leaves where the watermark passes a border."""
+    def _close(self, watermark_ms: int) -> tuple[tuple[WindowBatch, ...], list[tuple[int, int]]]:
+        """What leaves where the watermark passes a border, and the panes that no window will look at after these."""
         before_ms = self.watermark_ms
         if before_ms is not None:
             self._detection.settle(before_ms)
@@ -148,8 +151,8 @@ class Partition:
         self._into_panes.touched = []
         all_series: list[FixedSeries | SessionSeries] = [*self._fixed, *self._sessions]
         batches = [b for s in all_series for b in s.due(before_ms, watermark_ms, touched, self._slots)]
-        for pane in self._panes.find_expired(watermark_ms, self._kind.lateness_ms):
-            self._panes.drop(pane)
+        expired = self._panes.find_expired(watermark_ms, self._kind.lateness_ms)
+        for pane in expired:
             for sketch in self._sketches:
                 sketch.drop(pane)
             if self._trails:
@@ -157,8 +160,8 @@ class Partition:
         if self._looks_back and self._sketches:
             self._drop_sketches(watermark_ms)
         if before_ms is not None and before_ms // self._sweep_ms != watermark_ms // self._sweep_ms:
-            self._release(batches)
-        return tuple(batches)
+            self._release(batches, expired)
+        return tuple(batches), expired
 
     def _drop_sketches(self, watermark_ms: int) -> None:
         """Of panes that are kept for history alone: it is made of what their cells hold, and sketches are large."""
@@ -168,10 +171,10 @@ class Partition:
                 for sketch in self._sketches:
                     sketch.drop(pane)
 
-    def _release(self, batches: Sequence[WindowBatch]) -> None:
+    def _release(self, batches: Sequence[WindowBatch], expired: Collection[tuple[int, int]]) -> None:
         """Sets slots free of which nothing is folded, nor remembered: but where room gets short, who told nothing for
         the longest time is forgotten first."""
-        used = self._panes.mark_used(len(self._slots))
+        used = self._panes.mark_used(len(self._slots), but=expired)
         idle_ms = self._detection.idle_ms(len(self._slots))
         if idle_ms is not None:
             for batch in batches:  # they are yet to be judged

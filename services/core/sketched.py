@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.core.aggregates import ColumnFold
 from services.core.distinct import DISTINCT, estimate_distinct
 from services.core.frequency import CODES, count_codes, most_frequent
-from services.core.kind import Aggregate, Kind
+from services.core.kind import Aggregate, Measure
 from services.core.sketch import QUANTILES, Form, Sketch, Weighted, quantiles
 
 Told = Iterator[tuple[str, NDArray[np.float64]]]
@@ -23,6 +23,12 @@ Collect = Callable[[Sketch, NDArray[np.bool_]], Sequence[Weighted]]
 def sketches_of(fold: ColumnFold) -> tuple[Sketch, ...]:
     """The sketches that the aggregates of a column need."""
     return tuple(Sketch(fold.column, form) for form in _forms_of(fold))
+
+
+def only_needed(fold: ColumnFold, sketches: Sequence[Sketch]) -> tuple[Sketch, ...]:
+    """Those of a column's sketches that some of its aggregates need."""
+    forms = [*_forms_of(fold)]
+    return tuple(sketch for sketch in sketches if sketch.form in forms)
 
 
 def _forms_of(fold: ColumnFold) -> Iterator[Form]:
@@ -38,10 +44,11 @@ def _forms_of(fold: ColumnFold) -> Iterator[Form]:
 class SketchTeller:
     """Result columns of one column's sketches."""
 
-    def __init__(self, kind: Kind, fold: ColumnFold, sketches: Sequence[Sketch]) -> None:
+    def __init__(self, measures: Sequence[Measure], fold: ColumnFold, sketches: Sequence[Sketch]) -> None:
+        """`measures`: of all columns."""
         self._fold = fold
         self._sketches = tuple(sketches)
-        measures = [m for m in kind.measures if m.column == fold.column.name]
+        measures = [m for m in measures if m.column == fold.column.name]
         self._percents = tuple(dict.fromkeys(p for m in measures for p in m.percents))
         self._tops = max(m.tops for m in measures)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.aggregates import REVISION, Arrays, ColumnFold
+from services.core.aggregates import REVISION, Arrays, ColumnFold, folds_of
 from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
 from services.core.sketch import Sketch, Weighted
-from services.core.sketched import SketchTeller
+from services.core.sketched import SketchTeller, only_needed
 from services.core.slots import Slots
 from services.core.windows import WindowBatch
 
@@ -52,13 +52,22 @@ class Teller:
         panes: Panes,
         rings: Sequence[Ring],
         folds: Sequence[tuple[ColumnFold, tuple[Sketch, ...]]],
+        only: Sequence[str] | None = None,
     ) -> None:
-        """`rings`: those whose panes the windows are made of."""
+        """`rings`: those whose panes the windows are made of; `only`: result columns, and nothing else is read."""
         self._window = window
         self._rings = tuple(rings)
         self._panes = panes
-        self._folds = [(fold, SketchTeller(kind, fold, sketches)) for fold, sketches in folds]
-        self._names = tuple(name for m in kind.measures for name in m.names())
+        measures = kind.measures
+        if only is not None:
+            measures = tuple(some for m in kind.measures if (some := m.only(only)) is not None)
+            sketches_of = {fold.column.name: sketches for fold, sketches in folds}
+            some_folds = folds_of(kind, measures)
+            folds = [(fold, only_needed(fold, sketches_of[fold.column.name])) for fold in some_folds]
+        self._folds = [(fold, SketchTeller(measures, fold, sketches)) for fold, sketches in folds]
+        self._parts = (REVISION, *(part.name for fold, _ in self._folds for part in fold.parts))
+        names = (name for m in measures for name in m.names())
+        self._names = tuple(name for name in names if only is None or name in only)
 
     def batch(
         self, rows: Rows, start_ms: Int64Array, revision: NDArray[Any], cells: Arrays, slots: Slots, **more: Any
@@ -76,12 +85,10 @@ class Teller:
             **more,
         )
 
-    def gather(self, rows: Rows, only: Collection[str] | None = None) -> Arrays:
-        """The cells of each row's panes, merged: all of their columns, or only these. Shapes: (rows,)."""
-        folds = [fold for fold, _ in self._folds if only is None or fold.column.name in only]
-        pool = self._panes.pool
-        if only is not None:
-            pool = {name: pool[name] for name in (REVISION, *(part.name for fold in folds for part in fold.parts))}
+    def gather(self, rows: Rows) -> Arrays:
+        """The cells of each row's panes, merged. Shapes: (rows,)."""
+        folds = [fold for fold, _ in self._folds]
+        pool = {name: self._panes.pool[name] for name in self._parts}
         merged: Arrays = {}
         for layer in rows.layers(self._rings):
             slots = rows.slots if layer.rows is None else rows.slots[layer.rows]
@@ -113,13 +120,12 @@ class Teller:
             told.update(sketched.tell(cells, collect))
         return {name: told[name] for name in self._names}
 
-    def look(self, rows: Rows, measures: Sequence[str]) -> Measures:
-        """These measures of rows, none of a sketch, and their revisions; NaN where a row has no observation."""
-        folds = [fold for fold, _ in self._folds if not fold.names().isdisjoint(measures)]
-        cells = self.gather(rows, {fold.column.name for fold in folds})
-        revision = cells[REVISION].astype(np.float64)
-        told = {name: values for fold in folds for name, values in fold.tell(cells)}
-        return {REVISION: revision, **{name: np.where(revision == 0, np.nan, told[name]) for name in measures}}
+    def look(self, rows: Rows, slots: int) -> Measures:
+        """What rows tell, NaN where they have no observation, and how many they have. `slots`: of the partition."""
+        cells = self.gather(rows)
+        none = cells[REVISION] == 0
+        told = {name: np.where(none, np.nan, values) for name, values in self.tell(rows, cells, slots).items()}
+        return {REVISION: cells[REVISION].astype(np.float64), **told}
 
     def _collect(self, sketch: Sketch, rows: Rows, wanted: NDArray[np.bool_], slots: int) -> list[Weighted]:
         """What the sketch holds of each wanted row's panes, by row."""

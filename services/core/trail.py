@@ -161,8 +161,13 @@ class Trails:
         for pane in [*self._pending]:
             self.look(pane)
         inside = [_of_slots(self._sorted[p], wanted) for p in self._panes(first_ms, until_ms, rings)]
-        before = self._before(since_ms, first_ms, rings, inside, wanted)
-        told = self._count(_sort([self._nothing, *inside, *before]), start_ms, slots, size_ms)
+        before = [*self._before(since_ms, first_ms, rings, inside, wanted)]
+        if len(rings) > 1:
+            kept = _sort([self._nothing, *inside, *before])
+        else:  # panes of one ring lie one behind the other, and each is sorted
+            parts = [_sort([self._nothing, *before])] if self.trail.subject else before
+            kept = _by_slot([self._nothing, *parts, *inside])
+        told = self._count(kept, start_ms, slots, size_ms)
         for pane, full in self._full.items():
             near = (start_ms - self.lookback_ms <= pane[1]) & (pane[1] < start_ms + size_ms) & (pane[0] in rings)
             for values in told.values():
@@ -189,7 +194,7 @@ class Trails:
                 yield kept.take(_mark_in(self._subject(kept), subjects))
 
     def _panes(self, since_ms: int, until_ms: int, rings: Collection[int]) -> list[Pane]:
-        return [p for p in self._sorted if since_ms <= p[1] < until_ms and p[0] in rings]
+        return sorted(p for p in self._sorted if since_ms <= p[1] < until_ms and p[0] in rings)
 
     def _make_index(self, until_ms: int) -> _Index:
         panes = [pane for pane in self._sorted if pane[1] < until_ms]
@@ -228,7 +233,8 @@ def _canonical(values: NumberArray) -> NDArray[Any]:
 
 def _of_slots(kept: _Kept, wanted: BoolArray) -> _Kept:
     """What is of the slots that are marked."""
-    return kept.take((kept.slot < len(wanted)) & wanted[np.minimum(kept.slot, len(wanted) - 1)])
+    mine = (kept.slot < len(wanted)) & wanted[np.minimum(kept.slot, len(wanted) - 1)]
+    return kept if mine.all() else kept.take(mine)
 
 
 def _mark_in(values: NDArray[Any], ascending: NDArray[Any]) -> BoolArray:
@@ -241,6 +247,15 @@ def _mark_in(values: NDArray[Any], ascending: NDArray[Any]) -> BoolArray:
 def _join(parts: Sequence[_Kept]) -> _Kept:
     slot, time_ms = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     return _Kept(slot, time_ms, tuple(np.concatenate(v) for v in zip(*(part.values for part in parts), strict=True)))
+
+
+def _by_slot(parts: Sequence[_Kept]) -> _Kept:
+    """All of them by slot, time and columns. Each is so already, and its times lie behind those of the one before."""
+    some = [part for part in parts if len(part.slot)]
+    if len(some) < 2:
+        return some[0] if some else parts[0]
+    kept = _join(some)
+    return kept.take(np.argsort(kept.slot, kind="stable"))
 
 
 def _sort(parts: Sequence[_Kept]) -> _Kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,12 +62,14 @@ class IndexRows:
 class WindowBatch:
     """Rows of one kind of window, each one entity and one half-open [start, end). All arrays: (rows,).
 
-    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where a detector looks
-    at the window before, too (and it is no session), `previous` holds the same measures of the same entity in the
-    window that began one slide before (NaN where it had none), and `revision`, the observations in that one (0: none).
+    Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where a detector may
+    look at the window before, too (it is no session, and no history), `previous` holds `revision`, the observations in
+    the window of the same entity that began one slide before (0: none), and what detectors declare of its measures
+    (NaN where it had none).
 
-    Where somebody looks at more of the windows before, `history` holds measures of those and of this one, the oldest
-    first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each.
+    Where somebody looks at more of the windows before, `history` holds measures of those at hand and of this one, the
+    oldest first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each. `look_back`
+    tells more of some rows.
 
     A session that a late observation joined to an earlier one is told once more with its end at its start and no
     numbers: it is no more. Its revision is that of the session that took it in.
@@ -88,6 +90,7 @@ class WindowBatch:
     baseline: BaselineColumns | None = None
     ends_ms: NDArray[np.int64] | None = None  # of sessions, whose ends differ
     early: bool = False  # of windows that are still open: what they hold so far
+    further: Callable[[NDArray[np.int64], NDArray[np.int64]], Mapping[str, NDArray[np.float64]]] | None = None
 
     def __len__(self) -> int:
         return len(self.slot)
@@ -95,3 +98,12 @@ class WindowBatch:
     @property
     def end_ms(self) -> NDArray[np.int64]:
         return self.start_ms + self.window.size_ms if self.ends_ms is None else self.ends_ms
+
+    def look_back(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
+        """The whole history of some rows, as `history` tells it; of windows before all that are kept there may be none.
+
+        RuntimeError where the partition has gone on since it told the batch: what was looked at may be no more.
+        """
+        if self.further is None:
+            return {name: values[rows] for name, values in self.history.items()}
+        return self.further(self.slot[rows], self.start_ms[rows])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.core.anomaly.detector import unusual
 from services.core.kind import MINUTE_MS, OBSERVATIONS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
-from services.security.detectors.camera_health import HEARTBEAT, find_offline, find_tamper
+from services.security.detectors.camera_health import HEARTBEAT, SILENT_BY, TAMPERED_BY, find_offline, find_tamper
 from services.security.detectors.camera_scene import (
     AREA,
     GUARDED,
@@ -53,8 +53,8 @@ CAMERA_EVENT = Kind(
     disorder_ms=10_000,
     lateness_ms=5 * MINUTE_MS,
     detectors=(
-        Detector("camera_offline", "1", "5m", find_offline, attributes=HEARTBEAT),
-        Detector("camera_tamper", "1", "5m", find_tamper),
+        Detector("camera_offline", "1", "5m", find_offline, attributes=HEARTBEAT, previous=SILENT_BY),
+        Detector("camera_tamper", "1", "5m", find_tamper, previous=TAMPERED_BY),
         Detector("camera_crowd", "1", "5m", find_crowd, attributes=AREA),
         Detector("loitering", "1", "1m", find_loitering, attributes=LOITERING),
         Detector("object_abandoned", "1", "1m", find_abandoned_object),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from services.core.partition import Partition
 from services.runtime.codec import decode_record, encode_heartbeat
 from tests.benchmarks.all_kinds import page
 from tests.benchmarks.all_kinds.__main__ import Round, reported_today, summary
-from tests.benchmarks.all_kinds.backlog import CITY, Backlog
+from tests.benchmarks.all_kinds.backlog import CITY, Backlog, plain
 from tests.benchmarks.all_kinds.trial import Cost
 from tests.benchmarks.pages import read_part
 from tests.contract.domains import BY_KIND, CONTRACTS
@@ -32,7 +33,10 @@ def end_of(backlog: Backlog) -> Frame:
     return frame
 
 
-@pytest.mark.parametrize("backlog", BACKLOGS.values(), ids=BACKLOGS)
+PLAIN = {f"plain {n}": replace(b, kind=plain(b.kind)) for n, b in BACKLOGS.items() if b.kind.trail}
+
+
+@pytest.mark.parametrize("backlog", (BACKLOGS | PLAIN).values(), ids=BACKLOGS | PLAIN)
 def test_every_observation_of_a_backlog_is_good_and_in_the_windows_that_are_reckoned(backlog: Backlog):
     frames = [frame for _, frame in backlog.frames()]
     assert sum(map(len, frames)) == backlog.observations

@@ -106,7 +106,16 @@ def kind(
     judged: Sequence[str] = (),
     followed: Sequence[str] = (),
 ) -> Kind:
-    """A kind with one required column, optional ones, and every aggregate."""
+    """A kind with one required column, optional ones, and every aggregate; all that is told is looked at once more in
+    the window after, but for sessions."""
+    measures = (
+        Measure("count", (Aggregate.SUM, Aggregate.MAX, Aggregate.LAST_MS)),
+        Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95), weight="count"),
+        Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE, Aggregate.ENERGY_MEAN)),
+        Measure("code", (Aggregate.FIRST, Aggregate.DISTINCT, Aggregate.TOP), tops=2),
+    )
+    told = tuple(name for measure in measures for name in measure.names())
+    before = {w.name: () if w.gap_ms else told for w in windows}
     return Kind(
         name="probe",
         columns=(
@@ -116,17 +125,12 @@ def kind(
             Column("code", "1", 1, 9, type=ColumnType.CODE, codes=CODES),
         ),
         windows=tuple(windows),
-        measures=(
-            Measure("count", (Aggregate.SUM, Aggregate.MAX, Aggregate.LAST_MS)),
-            Measure("speed", (*EVERY, Aggregate.QUANTILE), percents=(10, 50, 95), weight="count"),
-            Measure("exact", (Aggregate.LAST, Aggregate.MEAN, Aggregate.VARIANCE, Aggregate.ENERGY_MEAN)),
-            Measure("code", (Aggregate.FIRST, Aggregate.DISTINCT, Aggregate.TOP), tops=2),
-        ),
+        measures=measures,
         disorder_ms=disorder_ms,
         lateness_ms=lateness_ms,
         skew_ms=5_000,
         detectors=(
-            *(Detector(f"high_{name}", "1", name, find_high) for name in judged),
+            *(Detector(f"high_{name}", "1", name, find_high, previous=before[name]) for name in judged),
             *(follow(name) for name in followed),
         ),
     )
@@ -171,6 +175,7 @@ def mark_faster(steps: Steps) -> NDArray[np.bool_]:
 TRAIL = dataclasses.replace(
     kind([Window("10s", 10_000), Window("40s", 40_000, 20_000)], disorder_ms=3_000, lateness_ms=60_000, judged=["10s"]),
     trail=Trail(("speed", "code"), WITHIN_MS, (Pattern("faster_count", mark_faster),), subject="code", most=3),
+    detectors=(Detector("high_10s", "1", "10s", find_high, previous=("speed_mean", "speed_p50", "faster_count")),),
 )
 # What is looked at reaches further back than observations may come late.
 HISTORY = dataclasses.replace(

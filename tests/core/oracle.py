@@ -159,6 +159,7 @@ class Oracle:
                         before_it = start - window.slide_ms
                         previous = self._inside(window, city, entity, before_it)
                         told = self._tell(previous) | self._tell_patterns(window, city, entity, before_it, previous)
+                        told = {name: told[name] for name in self.kind.previous_of(window.name)}
                         told["revision"] = self._weigh(window, city, entity, before_it)
                     about = (window.name, city, entity, start, self._weigh(window, city, entity, start))
                     measures = self._tell(inside) | self._tell_patterns(window, city, entity, start, inside)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 
+import numpy as np
 import pytest
 
 from services.core.history import History, Index
 from services.core.kind import Detector
 from services.core.partition import Partition
+from services.core.signals import Finding
 from services.core.windows import IndexRows, WindowBatch
 from tests.core.logs import HISTORY, LOOKS_BACK, TUMBLING, emissions_of, find_risen, fold_all, frame, heartbeat
 
@@ -62,6 +65,50 @@ def test_panes_are_kept_for_it_and_their_sketches_are_not():
     assert lengths[3:] == needed["speed.sketch.lengths"].tolist() == [1] * len(lengths[3:])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_not_at_hand_is_told_to_who_asks_for_it(seed):
+    chance = random.Random(seed)
+    log = []
+    for i in range(60):
+        times = [max(0.0, 4 * i - chance.choice([0, 0, 5, 15])) for _ in "ab"]
+        log.append(frame([(chance.choice("abc"), t, float(chance.randrange(99))) for t in times], offset=i))
+    log.append(heartbeat(600, 60))
+    near = dataclasses.replace(LOOKS_BACK, at_hand=2)
+    seen: dict[int, list[tuple[object, ...]]] = {}
+    parts = {}
+    for at_hand, history in ((2, near), (5, LOOKS_BACK)):
+        rows: list[tuple[object, ...]] = []
+        seen[at_hand] = rows
+
+        def find(batch: WindowBatch, rows: list[tuple[object, ...]] = rows) -> Finding:
+            whole = {}
+            for name, values in sorted(batch.look_back(np.arange(len(batch))).items()):
+                missing = np.full((len(batch), 5 - values.shape[1]), 0.0 if name == "revision" else NAN)
+                whole[name] = told = np.concatenate([missing, values], axis=1)
+                np.testing.assert_array_equal(batch.history[name], told[:, -batch.history[name].shape[1] :])
+                rows += zip(batch.start_ms.tolist(), batch.slot.tolist(), map(repr, told.tolist()), strict=True)
+            return find_risen(dataclasses.replace(batch, history=whole))
+
+        of = dataclasses.replace(HISTORY, detectors=(Detector("risen", "1", "10s", find, history=history),))
+        partition = parts[at_hand] = Partition("probe", of, 0)
+        rows += [(s.id, s.revision, s.retracted) for s in fold_all(partition, log)[1]]
+    assert seen[2] == seen[5]
+    arrays = [parts[at_hand].snapshot().arrays for at_hand in (2, 5)]
+    assert {n: a.tobytes() for n, a in arrays[0].items()} == {n: a.tobytes() for n, a in arrays[1].items()}
+
+
+def test_it_is_told_until_the_partition_goes_on():
+    near = dataclasses.replace(LOOKS_BACK, at_hand=2)
+    of = dataclasses.replace(HISTORY, detectors=(Detector("risen", "1", "10s", find_risen, history=near),))
+    leaving = Partition("probe", of, 0).fold([frame([("a", 5), ("a", 15)]), heartbeat(22), heartbeat(900, 1)])
+    _, second = next(leaving), next(leaving)
+    (batch,) = [b for b in second.batches if b.window.name == "10s"]
+    assert batch.look_back(np.array([0]))["revision"].tolist() == [[1.0, 1.0]]
+    list(leaving)
+    with pytest.raises(RuntimeError, match="has gone on"):
+        batch.look_back(np.array([0]))
+
+
 def compute(batch: WindowBatch) -> IndexRows:
     raise NotImplementedError
 
@@ -94,3 +141,5 @@ def test_all_that_look_at_one_window_look_at_the_same_history():
 def test_a_history_of_one_window_is_none():
     with pytest.raises(ValueError, match="two windows at least"):
         History(1, ("speed_mean",))
+    with pytest.raises(ValueError, match="6 of 5 windows cannot be at hand"):
+        History(5, ("speed_mean",), at_hand=6)

@@ -76,7 +76,7 @@ def test_a_checkpoint_holds_the_trail_and_a_version_without_one_begins_with_noth
     again = Partition.restore("probe", TRAIL, state)
     plain = dataclasses.replace(TRAIL, trail=None, detectors=())
     assert Partition.restore("probe", plain, state).snapshot().arrays.keys() < state.arrays.keys()
-    before = Partition("probe", dataclasses.replace(TRAIL, trail=None), 0)
+    before = Partition("probe", plain, 0)
     fold_all(before, [_with_code(frame([("a", 0.0, 10.0)]))])
     for restored, count in ((again, 1.0), (Partition.restore("probe", TRAIL, before.snapshot()), 0.0)):
         closings, _ = fold_all(restored, [_with_code(frame([("a", 12.0, 20.0)], offset=1)), heartbeat(23)])
@@ -127,7 +127,7 @@ def test_a_kind_with_a_trail_that_does_not_fit_it_is_refused(wrong, why):
 def test_the_look_back_is_in_whole_slides_of_every_window():
     assert TRAIL.lookback_ms == 40_000
     assert dataclasses.replace(TRAIL, windows=(Window("10s", 10_000),)).lookback_ms == 30_000
-    assert dataclasses.replace(TRAIL, trail=None).lookback_ms == 0
+    assert dataclasses.replace(TRAIL, trail=None, detectors=()).lookback_ms == 0
 
 
 def test_steps_come_by_entity_and_time_and_a_code_that_is_missing_is_nan():

@@ -23,17 +23,22 @@ NEW_COLUMN = "exact"
 
 def before(kind: Kind) -> Kind:
     """The kind as it was when the column was not there yet."""
-    return dataclasses.replace(
-        kind,
-        columns=tuple(c for c in kind.columns if c.name != NEW_COLUMN),
-        measures=tuple(m for m in kind.measures if m.column != NEW_COLUMN),
-    )
+    columns = tuple(c for c in kind.columns if c.name != NEW_COLUMN)
+    return measuring(kind, columns, tuple(m for m in kind.measures if m.column != NEW_COLUMN))
 
 
 def with_quantiles(kind: Kind) -> Kind:
     """The kind with every way of folding the new column."""
     new = Measure(NEW_COLUMN, (*EVERY, Aggregate.QUANTILE), percents=(50,))
-    return dataclasses.replace(kind, measures=(*before(kind).measures, new))
+    return measuring(kind, kind.columns, (*before(kind).measures, new))
+
+
+def measuring(kind: Kind, columns: tuple[Column, ...], measures: tuple[Measure, ...]) -> Kind:
+    """The kind with other columns and measures; its detectors look at what is left of what they looked at."""
+    told = {name for name in kind.measure_names() if not name.startswith(NEW_COLUMN)}
+    told |= {name for measure in measures for name in measure.names()}
+    kept = (dataclasses.replace(d, previous=tuple(n for n in d.previous if n in told)) for d in kind.detectors)
+    return dataclasses.replace(kind, columns=columns, measures=measures, detectors=tuple(kept))
 
 
 def read_by(kind: Kind, log: Sequence[Frame | Malformed]) -> list[Frame | Malformed]:

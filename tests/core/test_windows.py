@@ -10,7 +10,19 @@ import pytest
 from services.core.frame import Frame, Malformed
 from services.core.kind import Kind, Window
 from services.core.partition import NO_WATERMARK, Closing, Partition
-from tests.core.logs import HOPPING, T0, emissions_of, fold_all, frame, heartbeat, kind, left_over
+from tests.core.logs import (
+    HOPPING,
+    LOOKS_BACK,
+    SESSIONS,
+    T0,
+    TUMBLING,
+    emissions_of,
+    fold_all,
+    frame,
+    heartbeat,
+    kind,
+    left_over,
+)
 
 PLAIN = kind([Window("10s", 10_000)], disorder_ms=0, lateness_ms=10_000)
 
@@ -305,6 +317,34 @@ def test_the_window_before_is_told_where_a_detector_looks():
     assert (told["a", 10_000]["speed_mean"], told["a", 10_000]["revision"]) == (20, 2)
     assert math.isnan(told["b", 10_000]["speed_mean"])
     assert told["b", 10_000]["revision"] == 0
+
+
+def test_of_the_window_before_nothing_is_told_but_what_is_looked_at():
+    whole = kind([Window("10s", 10_000)], disorder_ms=0, lateness_ms=10_000, judged=["10s"])
+    looked_at = ("speed_mean", "speed_p50", "speed_p95", "exact_last", "code_top1_count")
+    of = dataclasses.replace(whole, detectors=(dataclasses.replace(whole.detectors[0], previous=looked_at),))
+    log = [frame([("a", 1, 10), ("a", 2, 30), ("a", 11, 50), ("b", 12, 60)]), heartbeat(20)]
+    told, more = (
+        [e.previous for c in fold_all(Partition("probe", k, 0), log)[0] for b in c.batches for e in emissions_of(b)]
+        for k in (of, whole)
+    )
+    assert all({*previous} == {"revision", *looked_at} for previous in told)
+    assert repr(told) == repr(
+        [{name: whole[name] for name in previous} for previous, whole in zip(told, more, strict=True)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "changed", "fault"),
+    [
+        (TUMBLING, {"previous": ("speed_mean", "speed_p7")}, "the window before has no speed_p7 to look at"),
+        (SESSIONS, {"previous": ("speed_mean",)}, "the window before: there is none of a session"),
+        (TUMBLING, {"previous": ("speed_mean",), "history": LOOKS_BACK}, "for functions that have no history"),
+    ],
+)
+def test_a_window_before_that_cannot_be_looked_at_cannot_be_declared(of, changed, fault):
+    with pytest.raises(ValueError, match=fault):
+        dataclasses.replace(of, detectors=(dataclasses.replace(of.detectors[0], **changed),))
 
 
 def test_a_late_observation_makes_the_window_after_leave_again_where_a_detector_looks():

@@ -5,6 +5,7 @@ A signal's model is the id of the standard or the plan that its hour was judged 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import numpy as np
@@ -14,13 +15,13 @@ from services.core.history import History
 from services.core.kind import DAY_MS
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch
-from services.environment.indices.air_rows import compute_hours
+from services.environment.indices.air_rows import standard_at
 from services.environment.indices.attribution import RISE_HOURS, find_rises
 from services.environment.indices.averaging import HOURS_OF_DAY
 from services.environment.indices.heavy_pollution import Alert, Plan, level_at_end, plan_of_day
-from services.environment.indices.hours import COLUMNS, Hours, concentrations, hours_of
+from services.environment.indices.hours import COLUMNS, Hours, all_concentrations, concentrations, hours_of
 from services.environment.indices.standard import Pollutant
-from services.environment.indices.station_index import rolling_by_date
+from services.environment.indices.station_index import index_of_hour, rolling_by_date, surely_below, surely_known
 
 Float64Array = NDArray[np.float64]
 
@@ -35,7 +36,8 @@ _GREATEST_INDEX = 500.0
 # How far back an episode of heavy pollution is looked at: two weeks of 24-hour figures. A proposal; of one that lasts
 # longer, what was before is forgotten. The longest spell that a plan asks for is four days.
 EPISODE_HOURS = 14 * HOURS_OF_DAY
-EPISODE = History(EPISODE_HOURS + HOURS_OF_DAY, _MEASURES)
+# At hand is what tells that air has been good for longer than the plans ask for: 37 figures of 24 hours each.
+EPISODE = History(EPISODE_HOURS + HOURS_OF_DAY, _MEASURES, at_hand=60)
 _ALERT_SEVERITY = (Severity.MINOR, Severity.MINOR, Severity.MODERATE, Severity.SEVERE, Severity.EXTREME)
 _EPOCH = date(1970, 1, 1)
 
@@ -55,20 +57,23 @@ _EXTREME_RISES = 4.0
 
 def find_polluted_air(batch: WindowBatch) -> Finding:
     """The index of the hour is above 100 by the standard that holds on that day in that city."""
-    rows = compute_hours(batch)
-    columns = {name: _spread(batch, rows.of_row, values) for name, values in rows.columns.items() if _number(values)}
-    nothing = np.full(len(batch), np.nan)
-    index = columns.get("aqi_1h", nothing)
-    models = [""] * len(batch)
-    for row, model in zip(rows.of_row.tolist(), rows.columns.get("standard_id", ()), strict=True):
-        models[row] = str(model)
+    index, models = np.full(len(batch), np.nan), [""] * len(batch)
+    iaqi = {p: np.full(len(batch), np.nan) for p in Pollutant}
+    for hours in hours_of(batch):
+        standard = standard_at(hours, hours.start_ms)
+        if standard is None:
+            continue
+        told = index_of_hour(standard, concentrations(batch, hours, HOURS_OF_DAY))
+        index[hours.rows] = told.index
+        for pollutant, values in zip(told.pollutants, told.sub_indices, strict=True):
+            iaqi[pollutant][hours.rows] = values
+        for row in hours.rows.tolist():
+            models[row] = standard.id
     severity = np.full(len(batch), int(Severity.MINOR))
     for bound, how_bad in _SEVERE_ABOVE:
         severity[index > bound] = how_bad
     score = np.clip((index - POLLUTED_ABOVE) / (_GREATEST_INDEX - POLLUTED_ABOVE), 0.0, 1.0)
-    sub_indices = (
-        EvidenceColumn(f"iaqi_{p.value}", columns.get(f"iaqi_{p.value}_1h", nothing), POLLUTED_ABOVE) for p in Pollutant
-    )
+    sub_indices = (EvidenceColumn(f"iaqi_{p.value}", values, POLLUTED_ABOVE) for p, values in iaqi.items())
     evidence = (EvidenceColumn("aqi", index, POLLUTED_ABOVE), *sub_indices)
     return Finding(index > POLLUTED_ABOVE, severity, score, evidence, models)
 
@@ -113,29 +118,29 @@ def find_pollution_rise(batch: WindowBatch) -> Finding:
 
 def _levels(batch: WindowBatch, hours: Hours, plan: Plan) -> tuple[NDArray[np.int64], Float64Array]:
     """Level of the alert and 24-hour index of each row."""
+    clock, hourly = (hours.programme, hours.place.clock, hours.start_ms), concentrations(batch, hours, EPISODE.at_hand)
+    level, index = np.zeros(len(hours.rows), np.int64), rolling_by_date(*clock, hourly)[-1]
+    # As a rule the air has been good for so long that whatever was before is over; and as a rule each single hour was.
+    steps = plan.lifted_after_hours + 1
+    below, known = surely_below(*clock, hourly, plan.lowest), surely_known(*clock, hourly, steps)
+    open_rows = below & ~known
+    if len(rows := np.flatnonzero(~below)):
+        series = rolling_by_date(*clock, _of(hourly, rows), steps)
+        open_rows[rows] = ~(series < plan.lowest).all(axis=0)
+    if len(rows := np.flatnonzero(open_rows)):
+        # Two weeks are looked at else, where any hour of them was bad.
+        hourly = all_concentrations(batch, hours.rows[rows], EPISODE.windows - 1)
+        bad = np.flatnonzero(~surely_below(*clock, hourly, plan.lowest))
+        if len(bad):
+            level[rows[bad]] = level_at_end(plan, rolling_by_date(*clock, _of(hourly, bad), EPISODE_HOURS))
+    return level, index
 
-    def series_of(steps: int) -> Float64Array:
-        hourly = concentrations(batch, hours, steps + HOURS_OF_DAY - 1)
-        return rolling_by_date(hours.programme, hours.place.clock, hours.start_ms, hourly, steps)
 
-    # As a rule the air has been good for so long that whatever was before is over: two weeks are looked at else.
-    series = series_of(plan.lifted_after_hours + 1)
-    if not (series < plan.lowest).all():
-        series = series_of(EPISODE_HOURS)
-    return level_at_end(plan, series), series[-1]
+def _of(hourly: Mapping[Pollutant, Float64Array], rows: NDArray[np.int64]) -> dict[Pollutant, Float64Array]:
+    """The hours of some rows, those of each side by side as before."""
+    return {pollutant: values.T[rows].T for pollutant, values in hourly.items()}
 
 
 def _local_day(hours: Hours) -> date:
     offset_ms = int(hours.place.clock.offset_ms(np.array([hours.start_ms], np.int64))[0])
     return _EPOCH + timedelta(days=(hours.start_ms + offset_ms) // DAY_MS)
-
-
-def _number(values: NDArray[np.generic]) -> bool:
-    return values.dtype == np.float64
-
-
-def _spread(batch: WindowBatch, rows: NDArray[np.int64], values: NDArray[np.generic]) -> Float64Array:
-    """Figures of some rows for all rows of the batch; NaN for the others."""
-    told = np.full(len(batch), np.nan)
-    told[rows] = values
-    return told

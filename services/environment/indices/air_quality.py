@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,20 +48,28 @@ def round_concentration(
 def sub_index(standard: Standard, table: Table, concentration: Float64Array | NDArray[np.float32]) -> Float64Array:
     """Sub-index (IAQI) of concentrations in the table's unit: integers, NaN where there is none. Any shape."""
     rounded = round_concentration(standard, table, concentration)
-    rows = np.array([(s.concentration_low, s.concentration_high, s.index_low, s.index_high) for s in table.segments])
-    last = len(rows) - 1
-    place = np.searchsorted(rows[:, 1], rounded, side="left")
-    low, high, index_low, index_high = np.moveaxis(rows[np.minimum(place, last)], -1, 0)
+    lows, highs, index_lows, index_highs = _borders(table)
+    last = len(highs) - 1
+    place = np.minimum(np.searchsorted(highs, rounded, side="left"), last)
+    low, high, index_low, index_high = (b.take(place) for b in (lows, highs, index_lows, index_highs))
     line = index_low + (index_high - index_low) * (rounded - low) / (high - low)
     exact = np.round(line, _INDEX_DECIMALS)
     up = standard.index_rounding is IndexRounding.UP
     index = np.ceil(exact) if up else np.floor(exact + 0.5)
-    beyond = rounded > rows[last, 1]
+    beyond = rounded > highs[last]
     if table.beyond is Beyond.CAPPED:
-        index = np.where(beyond, rows[last, 3], index)
+        index = np.where(beyond, index_highs[last], index)
     elif table.beyond is Beyond.ABSENT:
         index = np.where(beyond, np.nan, index)
-    return np.asarray(np.where(rounded >= rows[0, 0], index, np.nan), np.float64)
+    return np.asarray(np.where(rounded >= lows[0], index, np.nan), np.float64)
+
+
+@lru_cache
+def _borders(table: Table) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+    """Low and high concentrations and indices of a table's lines. Shapes: (lines,)."""
+    lines = [(s.concentration_low, s.concentration_high, s.index_low, s.index_high) for s in table.segments]
+    low, high, index_low, index_high = np.array(lines, np.float64).T.copy()
+    return low, high, index_low, index_high
 
 
 @dataclass(frozen=True)

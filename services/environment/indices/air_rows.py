@@ -28,6 +28,8 @@ Columns = dict[str, NDArray[np.float64] | NDArray[np.bool_] | NDArray[np.object_
 
 # The longest day that is told: that of yesterday, with the hours of today that its 8-hour means reach into.
 DAY_HOURS = 2 * HOURS_OF_DAY
+# What the figures of the 24 hours up to one are made of: 8-hour means of them reach seven hours further back.
+_ROLLING_HOURS = HOURS_OF_DAY + 7
 HISTORY = History(DAY_HOURS, tuple(f"{column}_{a}" for column in COLUMNS.values() for a in ("mean", "count")))
 
 
@@ -48,10 +50,10 @@ def compute_days(batch: WindowBatch) -> IndexRows:
 
 
 def _hour(batch: WindowBatch, hours: Hours) -> Iterator[IndexRows]:
-    standard = _standard_at(hours, hours.start_ms)
+    standard = standard_at(hours, hours.start_ms)
     if standard is None:
         return
-    hourly = concentrations(batch, hours, DAY_HOURS)
+    hourly = concentrations(batch, hours, _ROLLING_HOURS)
     present, rolling = index_of_hour(standard, hourly), rolling_index(standard, hourly)
     day = {p: mean_of_present(values[-HOURS_OF_DAY:], standard.hours_of_day_needed, 0) for p, values in hourly.items()}
     eight = {
@@ -73,7 +75,7 @@ def _days(batch: WindowBatch, hours: Hours) -> Iterator[IndexRows]:
     so_far = hour_of_day(hours.start_ms, offset_ms) + 1
     for known in (so_far, so_far + HOURS_OF_DAY):
         start_ms = hours.start_ms - (known - 1) * HOUR_MS
-        standard = _standard_at(hours, start_ms)
+        standard = standard_at(hours, start_ms)
         if standard is None or known > max(HOURS_OF_DAY, standard.eight_hours.last_start_hour + 8):
             continue  # nothing that begins now belongs to that day
         index = index_of_day(standard, concentrations(batch, hours, known))
@@ -92,7 +94,8 @@ def _about(hours: Hours, start_ms: int, length_ms: int, revision: NDArray[np.int
     return IndexRows(hours.rows, start, start + length_ms, revision, columns)
 
 
-def _standard_at(hours: Hours, time_ms: int) -> Standard | None:
+def standard_at(hours: Hours, time_ms: int) -> Standard | None:
+    """The standard that holds in the city of these hours at that time; None: there was none yet."""
     programme = hours.programme
     place = int(place_of_standard(programme, np.array([time_ms], np.int64), hours.place.clock)[0])
     return programme.adoptions[place].standard if place >= 0 else None

@@ -6,6 +6,7 @@ Arrays have the hours first: (hours, …). NaN is an hour without a valid value.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -31,6 +32,57 @@ def mean_of_present(values: Float64Array, needed: int, axis: int) -> Float64Arra
     count = present.sum(axis)
     total = np.where(present, values, 0.0).sum(axis)
     return np.where(count >= needed, total / np.maximum(count, 1), np.nan)
+
+
+def rolling_mean(hourly: Float64Array, hours: int, steps: int, needed: int) -> Float64Array:
+    """Mean of so many hours up to each of the last steps, NaN where fewer are known. (given, …) to (steps, …).
+
+    Hours that are not given are not known. `hours` is a multiple of 8, as what is summed is shared by all steps.
+    """
+    given = _newest(hourly, hours + steps - 1)
+    present = ~np.isnan(given)
+    count = _rolling_sum(present.astype(np.int64), hours)
+    total = _rolling_sum(np.where(present, given, 0.0), hours)
+    return np.where(count >= needed, total / np.maximum(count, 1), np.nan)
+
+
+def rolling_greatest(hourly: Float64Array, hours: int, steps: int, needed: int, valid_above: float) -> Float64Array:
+    """Greatest of so many hours up to each of the last steps; NaN where fewer are known and it is no more than that.
+
+    Shapes: (given, …) to (steps, …); hours that are not given are not known.
+    """
+    given = _newest(hourly, hours + steps - 1)
+    known = np.cumsum(~np.isnan(given), axis=0)
+    known[hours:] -= known[:-hours].copy()
+    greatest, held = given, 1
+    while 2 * held <= hours:
+        greatest, held = np.fmax(greatest[:-held], greatest[held:]), 2 * held
+    greatest = np.fmax(greatest[:steps], greatest[-steps:])  # of the first and of the last hours of each stretch
+    return np.where((known[hours - 1 :] >= needed) | (greatest > valid_above), greatest, np.nan)
+
+
+def _newest(hourly: Float64Array, hours: int) -> Float64Array:
+    """The last so many hours, NaN before the first one that is given."""
+    missing = max(0, hours - len(hourly))
+    if not missing:
+        return hourly[len(hourly) - hours :]
+    given = np.full((*hourly.shape[:0:-1], hours), np.nan).T  # hours of one place side by side, as they come
+    given[missing:] = hourly
+    return given
+
+
+def _rolling_sum(values: NDArray[Any], hours: int) -> NDArray[Any]:
+    """Sums of so many in a row, a multiple of 8, along the first axis.
+
+    Added up in eight lanes, as numpy adds a row of so few: the same bits as the sum of each stretch by itself.
+    """
+    steps = len(values) - hours + 1
+    lanes = values[: steps + 7]
+    for place in range(8, hours, 8):
+        lanes = lanes + values[place : place + steps + 7]
+    pairs = lanes[:-1] + lanes[1:]
+    fours = pairs[:-2] + pairs[2:]
+    return np.asarray(fours[:-4] + fours[4:])
 
 
 def running_mean(hourly: Float64Array, hours: int, needed: int) -> Float64Array:

@@ -58,19 +58,31 @@ class Hours:
 
 def hours_of(batch: WindowBatch) -> Iterator[Hours]:
     """The rows of a batch of hours by city and start: as a rule one part, and more after late observations."""
-    cities = np.array([batch.cities[slot] for slot in batch.slot.tolist()], dtype=object)
+    told = [batch.cities[slot] for slot in batch.slot.tolist()]
+    names = sorted(set(told))
+    cities = np.array([names.index(city) for city in told]) if len(names) > 1 else np.zeros(len(told), np.int64)
     for start in np.unique(batch.start_ms).tolist():
         of_start = np.flatnonzero(batch.start_ms == start)
-        for city in sorted(set(cities[of_start])):
-            yield Hours(of_start[cities[of_start] == city], start, batch.places.get(city, _NOTHING_SAID))
+        for place in np.unique(cities[of_start]).tolist():
+            yield Hours(of_start[cities[of_start] == place], start, batch.places.get(names[place], _NOTHING_SAID))
 
 
 def valid_hours(batch: WindowBatch, hours: Hours, column: str, aggregate: str, last: int) -> Float64Array:
     """The last so many hours of a column, the newest last, NaN where too little was measured. Shape: (last, rows)."""
     values = batch.history[f"{column}_{aggregate}"][hours.rows, -last:]
     count = batch.history[f"{column}_count"][hours.rows, -last:]
-    enough = LEAST_SHARE_OF_HOUR * batch.attributes["observations_per_hour"][hours.rows, None]
-    return np.where(count < enough, np.nan, values).T
+    return _valid(values, count, _enough(batch, hours.rows))
+
+
+def _enough(batch: WindowBatch, rows: NDArray[np.int64]) -> Float64Array:
+    """How many observations are needed for an hour of each row; NaN: any number. Shape: (rows,)."""
+    return np.asarray(LEAST_SHARE_OF_HOUR * batch.attributes["observations_per_hour"][rows])
+
+
+def _valid(values: Float64Array, count: Float64Array, enough: Float64Array) -> Float64Array:
+    if np.isnan(enough).all():
+        return values.T
+    return np.where(count < enough[:, None], np.nan, values).T
 
 
 def concentrations(
@@ -78,6 +90,15 @@ def concentrations(
 ) -> dict[Pollutant, Float64Array]:
     """The last so many hours of pollutants in µg/m³, of CO in mg/m³. Shapes: (last, rows)."""
     return {p: valid_hours(batch, hours, COLUMNS[p], "mean", last) for p in pollutants}
+
+
+def all_concentrations(batch: WindowBatch, rows: NDArray[np.int64], last: int) -> dict[Pollutant, Float64Array]:
+    """The same of some rows beyond the hours at hand; of hours before all that are kept there are none."""
+    told, enough = batch.look_back(rows), _enough(batch, rows)
+    return {
+        p: _valid(told[f"{column}_mean"][:, -last:], told[f"{column}_count"][:, -last:], enough)
+        for p, column in COLUMNS.items()
+    }
 
 
 def observations(batch: WindowBatch, hours: Hours, last: int) -> NDArray[np.int64]:

@@ -5,31 +5,33 @@ Concentrations are hours first, (hours, stations), in µg/m³, of CO in mg/m³; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from services.core.kind import HOUR_MS
 from services.core.local_time import LocalTime
-from services.environment.indices.air_quality import AirQualityIndex, air_quality_index
+from services.environment.indices.air_quality import AirQualityIndex, air_quality_index, sub_index
 from services.environment.indices.averaging import (
     HOURS_OF_DAY,
     NOWCAST_HOURS,
-    daily_concentrations,
     mean_of_present,
     nowcast,
+    rolling_greatest,
+    rolling_mean,
 )
 from services.environment.indices.epa import ppb_of_ug_m3
 from services.environment.indices.programmes import place_of_standard
-from services.environment.indices.standard import Period, Pollutant, Programme, Standard
+from services.environment.indices.standard import EightHours, Period, Pollutant, Programme, Standard
 
 Float64Array = NDArray[np.float64]
 Hourly = Mapping[Pollutant, Float64Array]
 Terms = dict[tuple[Pollutant, Period], Float64Array]
 
 _PARTICLES = (Pollutant.PM2_5, Pollutant.PM10)
+# A mean is above the greatest of its hours by rounding at most.
+_ABOVE = 1.0 + 1e-6
 
 
 def in_units_of(standard: Standard, hourly: Hourly) -> dict[Pollutant, Float64Array]:
@@ -70,16 +72,14 @@ def rolling_concentrations(standard: Standard, hourly: Hourly, steps: int) -> Te
     starts = rule.last_start_hour - rule.first_start_hour + 1
     terms: Terms = {}
     for pollutant, period in standard.daily:
-        values = given[pollutant]
+        values, needed = given[pollutant], standard.hours_of_day_needed
         if period is Period.DAY:
-            hours = _windows(values, HOURS_OF_DAY, steps)
-            terms[pollutant, period] = mean_of_present(hours, standard.hours_of_day_needed, axis=-1)
+            terms[pollutant, period] = rolling_mean(values, HOURS_OF_DAY, steps, needed)
         elif period is Period.HOUR:
-            hours = _windows(values, HOURS_OF_DAY, steps)
-            terms[pollutant, period] = _greatest(hours, standard.hours_of_day_needed, np.inf)
+            terms[pollutant, period] = rolling_greatest(values, HOURS_OF_DAY, steps, needed, np.inf)
         else:
-            means = mean_of_present(_windows(values, 8, steps + starts - 1), rule.hours_needed, axis=-1)
-            terms[pollutant, period] = _greatest(_windows(means, starts, steps), rule.windows_needed, rule.valid_above)
+            means = rolling_mean(values, 8, steps + starts - 1, rule.hours_needed)
+            terms[pollutant, period] = rolling_greatest(means, starts, steps, rule.windows_needed, rule.valid_above)
     return terms
 
 
@@ -104,35 +104,80 @@ def rolling_by_date(
     return index
 
 
+def surely_below(
+    programme: Programme, clock: LocalTime, newest_ms: int, hourly: Hourly, bound: float
+) -> NDArray[np.bool_]:
+    """Whose 24-hour index is below the bound wherever it is known, since that of their greatest hour is. (stations,).
+
+    A quick test for what is so as a rule; where it says no, the index may still be below.
+    """
+    below = np.ones(next(iter(hourly.values())).shape[1], np.bool_)
+    for standard in _standards(programme, clock, newest_ms, len(next(iter(hourly.values())))):
+        if standard is None:
+            continue
+        greatest = {p: np.fmax.reduce(values, axis=0) * _ABOVE for p, values in in_units_of(standard, hourly).items()}
+        for pollutant, period in standard.daily:
+            most = greatest[pollutant].astype(np.float32)
+            below &= (sub_index(standard, standard.table(pollutant, period), most) < bound) | np.isnan(most)
+    return below
+
+
+def surely_known(
+    programme: Programme, clock: LocalTime, newest_ms: int, hourly: Hourly, steps: int
+) -> NDArray[np.bool_]:
+    """Who has an index of the 24 hours up to each of the last steps, since a pollutant lacks few hours of all.
+
+    For concentrations within the tables. Shapes: (hours, stations) to (stations,).
+    """
+    hours, stations = next(iter(hourly.values())).shape
+    known = np.zeros(stations, np.bool_)
+    told = [*_standards(programme, clock, newest_ms, steps)]
+    standards = [standard for standard in told if standard is not None]
+    if hours < steps + HOURS_OF_DAY - 1 or len(standards) < len(told):
+        return known
+    lacking = {p: np.isnan(values[1 - steps - HOURS_OF_DAY :]).sum(0) for p, values in hourly.items()}
+    for pollutant in hourly:
+        of_all = [(s.table(pollutant, Period.DAY), s) for s in standards if (pollutant, Period.DAY) in s.daily]
+        if len(of_all) == len(standards) and all(table.segments[0].concentration_low <= 0.0 for table, _ in of_all):
+            known |= lacking[pollutant] <= min(HOURS_OF_DAY - s.hours_of_day_needed for _, s in of_all)
+    return known
+
+
+def _standards(programme: Programme, clock: LocalTime, newest_ms: int, hours: int) -> Iterator[Standard | None]:
+    """Those that hold in the last so many hours; None: in some of them none did."""
+    starts = newest_ms + np.arange(1 - hours, 1, dtype=np.int64) * HOUR_MS
+    for place in np.unique(place_of_standard(programme, starts, clock)).tolist():
+        yield programme.adoptions[place].standard if place >= 0 else None
+
+
 def index_of_day(standard: Standard, hourly: Hourly) -> AirQualityIndex:
     """The index of a local day out of its hours and those after it, as far as they are known, from its midnight on.
 
     Shapes: (hours up to 48, stations) to (stations,). What too few hours tell of is not known.
     """
-    given = {p: _padded(values) for p, values in in_units_of(standard, hourly).items()}
-    terms = {term: values[0] for term, values in daily_concentrations(standard, given).items()}
+    given, rule = in_units_of(standard, hourly), standard.eight_hours
+    terms: Terms = {}
+    for pollutant, period in standard.daily:
+        values = given[pollutant]
+        day, needed = values[:HOURS_OF_DAY], standard.hours_of_day_needed
+        if period is Period.DAY:
+            terms[pollutant, period] = mean_of_present(day, needed, 0)
+        elif period is Period.HOUR:
+            known = (~np.isnan(day)).sum(0)
+            terms[pollutant, period] = np.where(known >= needed, np.fmax.reduce(day, axis=0), np.nan)
+        else:
+            terms[pollutant, period] = _greatest_eight_hours(values, rule)
     return air_quality_index(standard, standard.daily, _as_single(terms))
 
 
-def _padded(hourly: Float64Array) -> Float64Array:
-    """Two days of hours, NaN after those that are given."""
-    missing = np.full((2 * HOURS_OF_DAY - len(hourly), *hourly.shape[1:]), np.nan)
-    return np.concatenate([hourly, missing])
-
-
-def _windows(values: Float64Array, length: int, steps: int) -> Float64Array:
-    """The last so many stretches of that length, by their ends; NaN before the first hour. (steps, …, length)."""
-    wanted = steps + length - 1
-    before = np.full((max(0, wanted - len(values)), *values.shape[1:]), np.nan)
-    windows: Float64Array = sliding_window_view(np.concatenate([before, values[-wanted:]]), length, axis=0)
-    return windows
-
-
-def _greatest(windows: Float64Array, needed: int, valid_above: float) -> Float64Array:
-    """The greatest along the last axis, where so many are known or it is above what counts anyhow."""
-    greatest = np.fmax.reduce(windows, axis=-1)
-    known = (~np.isnan(windows)).sum(-1)
-    return np.where((known >= needed) | (greatest > valid_above), greatest, np.nan)
+def _greatest_eight_hours(hourly: Float64Array, rule: EightHours) -> Float64Array:
+    """Of the stretches that begin within the rule's hours of the first day, as far as they are known; (hours, …)."""
+    told = hourly[rule.first_start_hour : rule.last_start_hour + 8]
+    missing = np.full((rule.last_start_hour + 8 - rule.first_start_hour - len(told), *hourly.shape[1:]), np.nan)
+    starts = rule.last_start_hour - rule.first_start_hour + 1
+    means = rolling_mean(np.concatenate([told, missing]), 8, starts, rule.hours_needed)
+    greatest: Float64Array = rolling_greatest(means, starts, 1, rule.windows_needed, rule.valid_above)[0]
+    return greatest
 
 
 def _as_single(terms: Terms) -> dict[tuple[Pollutant, Period], NDArray[np.float32]]:

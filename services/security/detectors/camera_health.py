@@ -29,6 +29,9 @@ Int64Array = NDArray[np.int64]
 
 # ONVIF knows no heartbeat; gateways poll. A minute where the city's register says nothing. A proposal.
 HEARTBEAT = (("heartbeat_s", 60.0),)
+# What tells of a silence and of a tamper, in two windows.
+SILENT_BY = ("topic_last_ms",)
+TAMPERED_BY = ("tampered_last", "tampered_last_ms", "tamper_s_last", "tamper_s_last_ms", "tamper_s_max")
 # Score 1 and severity "severe" where it is tampered with for so long. A proposal, not a standard.
 SEVERE_TAMPER_S = 60.0
 
@@ -62,14 +65,8 @@ def _silence(measures: Mapping[str, Float64Array], end_ms: Int64Array) -> Float6
 
 
 def _tampered(measures: Mapping[str, Float64Array], end_ms: Int64Array) -> Float64Array:
-    return tampered_s(
-        measures["tampered_last"],
-        measures["tampered_last_ms"],
-        measures["tamper_s_last"],
-        measures["tamper_s_last_ms"],
-        measures["tamper_s_max"],
-        end_ms,
-    )
+    state, state_ms, told_s, told_ms, longest_s = (measures[name] for name in TAMPERED_BY)
+    return tampered_s(state, state_ms, told_s, told_ms, longest_s, end_ms)
 
 
 def _end_before(batch: WindowBatch) -> Int64Array:

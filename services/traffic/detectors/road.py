@@ -41,6 +41,8 @@ STOPPED_SPEED_KMH = 12.0
 FAULT_MINUTES = 5
 
 _MEASURED = ("flow_veh_h", "speed_kmh", "occupancy")
+# What a stuck detector is known by, in two windows.
+STUCK_BY = tuple(f"{name}_{a}" for name in _MEASURED for a in ("count", "min", "max"))
 
 
 def find_congestion(batch: WindowBatch) -> Finding:

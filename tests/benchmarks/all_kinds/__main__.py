@@ -1,10 +1,10 @@
 """Throughput with all kinds at once against plain windows: `python -m tests.benchmarks.all_kinds`.
 
 Every kind of every domain has a backlog of equally many observations. Plain: a processor of one kind works its windows
-off and does nothing else. Whole: the same with its detectors, indices and baselines. At once: the processors of all
-domains, as they are, at the same time on the same servers. A round does all three, one after the other, so that what is
-compared ran on the same machine in the same minutes. Figures are processor time of the processors, without their start,
-and there are none unless every window has all its observations. Prints JSON.
+off and does nothing else. Whole: the same with its detectors, indices, baselines and patterns. At once: the processors
+of all domains, as they are, at the same time on the same servers. A round does all three, one after the other, so that
+what is compared ran on the same machine in the same minutes. Figures are processor time of the processors, without
+their start, and there are none unless every window has all its observations. Prints JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +26,7 @@ from services.cli.domains import find_domains
 from services.runtime.logs import configure_logs
 from tests.benchmarks.__main__ import describe_machine
 from tests.benchmarks.all_kinds.backlog import Backlog
+from tests.benchmarks.all_kinds.backlog import plain as plain_kind
 from tests.benchmarks.all_kinds.page import JSON_FILE, MARK, PAGE, as_markdown
 from tests.benchmarks.all_kinds.trial import Cost, Process, load_average, run
 from tests.benchmarks.city import CITY_FILE
@@ -78,7 +79,7 @@ def _round(backlogs: Sequence[Backlog], cache: Path, began_s: float) -> Round:
     plain, whole = {}, {}
     with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), server, progress=tell) as at:
         for backlog in backlogs:
-            plain[backlog.name] = _alone(backlog, at, PLAIN="1")
+            plain[backlog.name] = _alone(replace(backlog, kind=plain_kind(backlog.kind)), at, PLAIN="1")
             whole[backlog.name] = _alone(backlog, at)
             told = f"{plain[backlog.name].ns:,.0f} ns plain, {whole[backlog.name].ns:,.0f} whole"
             tell(f"[{time.monotonic() - began_s:4.0f} s] {backlog.name}: {told}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -144,6 +144,11 @@ class Backlog:
                         clock_ms=time_ms + self.interval_ms,
                     ),
                 )
+
+
+def plain(kind: Kind) -> Kind:
+    """The kind with its windows and nothing else. Patterns of single observations are more than windows, too."""
+    return replace(kind, detectors=(), indices=(), baseline=None, trail=None)
 
 
 def usual(column: Column, rows: int, chance: np.random.Generator) -> NumberArray:

@@ -138,12 +138,12 @@ class LosesRevisionsOnATie(Partition):
 class ForgetsHistory(Partition):
     """Drops what no window tells any more, though others still look at it."""
 
-    def _close(self, watermark_ms: int) -> tuple[WindowBatch, ...]:
-        batches = super()._close(watermark_ms)
+    def _close(self, watermark_ms: int) -> tuple[tuple[WindowBatch, ...], list[tuple[int, int]]]:
+        batches, _ = super()._close(watermark_ms)
         for pane in self._panes.names():
             if self._panes.is_told(pane, watermark_ms, self._kind.lateness_ms):
                 self._panes.drop(pane)
-        return batches
+        return batches, []
 
 
 class _NeverGoesBack(Course):

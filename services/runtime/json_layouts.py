@@ -135,14 +135,16 @@ class Layouts:
             if name in told or not self._is_plain(name, kind):
                 return None
             told[name] = (member[kind], member.start(kind), member.end(kind) if kind != 4 else -1)
-        city, period = told.pop(CITY, (b"", 0, 0))[0], int(told.pop(PERIOD, (b"0", 0, 0))[0])
-        if at != len(row) or last != b"}" or not {ID, TIME} <= told.keys() or not told[ID][0] or period > _UINT32_MAX:
+        city, period = told.pop(CITY, (b"", 0, 0))[0], told.pop(PERIOD, (b"0", 0, 0))[0]
+        if at != len(row) or last != b"}" or not {ID, TIME} <= told.keys() or not told[ID][0]:
+            return None
+        if not period.isdigit() or int(period) > _UINT32_MAX:
             return None
         opened = [(name, begin, end) for name, (_, begin, end) in told.items() if end >= 0]
         ends = [0, *(end for _, _, end in opened)]
         fixed = [row[end:begin] for end, (_, begin, _) in zip(ends, opened, strict=False)]
         try:
-            layout = Layout((*fixed, row[ends[-1] :]), tuple(name for name, _, _ in opened), city.decode(), period)
+            layout = Layout((*fixed, row[ends[-1] :]), tuple(name for name, _, _ in opened), city.decode(), int(period))
         except UnicodeDecodeError:
             return None
         return layout, [end - begin for _, begin, end in opened]

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 from aiokafka.structs import ConsumerRecord
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.core.frame import Block, Frame, Malformed
@@ -230,11 +230,12 @@ ODD = st.one_of(
         "2024-06-03T10:00:00+02:00 0000-06-03T10:00:00Z 9999-12-31T23:59:59.999Z 2024-13-01T00:00:00Z "
         "２０24-06-03T10:00:00Z 1700-02-29T00:00:00Z 2000-02-29T23:59:59.123Z 12 NaN".split()
     ),
-    st.lists(st.integers(), max_size=1),
+    st.lists(st.integers(-(2**63), 2**64 - 1), max_size=1),
 )
 NAMES = st.sampled_from("entity_id entityId time period_s speed_kmh speedKmh flow_veh_h city unknown".split())
 
 
+@example([(0, "period_s", 0.0), (1, "period_s", -1), (2, "period_s", 2**32)], 40)
 @given(st.lists(st.tuples(st.integers(0, 30), NAMES, ODD), max_size=20), st.integers(0, 40))
 def test_rows_of_json_plain_and_odd(changes: list[tuple[int, str, Any]], dropped: int):
     rows: list[dict[str, Any]] = [

@@ -27,16 +27,16 @@ Make = Callable[[City, int, np.random.Generator], Scene]
 # By the file name of the rule: the scene, how many a week, and between which hours of the day it may begin.
 INCIDENTS: Mapping[str, tuple[Make, int, tuple[int, int]]] = {
     "crowd_road_pressure": (streets.crowd_road_pressure, 2, (10, 19)),
-    "rail_gap_crowd_jam": (streets.rail_gap_crowd_jam, 2, (7, 20)),
-    "noise_before_crowd": (people.noise_before_crowd, 2, (10, 21)),
-    "confirmed_road_incident": (streets.confirmed_road_incident, 2, (7, 20)),
+    "rail_road_pressure": (streets.rail_road_pressure, 2, (7, 20)),
+    "noise_then_crowd": (people.noise_then_crowd, 2, (10, 21)),
+    "road_incident_confirmed": (streets.road_incident_confirmed, 2, (7, 20)),
     "hazardous_release": (dangers.hazardous_release, 2, (6, 20)),
-    "fire_or_gas": (dangers.fire_or_gas, 2, (7, 20)),
-    "tamper_then_access": (dangers.tamper_then_access, 2, (0, 22)),
-    "epidemic_gathering": (people.epidemic_gathering, 2, (9, 20)),
-    "flood": (streets.flood, 2, (1, 21)),
+    "gas_or_fire": (dangers.gas_or_fire, 2, (7, 20)),
+    "tampered_entry": (dangers.tampered_entry, 2, (0, 22)),
+    "gathering_limit": (people.gathering_limit, 2, (9, 20)),
+    "street_flooding": (streets.street_flooding, 2, (1, 21)),
     "common_cause_outage": (dangers.common_cause_outage, 2, (1, 21)),
-    "scenic_overload": (streets.scenic_overload, 2, (9, 17)),
+    "scenic_area_full": (streets.scenic_area_full, 2, (9, 17)),
 }
 
 

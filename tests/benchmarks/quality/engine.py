@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core import signals
 from services.core.correlation.event_time import Watermarks
 from services.core.frame import Frame
 from services.core.geometry import cell_of
@@ -22,10 +24,14 @@ from services.core.signals import Signal
 from services.core.windows import WindowBatch
 from services.feeds.scenario.city import City
 from services.feeds.scenario.delivery import Step, steps
+from services.feeds.scenario.group import Group
 from services.feeds.scenario.script import Script
 from tests.benchmarks.quality.normal import Normal, normal_of
 
 Int64Array = NDArray[np.int64]
+
+# Labels of entities that signals carry, in versions of the core in which they do.
+CARRIED_LABELS: tuple[str, ...] = getattr(signals, "CARRIED_LABELS", ())
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class KindEngine:
             n: np.concatenate([group.numbers.get(n, np.full(len(group), default)) for group in groups])
             for n, default in wanted.items()
         }
+        self._carried = [_carried(group, i) for group in groups for i in range(len(group))]
         labels = {d.follower.label for d in self.kind.detectors if d.follower and d.follower.label}
         self._labels = {
             n: np.array([told for group in groups for told in group.labels.get(n, ("",) * len(group))], object)
@@ -101,8 +108,10 @@ class KindEngine:
         )
 
     def _placed(self, signal: Signal) -> Signal:
-        latitude, longitude = self._places[:, self._number[signal.entity_id]].tolist()
-        return replace(signal, latitude=latitude, longitude=longitude, h3_cell=cell_of(latitude, longitude))
+        number = self._number[signal.entity_id]
+        latitude, longitude = self._places[:, number].tolist()
+        carried: dict[str, Any] = {"attributes": self._carried[number]} if CARRIED_LABELS else {}
+        return replace(signal, latitude=latitude, longitude=longitude, h3_cell=cell_of(latitude, longitude), **carried)
 
     def _heartbeat(self, clock_ms: int) -> Frame:
         nothing = {c.name: np.empty(0, c.type.value) for c in self.kind.columns}
@@ -144,6 +153,11 @@ class CityEngine:
                 frames[group.kind_name].append(frame)
                 self.observations += len(frame)
         clock_ms = some[-1].time_ms
-        signals = [s for name, engine in self.kinds.items() for s in engine.take(frames[name], clock_ms)]
+        found = [s for name, engine in self.kinds.items() for s in engine.take(frames[name], clock_ms)]
         marks = [mark for engine in self.kinds.values() if (mark := engine.watermarks()) is not None]
-        return Told(clock_ms, tuple(signals), tuple(marks))
+        return Told(clock_ms, tuple(found), tuple(marks))
+
+
+def _carried(group: Group, i: int) -> tuple[tuple[str, str], ...]:
+    told = ((name, group.labels[name][i]) for name in CARRIED_LABELS if name in group.labels)
+    return tuple((name, value) for name, value in told if value)

@@ -22,7 +22,7 @@ from services.runtime.contracts import FrameContract
 
 # A Monday.
 T0 = 1_780_272_000_000
-ONLY = ("crowd_road_pressure", "tamper_then_access")
+ONLY = ("crowd_road_pressure", "tampered_entry")
 
 
 def digests(folder: Path) -> dict[str, str]:

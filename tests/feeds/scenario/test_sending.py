@@ -94,7 +94,7 @@ async def test_the_command_sends_a_scenario_and_writes_its_truth(tmp_path):
             "URBAN_CLICKHOUSE": "http://127.0.0.1:1",
             "URBAN_SERVICES": json.dumps(services.addresses),
         }
-        options = ["--days", "0.25", "--from", "2026-06-02T08:00:00Z", "--only", "tamper_then_access", "--blocks", "7"]
+        options = ["--days", "0.25", "--from", "2026-06-02T08:00:00Z", "--only", "tampered_entry", "--blocks", "7"]
         process = await asyncio.create_subprocess_exec(
             *(*URBAN, "scenario", *options, "--truth", str(truth), "--json"),
             env=environment,
@@ -124,6 +124,6 @@ def test_an_option_that_cannot_be_is_told(options, text, capsys):
     from services.cli.main import app
 
     with pytest.raises(SystemExit) as ended:
-        app(["scenario", "--blocks", "7", "--days", "0.25", "--only", "flood", *options])
+        app(["scenario", "--blocks", "7", "--days", "0.25", "--only", "street_flooding", *options])
     assert ended.value.code == 1
     assert text in capsys.readouterr().err

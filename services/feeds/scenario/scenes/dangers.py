@@ -51,7 +51,7 @@ def hazardous_release(city: City, hour_ms: int, chance: np.random.Generator) -> 
     return Scene(*at(city, "stacks", stack), (emission, air, requests))
 
 
-def fire_or_gas(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def gas_or_fire(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """Smoke over a building: people call, its camera sees nothing any more, and everybody leaves by every gate."""
     building = pick(len(city.groups["systems"]), chance)
     north, east = at(city, "systems", building)
@@ -75,7 +75,7 @@ def fire_or_gas(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     return Scene(north, east, (calls, smoke, doors, leaving))
 
 
-def tamper_then_access(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def tampered_entry(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """The camera of a building goes dark, and minutes later a code is guessed and a gate forced."""
     building = pick(len(city.groups["systems"]), chance)
     north, east = at(city, "systems", building)
@@ -105,16 +105,17 @@ def common_cause_outage(city: City, hour_ms: int, chance: np.random.Generator) -
     cabinets = sorted(set(city.groups["cameras"].labels["cabinet"]))
     members = {cabinet: where(city, "cameras", "cabinet", cabinet) for cabinet in cabinets}
     able = [cabinet for cabinet, cameras in members.items() if len(cameras) >= 3]
-    cameras = members[able[pick(len(able), chance)]]
+    cabinet = able[pick(len(able), chance)]
+    cameras = members[cabinet]
     north = float(np.mean(city.groups["cameras"].north_m[list(cameras)]))
     east = float(np.mean(city.groups["cameras"].east_m[list(cameras)]))
     # A minute and a half after a border of five minutes: less than half of these five minutes is told of the streets.
     begins = 5.0 * chance.integers(0, 8) + 1.5
     when = span(hour_ms, begins, begins + 33.0)
-    streets = city.groups["streets"].near(north, east, 450.0)
+    streets, meters = (where(city, group, "cabinet", cabinet) for group in ("streets", "noise"))
     power = _silenced(city, "cameras", cameras, when, "camera_offline")
     roads = _silenced(city, "streets", streets, when, "detector_silent")
-    noise = _silenced(city, "noise", city.groups["noise"].near(north, east, 450.0), when, "")
+    noise = _silenced(city, "noise", meters, when, "")
     both = Part(
         "power",
         power.changes + roads.changes + noise.changes,

@@ -24,7 +24,7 @@ from services.feeds.scenario.scenes.making import (
 LOUD_DB = 22.0
 
 
-def noise_before_crowd(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def noise_then_crowd(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """It is far louder than usual at a square for an hour, and then it fills until walking is hindered."""
     square = pick(len(city.groups["zones"]), chance)
     north, east = at(city, "zones", square)
@@ -56,7 +56,7 @@ def square_fills(city: City, square: int, hour_ms: int) -> tuple[Part, ...]:
     return noise, both
 
 
-def epidemic_gathering(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def gathering_limit(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """Far more people in a venue than the limit allows, while its gates let in more and more."""
     venues = [i for i, place in enumerate(city.groups["presence"].labels["place"]) if place == "venue"]
     venue = venues[pick(len(venues), chance)]

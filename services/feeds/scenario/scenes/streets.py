@@ -46,7 +46,7 @@ def crowd_road_pressure(city: City, hour_ms: int, chance: np.random.Generator) -
     return Scene(north, east, (people, jam(city, roads, span(hour_ms, begins + 25, begins + 130))))
 
 
-def rail_gap_crowd_jam(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def rail_road_pressure(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """No train for a quarter of an hour and more: its platform fills, and those who take a car are in a jam."""
     station = pick(len(city.streets.stations), chance)
     platforms = (2 * station, 2 * station + 1)
@@ -78,7 +78,7 @@ def rail_gap_crowd_jam(city: City, hour_ms: int, chance: np.random.Generator) ->
     return Scene(north, east, (rail, crowd, jam(city, roads, span(hour_ms, begins + 15, begins + 75))))
 
 
-def confirmed_road_incident(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def road_incident_confirmed(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """A crash on the motorway: a queue at a station, free road behind it; a camera sees it and people call."""
     motorway, cameras = city.groups["motorway"], city.groups["cameras"]
     able = [i for i in range(1, len(motorway) - 1) if cameras.near(motorway.north_m[i], motorway.east_m[i], 400.0)]
@@ -108,7 +108,7 @@ def confirmed_road_incident(city: City, hour_ms: int, chance: np.random.Generato
     return Scene(north, east, (road, camera, calls))
 
 
-def flood(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def street_flooding(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """A cloudburst fills an underpass: nobody sees far, the camera there fails, cars stand and people call."""
     stations = city.groups["weather"]
     station = pick(len(stations), chance)
@@ -137,7 +137,7 @@ def flood(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     )
 
 
-def scenic_overload(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+def scenic_area_full(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
     """A scenic area holds far more than it may; its garage is full and trains to it are crushed."""
     scenic = [i for i, place in enumerate(city.groups["presence"].labels["place"]) if place == "scenic"]
     entrance = scenic[pick(len(scenic), chance)]

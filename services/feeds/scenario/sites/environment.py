@@ -9,7 +9,7 @@ import numpy as np
 from services.environment.domain import AIR_QUALITY, EMISSION, NOISE, WEATHER
 from services.feeds.scenario.group import Group
 from services.feeds.scenario.sites.places import squares_of
-from services.feeds.scenario.sites.streets import Streets
+from services.feeds.scenario.sites.streets import Streets, cabinets_of
 
 POLLUTANTS = ("dust", "so2", "nox")
 LIMITS_MG_M3 = {"dust": 20.0, "so2": 50.0, "nox": 100.0}
@@ -39,7 +39,7 @@ def groups(streets: Streets, chance: np.random.Generator) -> Iterator[Group]:
         at,
         period_s=60,
         numbers={"observations_per_hour": np.full(len(at), 60.0)},
-        labels={"zone": ("4a",) * len(at)},
+        labels={"zone": ("4a",) * len(at), "cabinet": cabinets_of(at)},
         traits={"usual_db": chance.uniform(52.0, 58.0, len(at))},
     )
     at = streets.areas[:: max(1, len(streets.areas) // 12)] + 50.0

@@ -8,14 +8,13 @@ import numpy as np
 
 from services.feeds.scenario.group import Group
 from services.feeds.scenario.sites.places import buildings_of, squares_of
-from services.feeds.scenario.sites.streets import Streets
+from services.feeds.scenario.sites.streets import Streets, cabinets_of
 from services.security.camera_event import CAMERA_EVENT
 from services.security.credential_event import CREDENTIAL_EVENT
 from services.security.emergency_call import EMERGENCY_CALL
 
 SERVICES = ("police", "fire", "ambulance")
 HEARTBEAT_S = 60.0
-CABINET_M = 800.0
 
 
 def groups(streets: Streets, chance: np.random.Generator) -> Iterator[Group]:
@@ -31,7 +30,6 @@ def _cameras(streets: Streets, chance: np.random.Generator) -> Group:
     buildings, squares = buildings_of(streets), squares_of(streets)
     at = np.concatenate([streets.crossings[::2] + 12.0, buildings + 15.0, squares + 10.0])
     n = len(at)
-    cabinet = np.floor(at / CABINET_M).astype(np.int64)
     return Group(
         "cameras",
         "security",
@@ -41,7 +39,7 @@ def _cameras(streets: Streets, chance: np.random.Generator) -> Group:
         at,
         period_s=0,
         numbers={"heartbeat_s": np.full(n, HEARTBEAT_S)},
-        labels={"cabinet": tuple(f"cabinet-{a}-{b}" for a, b in cabinet.tolist())},
+        labels={"cabinet": cabinets_of(at)},
         traits={"offset_ms": chance.integers(0, 60_000, n).astype(np.float64)},
     )
 

@@ -11,6 +11,8 @@ from services.feeds.scenario.group import Float64Array
 BLOCK_M = 400.0
 AREA_M = 1_000.0
 STATION_EVERY_BLOCKS = 2
+# What stands on the street hangs on a power cabinet of its neighbourhood.
+CABINET_M = 800.0
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,8 @@ def streets_of(blocks: int) -> Streets:
 
 def _pairs(north: Float64Array, east: Float64Array) -> Float64Array:
     return np.stack(np.meshgrid(north, east, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def cabinets_of(at: Float64Array) -> tuple[str, ...]:
+    """The power cabinet of each place. Shape of the places: (n, 2)."""
+    return tuple(f"cabinet-{north:g}-{east:g}" for north, east in np.floor(at / CABINET_M).tolist())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from services.feeds.scenario.group import Group
-from services.feeds.scenario.sites.streets import Streets
+from services.feeds.scenario.sites.streets import Streets, cabinets_of
 from services.traffic.domain import PARKING, RAIL_CALL, ROAD_FLOW
 
 STATION_EVERY_M = 500.0
@@ -40,7 +40,10 @@ def _streets(streets: Streets, chance: np.random.Generator) -> Group:
             "lanes": np.full(n, 2.0),
             "observations_per_minute": np.ones(n),
         },
-        labels={"road": tuple(f"road-{i // streets.blocks:03d}" for i in range(n))},
+        labels={
+            "road": tuple(f"road-{i // streets.blocks:03d}" for i in range(n)),
+            "cabinet": cabinets_of(streets.middles),
+        },
         traits={"peak_veh_h": chance.uniform(700.0, 1_700.0, n), "bottleneck": bottleneck},
     )
 

@@ -58,11 +58,11 @@ def scenario(
     """
     try:
         plan = Plan(seed, days, start, quiet_hours, density, tuple(only or ()), blocks, city)
+        factor = None if speed == SPEED_MAX else _number(speed)
         made, script = plan.make()
         if out is not None:
             document = _write(made, script, out)
         else:
-            factor = None if speed == SPEED_MAX else _number(speed)
             document = _send(made, script, factor, truth, root)
     except (ValueError, NothingRunsError, OSError) as error:
         fail(str(error))

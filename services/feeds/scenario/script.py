@@ -1,6 +1,6 @@
 """What happens when and where in a run of a scenario: incidents of every rule, near misses, and what resembles them.
 
-No two stand so near each other in space and time that one could lend the other a signal.
+No two stand so near each other in space and time that one could lend the other a signal that it needs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ WEEK_MS = 7 * DAY_MS
 # Twice the widest distance of a rule, and as long as what follows a scene may go on.
 APART_M = 1_600.0
 APART_MS = 2 * HOUR_MS
+# Of two happenings of one rule: a weather station speaks for half of the city, and requests are counted by the day.
+ALIKE_MS, COUNTED_BY_DAY_MS = 4 * HOUR_MS, 26 * HOUR_MS
 TRIES = 400
 
 Make = Callable[[City, int, np.random.Generator], Scene]
@@ -84,11 +86,10 @@ def write_script(
         raise ValueError(f"no scene of {', '.join(unknown)}; there are {', '.join(INCIDENTS)}")
     weeks = density * (to_ms - from_ms - quiet_ms) / WEEK_MS
     placed: list[Happening] = []
-    for wish in _wishes(weeks, only):
-        placed.append(_place(city, wish, from_ms + quiet_ms, to_ms, placed))
+    made = [_place(city, wish, from_ms + quiet_ms, to_ms, placed) for wish in _wishes(weeks, only)]
     rush = others.rush_hours(city, from_ms, to_ms)
     always = Happening("decoy-rush_hours", What.DECOY, "rush_hours", rush.north_m, rush.east_m, rush.parts)
-    return Script(from_ms, to_ms, tuple(sorted((always, *placed), key=lambda h: (h.from_ms, h.id))))
+    return Script(from_ms, to_ms, tuple(sorted((always, *made), key=lambda h: (h.from_ms, h.id))))
 
 
 def happening_of(what: What, name: str, number: int, scene: Scene, chance: np.random.Generator) -> Happening:
@@ -117,25 +118,32 @@ def _wishes(weeks: float, only: Sequence[str]) -> Iterator[_Wish]:
             yield _Wish(what, make.__name__, make, hours, number)
 
 
-def _place(city: City, wish: _Wish, from_ms: int, to_ms: int, placed: Sequence[Happening]) -> Happening:
+def _place(city: City, wish: _Wish, from_ms: int, to_ms: int, placed: list[Happening]) -> Happening:
+    """Finds a time and a place for a wish, and adds it to what is placed."""
     chance = stream(city.seed, "scene", wish.id)
     first, last = wish.hours
     hours = [h for h in range(from_ms, to_ms, HOUR_MS) if first <= h // HOUR_MS % 24 <= last]
     for _ in range(TRIES if hours else 0):
         hour_ms = hours[int(chance.integers(0, len(hours)))]
-        found = happening_of(wish.what, wish.name, wish.number, wish.make(city, hour_ms, chance), chance)
-        if found.to_ms <= to_ms and not any(_meet(found, other) for other in placed):
-            return found
+        scene = wish.make(city, hour_ms, chance)
+        # What a near miss lacks might come from another happening: room is made for the whole.
+        whole = happening_of(What.INCIDENT if wish.what is What.NEAR_MISS else wish.what, wish.name, 0, scene, chance)
+        if whole.to_ms <= to_ms and not any(_meet(whole, other) for other in placed):
+            placed.append(whole)
+            return happening_of(wish.what, wish.name, wish.number, scene, chance)
     raise ValueError(f"there is no room for {wish.id}: a longer run, a larger city or a lower density is needed")
 
 
 def _meet(one: Happening, other: Happening) -> bool:
     """Whether two happenings could be taken for one."""
-    if one.from_ms - APART_MS >= other.to_ms or other.from_ms - APART_MS >= one.to_ms:
+    apart_ms = APART_MS
+    if one.name == other.name:
+        apart_ms = COUNTED_BY_DAY_MS if "requests" in _groups(one) else ALIKE_MS
+    if one.from_ms - apart_ms >= other.to_ms or other.from_ms - apart_ms >= one.to_ms:
         return False
     if _wide(one) or _wide(other):
         return bool(_groups(one) & _groups(other))
-    return bool(np.hypot(one.north_m - other.north_m, one.east_m - other.east_m) < APART_M)
+    return one.name == other.name or bool(np.hypot(one.north_m - other.north_m, one.east_m - other.east_m) < APART_M)
 
 
 def _wide(happening: Happening) -> bool:

@@ -22,7 +22,7 @@ from services.runtime.contracts import FrameContract
 
 # A Monday.
 T0 = 1_780_272_000_000
-ONLY = ("crowd_road_pressure", "tampered_entry")
+ONLY = ("tampered_entry",)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -31,7 +31,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def write(folder: Path, seed: int) -> Script:
     city = build_city(seed, SMALL_BLOCKS)
-    script = write_script(city, T0 + 8 * HOUR_MS, T0 + 20 * HOUR_MS, only=ONLY)
+    script = write_script(city, T0, T0 + 12 * HOUR_MS, only=ONLY)
     write_folder(city, script, folder, lambda clock_ms, observations: None)
     return script
 

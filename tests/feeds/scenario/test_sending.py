@@ -94,7 +94,7 @@ async def test_the_command_sends_a_scenario_and_writes_its_truth(tmp_path):
             "URBAN_CLICKHOUSE": "http://127.0.0.1:1",
             "URBAN_SERVICES": json.dumps(services.addresses),
         }
-        options = ["--days", "0.25", "--from", "2026-06-02T08:00:00Z", "--only", "tampered_entry", "--blocks", "7"]
+        options = ["--days", "0.42", "--from", "2026-06-02T08:00:00Z", "--only", "tampered_entry", "--blocks", "7"]
         process = await asyncio.create_subprocess_exec(
             *(*URBAN, "scenario", *options, "--truth", str(truth), "--json"),
             env=environment,

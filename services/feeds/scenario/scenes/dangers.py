@@ -21,6 +21,7 @@ from services.feeds.scenario.scenes.making import (
     pick,
     span,
     tampered,
+    together,
     where,
 )
 from services.security.indices.camera_topics import CameraTopic
@@ -65,12 +66,13 @@ def gas_or_fire(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
         span(hour_ms, begins + 5, begins + 40),
         [("count_out", How.TIMES, 6.0), ("count_out", How.ADD, 60.0), ("count_in", How.SET, 0.0)],
         [],
-        needed=False,
         needs_past=["unusual_count_out_sum"],
     )
     cameras = city.groups["cameras"].near(north, east, 120.0, 2)
-    smoke = tampered(city, cameras, span(hour_ms, begins + 3, begins + 15), CameraTopic.IMAGE_TOO_BLURRY)
-    doors = passed(city, gates[0], PassageOutcome.FORCED, FORCED, span(hour_ms, begins + 6, 0).from_ms, "forced_gate")
+    blurred = span(hour_ms, begins + 3, begins + 15)
+    smoke = tampered(city, cameras, blurred, CameraTopic.IMAGE_TOO_BLURRY, needed=False)
+    forced_ms = span(hour_ms, begins + 6, 0).from_ms
+    doors = passed(city, gates[0], PassageOutcome.FORCED, FORCED, forced_ms, "forced_gate", needed=False)
     calls = called(city, north, east, "fire", EmergencyNature.FIRE, span(hour_ms, begins, 0).from_ms, chance)
     return Scene(north, east, (calls, smoke, doors, leaving))
 
@@ -92,12 +94,7 @@ def tampered_entry(city: City, hour_ms: int, chance: np.random.Generator) -> Sce
         city, gate, PassageOutcome.DENIED, DENIED, span(hour_ms, begins + 3, 0).from_ms, "access_denied", needed=False
     )
     forced = passed(city, gate, PassageOutcome.FORCED, 1, span(hour_ms, begins + 7, 0).from_ms, "forced_gate")
-    both = Part(
-        "access",
-        added=access.added + denied.added + forced.added,
-        expected=access.expected + denied.expected + forced.expected,
-    )
-    return Scene(north, east, (camera, both))
+    return Scene(north, east, (camera, together("access", access, denied, forced)))
 
 
 def common_cause_outage(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
@@ -116,13 +113,12 @@ def common_cause_outage(city: City, hour_ms: int, chance: np.random.Generator) -
     power = _silenced(city, "cameras", cameras, when, "camera_offline")
     roads = _silenced(city, "streets", streets, when, "detector_silent")
     noise = _silenced(city, "noise", meters, when, "")
-    both = Part(
-        "power",
-        power.changes + roads.changes + noise.changes,
-        expected=power.expected + roads.expected,
-        touched=noise.touched,
+    return Scene(
+        north,
+        east,
+        (together("power", power, roads, noise),),
+        almost=(_silenced(city, "cameras", cameras[:1], when, "camera_offline"),),
     )
-    return Scene(north, east, (both,), almost=(_silenced(city, "cameras", cameras[:1], when, "camera_offline"),))
 
 
 def _silenced(city: City, group: str, sensors: tuple[int, ...], when: Span, detector: str) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,10 +74,30 @@ def changed(
     return Part(name, made, expected=_expected(city, group, which, when, detectors, needs_past), needed=needed)
 
 
-def jam(city: City, sensors: Sequence[int], when: Span, *, needed: bool = True) -> Part:
+def together(name: str, *parts: Part) -> Part:
+    """Parts that are one side of what happens: whichever of them is seen is enough."""
+    return Part(
+        name,
+        tuple(change for part in parts for change in part.changes),
+        tuple(added for part in parts for added in part.added),
+        tuple(expected for part in parts for expected in part.expected),
+        touched=tuple(entity for part in parts for entity in part.touched),
+    )
+
+
+def jam(city: City, sensors: Sequence[int], when: Span) -> Part:
     """Streets on which a third of the traffic crawls."""
     how = (("flow_veh_h", How.TIMES, 0.4), ("speed_kmh", How.TIMES, 0.25), ("occupancy", How.TIMES, 1.6))
-    return changed(city, "road", "streets", sensors, when, how, ["congestion"], needed=needed)
+    return changed(city, "road", "streets", sensors, when, how, ["congestion"])
+
+
+def standstill(city: City, sensors: Sequence[int], when: Span) -> Part:
+    """Streets on which all stand from one minute to the next."""
+    how = (("flow_veh_h", How.TIMES, 0.3), ("speed_kmh", How.TIMES, 0.12), ("occupancy", How.TIMES, 2.5))
+    road = changed(city, "road", "streets", sensors, when, how, ["congestion"])
+    # A stop is sudden within two minutes; after that it is a jam.
+    stop = Span(when.from_ms, when.later(2))
+    return replace(road, expected=road.expected + _expected(city, "streets", sensors, stop, ["sudden_stop"]))
 
 
 def tampered(city: City, cameras: Sequence[int], when: Span, topic: CameraTopic, *, needed: bool = True) -> Part:

@@ -19,6 +19,7 @@ from services.feeds.scenario.scenes.making import (
     crowded_zone,
     pick,
     span,
+    together,
 )
 
 LOUD_DB = 22.0
@@ -48,12 +49,7 @@ def square_fills(city: City, square: int, hour_ms: int) -> tuple[Part, ...]:
     sensors = of_place(city, "square", north, east)
     crowd = crowded(city, sensors, filling, DENSE_P_M2, ["dense_crowd"])
     zone = crowded_zone(city, [square], filling)
-    both = Part(
-        "crowd",
-        crowd.changes + zone.changes,
-        expected=crowd.expected + zone.expected,
-    )
-    return noise, both
+    return noise, together("crowd", crowd, zone)
 
 
 def gathering_limit(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:

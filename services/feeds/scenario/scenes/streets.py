@@ -18,7 +18,9 @@ from services.feeds.scenario.scenes.making import (
     pick,
     seen,
     span,
+    standstill,
     tampered,
+    together,
 )
 from services.security.indices.camera_topics import CameraTopic
 from services.security.indices.cases import EmergencyNature
@@ -26,6 +28,7 @@ from services.security.indices.cases import EmergencyNature
 GAP_MINUTES = 15
 # On platforms and in trains.
 CRUSH_P_M2 = 7.0
+FAST_KMH = 50.0
 
 
 def crowd_road_pressure(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
@@ -105,7 +108,7 @@ def road_incident_confirmed(city: City, hour_ms: int, chance: np.random.Generato
     )
     calls = called(city, north, east, "police", EmergencyNature.TRAFFIC_ACCIDENT, when.later(1), chance)
     road = Part(road.name, road.changes + freed.changes, expected=road.expected, touched=(motorway.ids[station + 1],))
-    return Scene(north, east, (road, camera, calls))
+    return Scene(north, east, (road, together("confirmation", camera, calls)))
 
 
 def street_flooding(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
@@ -123,15 +126,17 @@ def street_flooding(city: City, hour_ms: int, chance: np.random.Generator) -> Sc
         [("rain_mm", How.SET, 1.2), ("visibility_m", How.SET, 350.0), ("humidity", How.SET, 0.98)],
         ["low_visibility"],
     )
-    roads = city.groups["streets"].near(north, east, 600.0, 4)
-    cameras = city.groups["cameras"].near(north, east, 600.0, 1)
+    # Where the limit is 50 or more, traffic moves fast enough for its stop to be a sudden one.
+    streets = city.groups["streets"]
+    fast = [i for i in streets.near(north, east, 600.0) if streets.numbers["free_flow_speed_kmh"][i] >= FAST_KMH][:3]
+    cameras = city.groups["cameras"].near(*at(city, "streets", fast[0]), 450.0, 1)
+    blind = tampered(city, cameras, Span(when.later(15), when.later(25)), CameraTopic.SIGNAL_LOSS)
     return Scene(
         north,
         east,
         (
-            rain,
-            jam(city, roads, Span(when.later(10), when.to_ms)),
-            tampered(city, cameras, Span(when.later(15), when.later(25)), CameraTopic.SIGNAL_LOSS, needed=False),
+            together("water", rain, blind),
+            standstill(city, fast, Span(when.later(10), when.to_ms)),
             called(city, north, east, "fire", EmergencyNature.RESCUE, when.later(12), chance),
         ),
     )
@@ -164,7 +169,7 @@ def scenic_area_full(city: City, hour_ms: int, chance: np.random.Generator) -> S
         city, "rail", "platforms", platforms, when, [("load_p_m2", How.SET, CRUSH_P_M2)], ["train_crowded"]
     )
     visitors = crowded(city, [entrance], when, 0.7, ["over_capacity"])
-    return Scene(north, east, (visitors, trains, full))
+    return Scene(north, east, (visitors, together("access", trains, full)))
 
 
 def _platform_sensors(city: City, north: float, east: float) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from services.feeds.scenario.group import Group
 from services.feeds.scenario.sites.places import buildings_of, scenic_of, squares_of
 from services.feeds.scenario.sites.streets import Streets
 
-CATEGORIES = ("odour", "noise", "street", "waste")
+CATEGORIES = ("odour", "noise", "street", "flooding")
 GATES_EACH = 3
 
 
@@ -50,7 +50,7 @@ def groups(streets: Streets, chance: np.random.Generator) -> Iterator[Group]:
         "community",
         SERVICE_REQUEST,
         "request_area",
-        tuple(f"{category}-area-{i:02d}" for i in range(areas) for category in CATEGORIES),
+        tuple(f"{category}:area-{i:02d}" for i in range(areas) for category in CATEGORIES),
         np.repeat(streets.areas, len(CATEGORIES), axis=0),
         period_s=0,
         labels={"category": CATEGORIES * areas},

@@ -84,7 +84,7 @@ def _calls(streets: Streets) -> Group:
         "security",
         EMERGENCY_CALL,
         "emergency_area",
-        tuple(f"{service}-area-{i:02d}" for i in range(areas) for service in SERVICES),
+        tuple(f"{service}:area-{i:02d}" for i in range(areas) for service in SERVICES),
         np.repeat(streets.areas, len(SERVICES), axis=0),
         period_s=0,
         labels={"service": SERVICES * areas},

@@ -11,6 +11,8 @@ from services.feeds.scenario.sites.streets import Streets, cabinets_of
 from services.traffic.domain import PARKING, RAIL_CALL, ROAD_FLOW
 
 STATION_EVERY_M = 500.0
+# The motorway from the southern edge: between two streets.
+SOUTH_M = 600.0
 # One in so many streets is full at its peak every working day.
 ONE_BOTTLENECK_IN = 50
 
@@ -49,7 +51,7 @@ def _streets(streets: Streets, chance: np.random.Generator) -> Group:
 
 
 def _motorway(streets: Streets) -> Group:
-    """Along the southern edge, its stations in the order of driving, each with the name of the next one."""
+    """From west to east through the south, its stations in the order of driving, each with the name of the next one."""
     east = np.arange(-streets.half_m, streets.half_m, STATION_EVERY_M)
     n = len(east)
     ids = tuple(f"m1-east~km{i * STATION_EVERY_M / 1000:04.1f}" for i in range(n))
@@ -59,7 +61,7 @@ def _motorway(streets: Streets) -> Group:
         ROAD_FLOW,
         "road_segment",
         ids,
-        np.stack((np.full(n, -streets.half_m - 150.0), east), axis=1),
+        np.stack((np.full(n, SOUTH_M - streets.half_m), east), axis=1),
         period_s=60,
         numbers={
             "free_flow_speed_kmh": np.full(n, 100.0),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.kind import DAY_MS, HOUR_MS
+from services.core.kind import DAY_MS
 from services.feeds.scenario.chance import stream
 from services.feeds.scenario.group import Float64Array, Group
 from services.feeds.scenario.sites import community, environment, security, traffic
@@ -58,8 +58,3 @@ def build_city(seed: int, blocks: int = WHOLE_BLOCKS, name: str = CITY) -> City:
     wind = stream(seed, "wind")
     direction, speed = float(wind.uniform(0.0, 360.0)), float(wind.uniform(2.5, 5.0))
     return City(seed, name, streets, {group.name: group for group in made}, direction, speed)
-
-
-def hour_before(time_ms: int) -> int:
-    """The beginning of the hour that a moment lies in."""
-    return time_ms // HOUR_MS * HOUR_MS

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.core.correlation.correlator import Correlator
-from services.core.correlation.incident import Incident
+from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.rule import Rule
-from services.core.kind import MINUTE_MS
+from services.core.kind import DAY_MS, MINUTE_MS
 from services.core.signals import Signal
 from services.feeds.scenario.city import City
 from services.feeds.scenario.script import Script
@@ -75,15 +75,27 @@ def go(
             known = incidents.get(incident.id)
             incidents[incident.id] = ToldIncident(incident, known.clock_ms if known else told.clock_ms)
         progress(told.clock_ms)
-    within = [t for t in signals.values() if script.from_ms <= t.signal.start_ms and t.signal.end_ms <= script.to_ms]
+    within = [t for t in signals.values() if lies_within(script, t.signal)]
     return Course(
         city,
         script,
         [t for t in within if not t.signal.retracted],
-        [t for t in incidents.values() if t.incident.state.name not in ("SUPERSEDED", "RETRACTED")],
+        [t for t in incidents.values() if _counts(script, t.incident)],
         engine.observations,
         sorted(engine.kinds),
     )
+
+
+def lies_within(script: Script, signal: Signal) -> bool:
+    """Whether all of a window was measured; of a day it is enough that it ends there, as nothing was unusual before."""
+    begins = signal.start_ms >= script.from_ms or signal.end_ms - signal.start_ms == DAY_MS
+    return begins and signal.end_ms <= script.to_ms
+
+
+def _counts(script: Script, incident: Incident) -> bool:
+    """Whether an incident stands, and is not about the end of the run alone, when every sensor falls silent."""
+    stands = incident.state not in (IncidentState.SUPERSEDED, IncidentState.RETRACTED)
+    return stands and any(lies_within(script, signal) for signal in incident.signals)
 
 
 def sources_of(rules: Sequence[Rule]) -> list[tuple[str, str]]:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from services.core.signals import Signal
 from services.feeds.scenario.happening import Expected, Happening
 
-HOUR_MS = 3_600_000
-
 
 def kind_of(signal: Signal) -> str:
     """As an expected signal names it: "traffic.road_flow.congestion"."""

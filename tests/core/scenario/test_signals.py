@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from services.core.kind import DAY_MS, HOUR_MS
+from services.core.kind import HOUR_MS
 from services.core.signals import Signal
 from services.feeds.scenario.chance import stream
 from services.feeds.scenario.city import SMALL_BLOCKS, City, build_city
 from services.feeds.scenario.happening import What
 from services.feeds.scenario.scenes import others
 from services.feeds.scenario.script import INCIDENTS, Script, happening_of
+from tests.benchmarks.quality.course import lies_within
 from tests.benchmarks.quality.engine import CityEngine
 from tests.benchmarks.quality.judging import is_raised, kind_of
 
@@ -55,12 +56,6 @@ def run() -> Run:
     engine = CityEngine(city, script, unusual=False)
     newest = {signal.id: signal for told in engine.run(minutes=20) for signal in told.signals}
     return Run(engine, script, [s for s in newest.values() if not s.retracted and lies_within(script, s)])
-
-
-def lies_within(script: Script, signal: Signal) -> bool:
-    """Whether all of a window was measured; of a day it is enough that it ends there, as nothing was unusual before."""
-    begins = signal.start_ms >= script.from_ms or signal.end_ms - signal.start_ms == DAY_MS
-    return begins and signal.end_ms <= script.to_ms
 
 
 def everything(city: City) -> Script:

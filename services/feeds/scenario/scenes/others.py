@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.core.kind import HOUR_MS
 from services.feeds.scenario.city import City
 from services.feeds.scenario.happening import Change, How, Part, What
 from services.feeds.scenario.scenes.making import Scene, at, changed, pick, span
@@ -107,4 +106,3 @@ OTHERS = (
     (What.FAULT, miscounting_garage, 2, (8, 18)),
     (What.FAULT, flat_monitoring, 1, (4, 14)),
 )
-LONGEST_MS = 6 * HOUR_MS

@@ -22,7 +22,7 @@ PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildca
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
-.PHONY: run test test-fast lint proto bench bench-peers faults reset clean help lock
+.PHONY: run test test-fast lint proto bench bench-peers quality faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -53,6 +53,9 @@ bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 
 bench-peers: $(VENV)/.dev build/proto/.made $(PEER_ENVIRONMENTS) build/peers/java/.made ## measure other engines on the same job
 	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
+
+quality: $(VENV)/.dev build/proto/.made ## judge rules and detectors by cities of which all is known: make quality ARGS="--seeds 2"
+	$(BIN)/python -m tests.benchmarks.quality $(ARGS)
 
 faults: $(VENV)/.dev build/proto/.made ## run the whole fault matrix with more seeds and faults
 	$(BIN)/python -m tests.faults $(ARGS)

@@ -9,6 +9,7 @@ from services.cli.draft import draft
 from services.cli.migrate import migrate
 from services.cli.replay import replay
 from services.cli.reset import reset
+from services.cli.scenario import scenario
 from services.cli.send import send
 from services.cli.sql import sql
 from services.cli.status import status
@@ -28,6 +29,7 @@ app.command()(status)
 app.command()(sql)
 app.command()(send)
 app.command()(replay)
+app.command()(scenario)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(dlq.app, name="dlq")

@@ -1,0 +1,1 @@
+"""What the sensors of each domain tell in an ordinary hour."""

@@ -1,0 +1,1 @@
+"""Where the sensors of each domain stand."""

@@ -1,0 +1,71 @@
+"""The figures of a quality run as tables for people, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_RULES = (
+    "rule",
+    "planted",
+    "recall",
+    "precision",
+    "false / city-week",
+    "to detect s: median / p95",
+    "after last signal s",
+)
+_DETECTORS = ("detector", "expected", "found", "false", "false / detector-hour", "mean s to detect")
+
+
+def table_of(document: Mapping[str, Any]) -> str:
+    """Rules, then detectors, then what was missed and what was false."""
+    rules = [
+        (
+            one["rule"],
+            one["planted"],
+            _number(one["recall"]),
+            _number(one["precision"]),
+            _number(one["false_per_city_week"]),
+            _spread(one["seconds_to_detect"]),
+            _spread(one["seconds_after_the_last_needed_signal"]),
+        )
+        for one in document["rules"]
+    ]
+    detectors = [
+        (
+            one["detector"],
+            one["expected"],
+            _number(one["detection_rate"]),
+            one["false"],
+            "-" if one["false_per_detector_hour"] is None else f"{one['false_per_detector_hour']:.2g}",
+            _number(one["mean_seconds_to_detect"]),
+        )
+        for one in document["detectors"]
+    ]
+    parts = [_table(_RULES, rules), _table(_DETECTORS, detectors)]
+    if without := document["planted_without_a_rule"]:
+        parts.append(f"Planted, and there is no rule of the name: {', '.join(without)}.")
+    if lacking := document["rules_without_truth"]:
+        parts.append(f"Rules of which nothing was planted: {', '.join(lacking)}.")
+    false = [
+        f"- {one['rule']}: {times} × {about}"
+        for one in document["rules"]
+        for about, times in one["false_about"].items()
+    ]
+    missed = [f"- {line}" for one in document["rules"] for line in one["missed"]]
+    parts += ["False incidents are about:\n" + "\n".join(false)] if false else []
+    parts += ["Missed:\n" + "\n".join(missed)] if missed else []
+    return "\n\n".join(parts)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _spread(value: Mapping[str, float] | None) -> str:
+    return "-" if value is None else f"{value['median']:g} / {value['p95']:g}"

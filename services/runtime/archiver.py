@@ -127,7 +127,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=kafka,
             client_id=instance,
-            group_id=f"urban.{domain.name}.archiver",
+            group_id=catalogue.consumer_group(domain.name, "archiver"),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=FETCH_BYTES,

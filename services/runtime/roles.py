@@ -102,7 +102,7 @@ class ProcessorRole:
     def _make_host(self) -> ProcessorHost:
         kinds = self._domain.kinds
         return ProcessorHost(
-            f"urban.{self._domain.name}.processor",
+            catalogue.consumer_group(self._domain.name, "processor"),
             self._settings.kafka,
             {catalogue.observations(self._domain.name, kind.name): self._factory(kind) for kind in kinds},
             checkpoint_seconds=self._settings.checkpoint_seconds,

@@ -99,10 +99,10 @@ class CorrelatorRole:
         await asyncio.wait([self._hosting])
 
     async def _show_lag(self) -> None:
+        lag = metrics.LagTeller(DOMAIN, "processor")
         while True:
             await asyncio.sleep(LAG_INTERVAL_S)
-            for (topic, partition), lag in self._host.lag().items():
-                metrics.LAG.labels(DOMAIN, "processor", topic, str(partition)).set(lag)
+            lag.tell(self._host.lag())
 
 
 class CorrelationApiRole:

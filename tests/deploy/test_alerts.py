@@ -14,7 +14,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from deploy.k8s.alerts import PAGE, RUNBOOK, TICKET, alerts
+from deploy.k8s.alert import PAGE, TICKET
+from deploy.k8s.alerts import RUNBOOK, alerts
 from deploy.k8s.dashboards import DASHBOARDS, dashboard_files
 from deploy.k8s.metric_schema import Metric, schema, series
 from tests.deploy.alert_cases import CASES, CITY, LOOK_AT, PASSING, Case

@@ -101,11 +101,14 @@ def well() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Case:
-    """One fault: what is different in the figures, and the alerts that fire then, and no others."""
+    """One fault: what is different in the figures, and the alert that fires then, and no other."""
 
     alert: str
     different: Mapping[str, str | None]
-    also: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        changed = ", ".join(f"{name.partition('{')[0]}={values}" for name, values in self.different.items())
+        return f"{self.alert or 'none'}: {changed or 'nothing'}"
 
     @property
     def series(self) -> dict[str, str]:

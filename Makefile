@@ -8,12 +8,14 @@ BIN := $(VENV)/bin
 # Where buf may keep what it likes to keep; it would use the home folder, which a container need not have.
 BUF := BUF_CACHE_DIR=build/buf $(BIN)/buf
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
-FAST_TESTS := tests/core tests/architecture tests/contract
+FAST_TESTS := tests/core tests/architecture tests/contract tests/deploy
 # Real data of the feeds, and everything that starts a server: most of it waits, so that two files go on at once.
 SERVER_TESTS := tests/feeds $(filter-out %/local/ %/__pycache__/,$(wildcard tests/integration/*/))
 # These start and interrupt servers, measure pauses, or start a whole city.
 LARGE_TESTS := tests/integration/local tests/faults tests/e2e
 ARGS ?=
+# Prometheus' own tool; `make test` does without where it is not installed, and says so.
+PROMTOOL := $(or $(shell command -v promtool),build/promtool/usr/bin/promtool)
 
 RUN_REQUIREMENTS := requirements-build.txt requirements.txt requirements-local.txt
 # Python peers of the benchmark, each in a virtual environment apart from ours: their pins would fight.
@@ -22,7 +24,7 @@ PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildca
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
-.PHONY: run test test-fast lint proto bench bench-peers quality faults reset clean help lock
+.PHONY: run test test-fast lint proto manifests test-alerts bench bench-peers quality faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -47,6 +49,12 @@ lint: $(VENV)/.dev build/proto/.made ## check style, types and contracts
 proto: $(VENV)/.run ## make the Python code of the contracts anew, if they changed
 	@$(BIN)/python proto/generate.py
 	@touch build/proto/.made
+
+manifests: $(VENV)/.dev build/proto/.made ## make what is generated below deploy/k8s anew
+	$(BIN)/python -m deploy.k8s
+
+test-alerts: $(VENV)/.dev build/proto/.made $(PROMTOOL) ## fire each alert at its fault, by Prometheus' own tool
+	URBAN_PROMTOOL=$(abspath $(PROMTOOL)) $(BIN)/pytest tests/deploy/test_alerts.py $(ARGS)
 
 bench: $(VENV)/.dev build/proto/.made ## measure throughput and latency
 	$(BIN)/python -m tests.benchmarks $(ARGS)
@@ -109,6 +117,11 @@ build/peers/%/.installed: $(PEERS)/%.txt
 	$(PYTHON) -m venv build/peers/$*
 	build/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+build/promtool/usr/bin/promtool:
+	@mkdir -p build/promtool
+	@cd build/promtool && apt-get download prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb || { \
+		echo "promtool is not on PATH, and this machine cannot get Debian's package prometheus" >&2; exit 1; }
 
 # The peers that run on the JVM; needs Maven and a JDK of version 17 or newer.
 build/peers/java/.made: $(VENV)/.run $(PEERS_JAVA_SOURCES)

@@ -200,7 +200,7 @@ def read_arguments(arguments: Sequence[str] | None, now: datetime) -> Question:
 
 async def _main(question: Question, now: datetime) -> None:
     settings = Settings()  # type: ignore[call-arg]  # every field has a default
-    await ensure_schema(settings.clickhouse, "community")
+    await ensure_schema(settings.clickhouse, "community", settings.clickhouse_cluster)
     clickhouse = await ClickHouse.of(settings)
     try:
         answer = await ask(clickhouse, question, now)

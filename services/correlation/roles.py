@@ -12,7 +12,7 @@ from services.correlation.rules import load_rules
 from services.correlation.view import IncidentView
 from services.runtime import metrics
 from services.runtime.api.watch import FETCH_BYTES, TopicWatches
-from services.runtime.catalogue import SIGNALS, checkpoints
+from services.runtime.catalogue import SIGNALS, checkpoints, consumer_group
 from services.runtime.checkpoints import CheckpointStore
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.faust_host import ProcessorHost
@@ -74,7 +74,7 @@ class CorrelatorRole:
             open_reader=self._open_reader,
         )
         return ProcessorHost(
-            f"urban.{DOMAIN}.processor",
+            consumer_group(DOMAIN, "processor"),
             settings.kafka,
             {SIGNALS: lambda partition: CorrelationHandler(setup, partition)},
             checkpoint_seconds=settings.checkpoint_seconds,
@@ -99,10 +99,10 @@ class CorrelatorRole:
         await asyncio.wait([self._hosting])
 
     async def _show_lag(self) -> None:
+        lag = metrics.LagTeller(DOMAIN, "processor")
         while True:
             await asyncio.sleep(LAG_INTERVAL_S)
-            for (topic, partition), lag in self._host.lag().items():
-                metrics.LAG.labels(DOMAIN, "processor", topic, str(partition)).set(lag)
+            lag.tell(self._host.lag())
 
 
 class CorrelationApiRole:

@@ -127,7 +127,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=kafka,
             client_id=instance,
-            group_id=f"urban.{domain.name}.archiver",
+            group_id=catalogue.consumer_group(domain.name, "archiver"),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=FETCH_BYTES,
@@ -137,6 +137,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             max_poll_interval_ms=LONGEST_PAUSE_MS,
         )
         self._ledger = self._open_ledger()
+        self._lag = metrics.LagTeller(domain.name, "archiver")
         self._storing = asyncio.Lock()
         self._stopping = False
         self._stored: dict[TopicPartition, int] = {}  # up to here, exclusive
@@ -225,9 +226,9 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 log.info("archive_commit_too_late", offsets={f"{t.topic}/{t.partition}": o for t, o in offsets.items()})
 
     def _tell_lag(self) -> None:
+        found = {}
         for tp in self._consumer.assignment():
             end = self._consumer.highwater(tp)
             if end is not None and (tp in self._stored or tp in self._offsets):
-                begin = self._stored.get(tp, 0)
-                lag = metrics.LAG.labels(self._domain.name, "archiver", tp.topic, str(tp.partition))
-                lag.set(max(0, end - begin))
+                found[tp.topic, tp.partition] = max(0, end - self._stored.get(tp, 0))
+        self._lag.tell(found)

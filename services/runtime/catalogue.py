@@ -41,6 +41,7 @@ class Topic:
     readers: tuple[str, ...]
     about: str
     largest_bytes: int = RECORD_BYTES  # of a record
+    groups: tuple[str, ...] = ()  # of the readers, those that share its partitions out among their processes
 
     @property
     def configs(self) -> dict[str, str]:
@@ -57,6 +58,11 @@ class Topic:
             # Only whole segments are deleted, and by default one takes a week of records.
             configs |= {"segment.ms": str(self.retention_ms // 4)}
         return configs
+
+
+def consumer_group(service: str, role: str) -> str:
+    """The group in which the processes of a role share out partitions."""
+    return f"urban.{service}.{role}"
 
 
 def camel(name: str) -> str:
@@ -101,6 +107,7 @@ def _kind_topics(domain: str, kind: str) -> Iterable[Topic]:
         writers=(api,),
         readers=(processor, archiver),
         about=f"Observations of {kind}, in frames; JSON rows are taken too",
+        groups=(processor, archiver),
     )
     yield Topic(
         name=checkpoints(domain, kind),
@@ -187,6 +194,7 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
             writers=every["processor"],
             readers=(*every["api"], correlator),
             about="Findings, and how far event time has come",
+            groups=(correlator,),
         ),
         Topic(
             name=checkpoints("correlation", "signals"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
@@ -117,6 +117,22 @@ def serve(host: str, port: int) -> tuple[WSGIServer, int]:
     return server, server.server_port
 
 
+class LagTeller:
+    """Tells the lag of the partitions that a role has: one that went elsewhere must not show its last for ever."""
+
+    def __init__(self, domain: str, role: str) -> None:
+        self._domain, self._role = domain, role
+        self._told: set[tuple[str, int]] = set()
+
+    def tell(self, lags: Mapping[tuple[str, int], int]) -> None:
+        """`lags`: records not handled yet by topic and partition, of all that the role has now."""
+        for (topic, partition), lag in lags.items():
+            LAG.labels(self._domain, self._role, topic, str(partition)).set(lag)
+        for topic, partition in self._told - lags.keys():
+            LAG.remove(self._domain, self._role, topic, str(partition))
+        self._told = set(lags)
+
+
 def forget_partition(domain: str, kind: str, partition: int) -> None:
     """A partition that was taken away must not show its last figures for ever."""
     _forget((WATERMARK, OPEN_WINDOWS, DEAD_LETTER_SHARE, CHECKPOINT_BYTES, LEDGER_DIFFERENCE), domain, kind, partition)
@@ -137,6 +153,7 @@ def _forget(gauges: Iterable[Gauge], domain: str, kind: str, partition: int) -> 
 
 __all__ = [name for name in dir() if name.isupper()] + [
     "REGISTRY",
+    "LagTeller",
     "forget_archive_partition",
     "forget_partition",
     "serve",

@@ -62,10 +62,11 @@ def status(url: str) -> list[Pending]:
     return [p for database, folder in schemas().items() for p in _pending(_cluster(url), database, folder)]
 
 
-def migrate(url: str, databases: Iterable[str] | None = None, *, replicated: bool = False) -> list[Pending]:
+def migrate(url: str, databases: Iterable[str] | None = None, *, cluster: str = "") -> list[Pending]:
     """Apply what is pending, then make the views anew; what was applied. `databases`: None for all.
 
-    `replicated` picks the Replicated engines, for a cluster; then the database itself must be a replicated one.
+    `cluster`: every server of that name gets the databases, each replicated, and so what is made in them; the tables'
+    engines are Replicated, too. Needs a keeper, and the macros {shard} and {replica}.
     """
     wanted = schemas()
     if databases is not None:
@@ -73,26 +74,39 @@ def migrate(url: str, databases: Iterable[str] | None = None, *, replicated: boo
         if unknown:
             raise ValueError(f"no schema of {', '.join(sorted(unknown))}; there are {', '.join(wanted)}")
         wanted = {name: folder for name, folder in wanted.items() if name in set(databases)}
-    applied = [p for database, folder in wanted.items() for p in _apply(url, database, folder, replicated)]
     with clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False) as client:
+        if cluster:
+            for database in wanted:
+                client.command(replicated_database(database, cluster))
+        applied = [p for database, folder in wanted.items() for p in _apply(url, database, folder, cluster)]
         _make_dictionaries(client, url, wanted)
         if ANALYSTS in wanted:
             _make_views(client)
     return applied
 
 
-async def ensure_schema(url: str, database: str) -> None:
+def replicated_database(database: str, cluster: str) -> str:
+    """The statement that makes a database on every server of a cluster; what is made in it later is made on all."""
+    return (
+        f"CREATE DATABASE IF NOT EXISTS `{database}` ON CLUSTER `{cluster}`"
+        f" ENGINE = Replicated('/clickhouse/databases/{database}', '{{shard}}', '{{replica}}')"
+    )
+
+
+async def ensure_schema(url: str, database: str, cluster: str = "") -> None:
     """Bring a service's own database up to date, waiting up to a minute for ClickHouse; then raises its error."""
     async for attempt in stamina.retry_context(on=passes, attempts=None, timeout=WAIT_S, wait_max=1.0):
         with attempt:
-            await asyncio.to_thread(migrate, url, [database])
+            await asyncio.to_thread(migrate, url, [database], cluster=cluster)
 
 
-def _cluster(url: str) -> ClickhouseCluster:
+def _cluster(url: str, cluster: str = "") -> ClickhouseCluster:
     leave_out_dates()
     from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
 
-    return ClickhouseCluster(db_url=url, driver="clickhouse-connect")
+    # Its own book of what was applied; it does without the name of the cluster, as the database is replicated itself.
+    engine = "ReplicatedMergeTree" if cluster else None
+    return ClickhouseCluster(db_url=url, driver="clickhouse-connect", migrations_table_engine=engine)
 
 
 def _pending(cluster: ClickhouseCluster, database: str, folder: Path) -> list[Pending]:
@@ -108,11 +122,11 @@ def _pending(cluster: ClickhouseCluster, database: str, folder: Path) -> list[Pe
     return [Pending(database, row.version) for row in rows if row.state == "pending"]
 
 
-def _apply(url: str, database: str, folder: Path, replicated: bool) -> Sequence[Pending]:
-    cluster = _cluster(url)
-    pending = _pending(cluster, database, folder)
+def _apply(url: str, database: str, folder: Path, cluster: str) -> Sequence[Pending]:
+    server = _cluster(url, cluster)
+    pending = _pending(server, database, folder)
     if pending:
-        cluster.migrate(database, folder, variables={"REPLICATED": "Replicated" if replicated else ""})
+        server.migrate(database, folder, variables={"REPLICATED": "Replicated" if cluster else ""})
         log.info("schema_migrated", database=database, versions=[p.version for p in pending])
     return pending
 
@@ -194,7 +208,8 @@ def _counts(pending: Iterable[Pending]) -> Mapping[str, int]:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 up to date, 1 something is pending (status only)."""
-    url = Settings().clickhouse  # type: ignore[call-arg]  # every field has a default
+    settings = Settings()  # type: ignore[call-arg]  # every field has a default
+    url = settings.clickhouse
     if list(arguments) == ["status"]:
         pending = status(url)
         for database, count in _counts(pending).items():
@@ -203,7 +218,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         print(__doc__, file=sys.stderr)
         return 2
-    for database, count in _counts(migrate(url)).items():
+    for database, count in _counts(migrate(url, cluster=settings.clickhouse_cluster)).items():
         print(f"{database}: {count} applied")
     return 0
 

@@ -102,7 +102,7 @@ class ProcessorRole:
     def _make_host(self) -> ProcessorHost:
         kinds = self._domain.kinds
         return ProcessorHost(
-            f"urban.{self._domain.name}.processor",
+            catalogue.consumer_group(self._domain.name, "processor"),
             self._settings.kafka,
             {catalogue.observations(self._domain.name, kind.name): self._factory(kind) for kind in kinds},
             checkpoint_seconds=self._settings.checkpoint_seconds,
@@ -147,11 +147,11 @@ class ProcessorRole:
 
     async def _report(self) -> None:
         """Tell correlation how far event time has come, behind the signals of that time; and Prometheus the lag."""
+        lag = metrics.LagTeller(self._domain.name, "processor")
         while True:
             await asyncio.sleep(SHORTEST_REPORT_INTERVAL_S)
             await self._wait_for_end_of_windows()
-            for (topic, partition), lag in self._host.lag().items():
-                metrics.LAG.labels(self._domain.name, "processor", topic, str(partition)).set(lag)
+            lag.tell(self._host.lag())
             told = {
                 kind.name: {
                     partition: processor.watermark_ms

@@ -148,7 +148,8 @@ class _Process:
 
     async def _start_and_wait(self, metrics_port: int) -> None:
         await asyncio.gather(
-            ensure_topics(self._settings.kafka, self._topics), ensure_schema(self._settings.clickhouse, self._service)
+            ensure_topics(self._settings.kafka, self._topics),
+            ensure_schema(self._settings.clickhouse, self._service, self._settings.clickhouse_cluster),
         )
         await asyncio.gather(*(self._start(name, role) for name, role in self._roles.items()))
         server = await self._grpc_server()

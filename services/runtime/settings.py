@@ -22,6 +22,11 @@ class Settings(BaseSettings):
     clickhouse: str = Field(
         "http://127.0.0.1:8123", description="ClickHouse HTTP interface, http://[user:password@]host:port"
     )
+    clickhouse_cluster: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="Name of the cluster of ClickHouse whose servers hold the same databases; empty: one server",
+    )
     clickhouse_timeout_seconds: float = Field(
         60.0, gt=0, le=600, description="Time without an answer after which a request to ClickHouse is sent again"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.migrations import migrate, schemas, status
+from services.runtime.migrations import migrate, replicated_database, schemas, status
 from tests.integration.processor.city import City
 
 OURS = "database IN ({names}) AND {column} NOT IN ('schema_versions')"
@@ -28,6 +28,17 @@ async def test_every_table_view_and_column_has_a_comment_and_nothing_is_left_to_
         " AND (database, table) NOT IN (SELECT database, name FROM system.tables WHERE engine = 'Dictionary')"
     )
     assert (mute_tables, mute_columns) == ([], [])
+
+
+async def test_the_database_of_a_cluster_is_made_by_a_statement_that_the_engine_reads(city: City):
+    """More than its form cannot be looked at here: replicas need a keeper."""
+    told = await city.clickhouse.query(
+        "SELECT formatQuerySingleLine({sql:String})", {"sql": replicated_database("traffic", "city")}
+    )
+    assert told[0][0] == (
+        "CREATE DATABASE IF NOT EXISTS traffic ON CLUSTER city"
+        " ENGINE = Replicated('/clickhouse/databases/traffic', '{shard}', '{replica}')"
+    )
 
 
 async def test_views_give_final_rows_and_a_fifth_domain_needs_no_new_one(city: City):

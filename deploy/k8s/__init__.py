@@ -1,0 +1,1 @@
+"""Kubernetes: manifests by hand, and those made from the catalogue (`make manifests`)."""

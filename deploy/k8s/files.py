@@ -1,0 +1,99 @@
+"""What is generated: each file's path below deploy/k8s, and its text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.k8s import alerts, dashboards, kafka, metric_schema, network, routes, scaling, workloads
+from deploy.k8s.objects import Object, kustomization, text_of
+from deploy.k8s.roles import City
+from services.cli.domains import find_domains
+
+FOLDER = Path(__file__).resolve().parent
+# Whole folders of what is generated: a file there that nobody makes any more is removed.
+OWN_FOLDERS = ("base/services", "components/monitoring/dashboards")
+
+
+def files() -> dict[str, str]:
+    """Every generated file of the city that this checkout declares."""
+    city = City(find_domains())
+    return {**_base(city), **_components(city), **_monitoring(city)}
+
+
+def _base(city: City) -> dict[str, str]:
+    made = {f"{role.name}.yaml": workloads.workload(role) for role in city.roles}
+    listed = {"kustomization.yaml": [kustomization(sorted(made))], **made}
+    return {f"base/services/{name}": text_of(objects) for name, objects in listed.items()}
+
+
+def _components(city: City) -> dict[str, str]:
+    scaled, autoscalers = scaling.scaled_objects(city), scaling.autoscalers(city)
+    return {
+        "components/kafka-strimzi/topics.yaml": text_of(kafka.topics(city)),
+        "components/kafka-strimzi/users.yaml": text_of(kafka.users(city)),
+        "components/keda/scaledobjects.yaml": text_of(scaled),
+        "components/keda/kustomization.yaml": _scaling_component("scaledobjects.yaml", scaled, city),
+        "components/hpa/autoscalers.yaml": text_of(autoscalers),
+        "components/hpa/kustomization.yaml": _scaling_component("autoscalers.yaml", autoscalers, city),
+        "components/network-policies/roles.yaml": text_of(network.policies(city)),
+        "components/gateway/routes.yaml": text_of(routes.routes(city)),
+    }
+
+
+def _monitoring(city: City) -> dict[str, str]:
+    folder = "components/monitoring"
+    shown = dashboards.dashboard_files()
+    component = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "resources": ["podmonitor.yaml", "rules.yaml"],
+        # Grafana's sidecar takes what has this label.
+        "configMapGenerator": [
+            {
+                "name": file.removesuffix(".json"),
+                "files": [f"dashboards/{file}"],
+                "options": {"labels": {"grafana_dashboard": "1"}, "disableNameSuffixHash": True},
+            }
+            for file in shown
+        ],
+    }
+    return {
+        f"{folder}/kustomization.yaml": text_of([component]),
+        f"{folder}/rules.yaml": text_of([alerts.rule_object(city)]),
+        f"{folder}/{alerts.RUNBOOK}": alerts.runbook(city),
+        f"{folder}/METRICS.md": metric_schema.page(),
+        **{f"{folder}/dashboards/{file}": text for file, text in shown.items()},
+    }
+
+
+def _scaling_component(file: str, objects: list[Object], city: City) -> str:
+    component = {**kustomization([file]), "patches": scaling.without_replicas(objects, city)}
+    component |= {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
+    return text_of([component])
+
+
+def stale(made: dict[str, str]) -> list[str]:
+    """Paths that differ from what is to be there, those that are not to be there among them."""
+    differ = [path for path, text in made.items() if _read(path) != text]
+    return differ + [path for path in _present() if path not in made]
+
+
+def write(made: dict[str, str]) -> None:
+    """Bring the folder up to date."""
+    for path in stale(made):
+        file = FOLDER / path
+        if path in made:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(made[path], encoding="utf-8")
+        else:
+            file.unlink()
+
+
+def _present() -> list[str]:
+    found = [path for folder in OWN_FOLDERS for path in (FOLDER / folder).glob("*")]
+    return sorted(path.relative_to(FOLDER).as_posix() for path in found)
+
+
+def _read(path: str) -> str | None:
+    file = FOLDER / path
+    return file.read_text(encoding="utf-8") if file.is_file() else None

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Where buf may keep what it likes to keep; it would use the home folder, which a container need not have.
 BUF := BUF_CACHE_DIR=build/buf $(BIN)/buf
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
-FAST_TESTS := tests/core tests/architecture tests/contract
+FAST_TESTS := tests/core tests/architecture tests/contract tests/deploy
 # Real data of the feeds, and everything that starts a server: most of it waits, so that two files go on at once.
 SERVER_TESTS := tests/feeds $(filter-out %/local/ %/__pycache__/,$(wildcard tests/integration/*/))
 # These start and interrupt servers, measure pauses, or start a whole city.
@@ -72,6 +72,8 @@ lock: $(VENV)/.dev # compile the requirement files again; UPGRADE=1 takes newer 
 	$(call compile,requirements-build,-c requirements.txt)
 	$(call compile,requirements-local,-c requirements.txt)
 	$(call compile,requirements-dev,-c requirements.txt -c requirements-build.txt -c requirements-local.txt)
+	$(call compile,requirements-feeds,--no-deps -c requirements-local.txt)
+	$(call compile,requirements-sbom,-c requirements.txt -c requirements-build.txt -c requirements-dev.txt)
 
 compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $(1).in $(2) -o $(1).txt

@@ -22,7 +22,7 @@ PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildca
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
-.PHONY: run test test-fast lint proto bench bench-peers faults reset clean help lock
+.PHONY: run test test-fast test-images lint proto bench bench-peers faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -36,6 +36,9 @@ test: lint ## check style, types and contracts, then run all tests
 
 test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: no server, a fifth of the random examples
 	URBAN_TEST_EXAMPLES=0.2 $(BIN)/pytest -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
+
+test-images: $(VENV)/.dev build/proto/.made ## build the image and run the city of docker-compose.yml; Debian and root
+	@$(BIN)/python -m tests.images $(ARGS)
 
 lint: $(VENV)/.dev build/proto/.made ## check style, types and contracts
 	$(BIN)/ruff check .

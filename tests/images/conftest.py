@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -72,6 +73,9 @@ def standins(engine: Engine, base: str, tmp_path_factory: pytest.TempPathFactory
     for path in (*STANDINS.iterdir(), ROOT / "requirements-local.txt"):
         if path.is_file():
             shutil.copy(path, context)
+    # The one thing that the servers need of what every service needs.
+    pins = (ROOT / "requirements.txt").read_text()
+    (context / "requirements-uvloop.txt").write_text("".join(re.findall(r"(?m)^uvloop==(?:.*\\\n)*.*\n", pins)))
     for target, name in wanted.items():
         engine.build(name, context / "Dockerfile", context, target)
 

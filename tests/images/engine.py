@@ -107,7 +107,8 @@ class Engine:
         """Remove containers, volumes and networks, and the storage itself unless the images are to be kept."""
         for command in (("rm", "--all", "--force", "--time", "1"), ("pod", "rm", "--all", "--force")):
             self.run("podman", *command, check=False)
-        for kind in ("volume", "network"):
+        # Of images, those that lost their name to a newer build.
+        for kind in ("volume", "network", "image"):
             self.run("podman", kind, "prune", "--force", check=False)
         if not keep_images:
             self.run("podman", "rmi", "--all", "--force", check=False)

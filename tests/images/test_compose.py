@@ -25,9 +25,10 @@ ANSWER_TIMEOUT_S = 300.0
 STATION = "victoria-park"
 WINDOWS = "SELECT count() FROM urban.v_air_quality_windows WHERE entity_id = 'victoria-park' AND window = '1h'"
 STORED = {
-    "observations": "SELECT (SELECT count() FROM urban.v_people_count), (SELECT count() FROM urban.v_road_flow)",
-    "windows of people": "SELECT count(), sum(revision) FROM urban.v_people_count_windows",
-    "windows of roads": "SELECT count(), sum(revision) FROM urban.v_road_flow_windows",
+    "people": "SELECT count() FROM community.people_count FINAL",
+    "roads": "SELECT count() FROM traffic.road_flow FINAL",
+    "windows of people": "SELECT count(), sum(revision) FROM community.people_count_windows FINAL",
+    "windows of roads": "SELECT count(), sum(revision) FROM traffic.road_flow_windows FINAL",
     "signals": "SELECT count(), sum(revision) FROM urban.v_signals",
     "incidents": "SELECT id, revision FROM urban.v_incidents ORDER BY ALL",
 }

@@ -24,7 +24,7 @@ PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildca
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
-.PHONY: run test test-fast lint proto manifests test-alerts bench bench-peers quality faults reset clean help lock
+.PHONY: run test test-fast test-alerts test-images lint proto manifests bench bench-peers quality faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -38,6 +38,9 @@ test: lint ## check style, types and contracts, then run all tests
 
 test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: no server, a fifth of the random examples
 	URBAN_TEST_EXAMPLES=0.2 $(BIN)/pytest -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
+
+test-images: $(VENV)/.dev build/proto/.made ## build the image and run the city of docker-compose.yml; Debian and root
+	@$(BIN)/python -m tests.images $(ARGS)
 
 lint: $(VENV)/.dev build/proto/.made ## check style, types and contracts
 	$(BIN)/ruff check .
@@ -83,6 +86,8 @@ lock: $(VENV)/.dev # compile the requirement files again; UPGRADE=1 takes newer 
 	$(call compile,requirements-build,-c requirements.txt)
 	$(call compile,requirements-local,-c requirements.txt)
 	$(call compile,requirements-dev,-c requirements.txt -c requirements-build.txt -c requirements-local.txt)
+	$(call compile,requirements-feeds,--no-deps -c requirements-local.txt)
+	$(call compile,requirements-sbom,-c requirements.txt -c requirements-build.txt -c requirements-dev.txt)
 
 compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $(1).in $(2) -o $(1).txt

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ("", "-build", "-local", "-dev")
+LAYERS = ("", "-build", "-local", "-dev", "-feeds", "-sbom")
 
 _FOLDERS = r"home/(?!nonroot\b)[a-z]\w*|Users/[a-z]\w*|root|work|tmp/bash_jobs|opt/wheels"
 MACHINE_PATH = re.compile(rf"(?<![\w.~$}}/-])/(?:{_FOLDERS})/")

@@ -29,9 +29,8 @@ def read_arguments() -> ClickHouseSettings:
     )
 
 
-def main() -> None:
+def serve(settings: ClickHouseSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    settings = read_arguments()
     uvicorn.run(
         build_app(settings),
         host=settings.host,
@@ -48,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(read_arguments())

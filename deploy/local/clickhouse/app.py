@@ -49,7 +49,7 @@ class QueryEndpoint:
             await PlainTextResponse("Ok.\n")(scope, receive, send)
             return
         try:
-            check_user(url, headers, self._settings.password)
+            check_user(url, headers, self._settings.user, self._settings.password)
             body = await _read_body(receive, headers, self._settings.body_bytes)
             if body is None:
                 return

@@ -95,8 +95,8 @@ def read_request(
     )
 
 
-def check_user(url: Mapping[str, str], headers: Mapping[str, str], password: str) -> None:
-    """Let the user `default` with the right password pass; raises `ClickHouseError` (516, HTTP 403) for any other."""
+def check_user(url: Mapping[str, str], headers: Mapping[str, str], known: str, password: str) -> None:
+    """Let the user `known` with the right password pass; raises `ClickHouseError` (516, HTTP 403) for any other."""
     user, given = url.get("user", "default"), url.get("password", "")
     authorization = headers.get("authorization", "")
     if "x-clickhouse-user" in headers or "x-clickhouse-key" in headers:
@@ -108,7 +108,7 @@ def check_user(url: Mapping[str, str], headers: Mapping[str, str], password: str
             user, given = "", ""
     elif authorization:
         user, given = "", ""
-    if user != "default" or given != password:
+    if user != known or given != password:
         raise ClickHouseError.of(
             AUTHENTICATION_FAILED,
             "AUTHENTICATION_FAILED",

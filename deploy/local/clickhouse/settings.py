@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 MIB = 1 << 20
 
@@ -20,11 +22,14 @@ class ClickHouseSettings:
     threads: int = 16  # requests that run at once; more wait
     session_limit: int = 1000
     fsync: bool = True  # an acknowledged insert survives the loss of power, not only of the process
-    password: str = ""  # of the one user, `default`
+    user: str = "default"  # the one user
+    password: str = ""  # of the one user
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536:
             raise ValueError(f"port must be 1 to 65535, not {self.port}")
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", self.user):
+            raise ValueError(f"user must be letters, digits and _, not {self.user!r}")
         for name in ("memory_mib", "body_mib", "threads", "session_limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
@@ -54,9 +59,32 @@ CONFIG = """<clickhouse>
     <merge_tree>
         <fsync_after_insert>{fsync}</fsync_after_insert>
         <fsync_part_directory>{fsync}</fsync_part_directory>
-    </merge_tree>
+    </merge_tree>{users}
 </clickhouse>
 """
+
+# A dictionary that reads its own server does so as a user that the engine itself has to know.
+USERS_PATH = """
+    <user_directories>
+        <users_xml>
+            <path>{path}</path>
+        </users_xml>
+    </user_directories>"""
+USERS = """<clickhouse>
+    <!-- Written on every start; changes here are lost. -->
+    <users>{users}
+    </users>
+    <profiles><default/></profiles>
+    <quotas><default/></quotas>
+</clickhouse>
+"""
+USER = """
+        <{name}>
+            <password>{password}</password>
+            <profile>default</profile>
+            <quota>default</quota>
+            <networks><ip>::/0</ip></networks>
+        </{name}>"""
 
 
 def write_config(settings: ClickHouseSettings) -> str:
@@ -64,6 +92,17 @@ def write_config(settings: ClickHouseSettings) -> str:
     home = settings.data.absolute()
     home.mkdir(parents=True, exist_ok=True)
     path = home / "config.xml"
-    path.write_text(CONFIG.format(memory=settings.memory_mib * MIB, fsync=int(settings.fsync)))
+    users = _write_users(home, settings) if settings.user != "default" else ""
+    path.write_text(CONFIG.format(memory=settings.memory_mib * MIB, fsync=int(settings.fsync), users=users))
     # The hyphen matters: with an underscore the engine silently ignores the file.
     return f"{home / 'engine'}?config-file={path}"
+
+
+def _write_users(home: Path, settings: ClickHouseSettings) -> str:
+    """Write the file of users and return what of the configuration names it."""
+    # The engine runs as `default` inside of this process, whoever may ask from outside.
+    passwords = {"default": "", settings.user: settings.password}
+    users = "".join(USER.format(name=name, password=escape(password)) for name, password in passwords.items())
+    path = home / "users.xml"
+    path.write_text(USERS.format(users=users))
+    return USERS_PATH.format(path=escape(str(path)))

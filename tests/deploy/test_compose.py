@@ -1,0 +1,192 @@
+"""docker-compose.yml against the code: roles, settings, addresses, ports and data; nothing is started."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from deploy.local.kafka_config import NodePorts, node_properties
+from deploy.local.kafka_jars import KAFKA_VERSION
+from services.cli import city
+from services.cli.addresses import from_document
+from services.cli.domains import service_names
+from services.feeds.__main__ import read_arguments
+from services.runtime.settings import Settings
+from tests.deploy.compose import COMPOSE, ROOT, defaults, ours, read_compose, read_example, services, words_of
+from tests.deploy.dockerfile import environment_of_image
+from tests.deploy.roles import roles
+
+# Facts of one process, which a file that may start several of them cannot say.
+OF_ONE_PROCESS = {"URBAN_INSTANCE", "URBAN_STATIC_MEMBER", "URBAN_READY_FILE"}
+# Read by the command `urban`, not by a service.
+OF_THE_COMMAND = {"URBAN_SERVICES"}
+
+LONG_RUNNING = [f"{service}-{role}" for service, role in roles()]
+
+
+def _settings() -> dict[str, str]:
+    """Default of every setting by the name of its variable."""
+    prefix = Settings.model_config["env_prefix"]
+    return {f"{prefix}{name}".upper(): field.default for name, field in Settings.model_fields.items()}
+
+
+def _validated(values: dict[str, str]) -> Settings:
+    fields = {name.removeprefix("URBAN_").lower(): value for name, value in values.items()}
+    return Settings.model_validate(
+        {name: json.loads(value) if value[:1] in "[{" else value for name, value in fields.items()}
+    )
+
+
+def test_it_is_what_the_compose_specification_allows():
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_every_role_of_the_code_is_a_service_with_its_command():
+    commands = {name: words_of(service) for name, service in ours().items() if name in LONG_RUNNING}
+    assert commands == {f"{name}-{role}": ["python", "-m", f"services.{name}", role] for name, role in roles()}
+
+
+def test_our_image_runs_nothing_else_but_views_feed_and_command():
+    assert set(ours()) - set(LONG_RUNNING) == {"migrate", "feed", "urban"}
+
+
+def test_every_service_of_ours_is_locked_down():
+    for name, service in ours().items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+@pytest.mark.parametrize("name", [*LONG_RUNNING, "kafka", "clickhouse"])
+def test_what_runs_for_long_is_started_again_and_has_time_to_stop(name):
+    service = services()[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["stop_grace_period"] == "60s"
+
+
+def test_nothing_relies_on_the_order_of_the_start():
+    assert [name for name, service in services().items() if "depends_on" in service or "links" in service] == []
+
+
+def test_every_variable_of_a_service_is_a_setting():
+    for name, service in ours().items():
+        assert set(service["environment"]) - OF_THE_COMMAND <= set(_settings()), name
+    assert set(environment_of_image()) <= set(_settings())
+
+
+def test_every_setting_can_be_set_but_those_of_one_process():
+    given = set(read_compose()["x-service"]["environment"]) | set(environment_of_image())
+    assert set(_settings()) - given == OF_ONE_PROCESS
+
+
+def test_every_setting_of_the_example_is_passed_on_and_valid():
+    passed_on = {name for name, value in read_compose()["x-service"]["environment"].items() if value is None}
+    told, commented = read_example(), read_example(commented=True)
+    assert {name for name in told | commented if name.startswith("URBAN_")} == passed_on
+    _validated({name: value for name, value in (told | commented).items() if name in passed_on})
+
+
+def test_a_wrong_line_of_the_example_would_be_refused():
+    with pytest.raises(ValueError, match="clock"):
+        _validated({"URBAN_CLOCK": "sundial"})
+
+
+def test_what_the_example_shows_as_a_comment_is_the_default():
+    settings, variables = _settings(), defaults()
+    for name, value in read_example(commented=True).items():
+        if name in variables:
+            assert value == variables[name], name
+        elif isinstance(settings[name], (str, float)):
+            assert type(settings[name])(value) == settings[name], name
+
+
+def test_every_variable_of_the_file_is_in_the_example_and_the_reverse():
+    told = read_example() | read_example(commented=True)
+    # Compose itself reads this one.
+    assert {name for name in told if not name.startswith("URBAN_")} - {"COMPOSE_PROFILES"} == set(defaults())
+
+
+def test_the_example_is_the_city_of_urban_up():
+    told = read_example()
+    assert json.loads(told["URBAN_TIME_ZONES"]) == city.TIME_ZONES
+    assert json.loads(told["URBAN_PROGRAMMES"]) == city.PROGRAMMES
+    assert told["URBAN_CLOCK"] == "replay"
+    assert "replay" in told["COMPOSE_PROFILES"].split(",")
+
+
+def test_kafka_has_the_settings_of_the_embedded_one():
+    embedded = node_properties(1, {1: NodePorts(9092, 9093)}, ROOT)
+    given = {
+        name.removeprefix("KAFKA_").replace("_", ".").lower(): value
+        for name, value in services()["kafka"]["environment"].items()
+        if name.startswith("KAFKA_")
+    }
+    of_this_place = "listener advertised quorum log.dirs heap".split()
+    compared = {name: value for name, value in given.items() if not any(word in name for word in of_this_place)}
+    assert compared == {name: embedded.get(name) for name in compared}
+    assert {"message.max.bytes", "auto.create.topics.enable", "offsets.topic.replication.factor"} <= set(compared)
+
+
+def test_kafka_and_clickhouse_are_the_versions_of_the_embedded_ones():
+    assert services()["kafka"]["image"].rpartition(":")[2] == KAFKA_VERSION
+    ask = "import chdb; print(chdb.query('SELECT version()', 'TabSeparatedRaw'))"
+    version = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+    assert services()["clickhouse"]["image"].rpartition(":")[2] == ".".join(version.split(".")[:2])
+
+
+def test_ports_are_published_once_and_on_loopback():
+    published = [port.rpartition(":")[0] for service in services().values() for port in service.get("ports", [])]
+    assert len(set(published)) == len(published)
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+@pytest.mark.parametrize("name", service_names())
+def test_every_api_is_published_at_the_port_that_the_image_listens_on(name):
+    (port,) = services()[f"{name}-api"]["ports"]
+    assert port.rpartition(":")[2] == environment_of_image()["URBAN_GRPC_PORT"]
+
+
+def test_every_volume_is_used_by_one_service_and_data_lie_in_one():
+    mounts = [v.split(":") for service in services().values() for v in service.get("volumes", [])]
+    named = [mount for mount in mounts if not mount[0].startswith(".")]
+    assert sorted(source for source, *_ in named) == sorted(read_compose()["volumes"])
+    assert ["kafka", services()["kafka"]["environment"]["KAFKA_LOG_DIRS"]] in named
+    assert ["clickhouse", "/var/lib/clickhouse"] in named
+
+
+def test_every_file_that_is_mounted_is_here():
+    mounts = [v.split(":")[0] for service in services().values() for v in service.get("volumes", [])]
+    assert [path for path in mounts if path.startswith(".") and not (ROOT / path).exists()] == []
+
+
+def test_the_feed_is_told_where_its_services_are():
+    module, *arguments = words_of(services()["feed"])[2:]
+    given = read_arguments(arguments)
+    port = environment_of_image()["URBAN_GRPC_PORT"]
+    assert module == "services.feeds"
+    assert (given.community, given.traffic) == (f"community-api:{port}", f"traffic-api:{port}")
+    assert services()["feed"]["volumes"] == [f"feed:{given.position.parent}"]
+
+
+def test_the_command_is_told_where_every_service_is():
+    image, environment = environment_of_image(), services()["urban"]["environment"]
+    told = {"kafka": environment["URBAN_KAFKA"], "clickhouse": environment["URBAN_CLICKHOUSE"]}
+    addresses = from_document({**told, "services": json.loads(environment["URBAN_SERVICES"])})
+    assert set(addresses.services) == set(service_names())
+    for name, address in addresses.services.items():
+        assert address.grpc == f"{name}-api:{image['URBAN_GRPC_PORT']}"
+        assert address.metrics == f"http://{name}-processor:{image['URBAN_METRICS_PORT']}/metrics"
+
+
+def test_prometheus_asks_every_role_at_its_port():
+    config = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text())
+    (job,) = config["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    assert found["names"] == sorted(found["names"], key=LONG_RUNNING.index) == LONG_RUNNING
+    assert str(found["port"]) == environment_of_image()["URBAN_METRICS_PORT"]

@@ -1,0 +1,71 @@
+"""What a machine needs to build and run images, and how it comes by it: Debian's packages and a root file system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / "build" / "images"
+ROOT_FS = HOME / "cache" / "python.tar"
+
+# Program -> package of Debian. Netavark and aardvark-dns let containers find each other by name; catatonit is what
+# `init: true` starts.
+PROGRAMS = {
+    "podman": "podman",
+    "buildah": "buildah",
+    "runc": "runc",
+    "mmdebstrap": "mmdebstrap",
+    "catatonit": "catatonit",
+    "newuidmap": "uidmap",
+    "iptables": "iptables",
+}
+LIBRARIES = {"/usr/lib/podman/netavark": "netavark", "/usr/lib/podman/aardvark-dns": "aardvark-dns"}
+# The suite whose Python is the one of the Dockerfile's base.
+SUITE = "bookworm"
+CONTENT = "python3,python3-pip,python3-venv,ca-certificates"
+
+
+class CannotRunError(RuntimeError):
+    """This machine cannot run images; the message says why, and what would help."""
+
+
+def prepare() -> None:
+    """Install what is missing, make the root file system that stands in for the base; CannotRunError if it cannot."""
+    if os.geteuid() != 0:
+        raise CannotRunError("it needs root, to install packages, mount layers and make networks")
+    if missing := _missing():
+        _install(missing)
+    if not ROOT_FS.is_file():
+        _make_root_fs()
+
+
+def _missing() -> list[str]:
+    programs = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    return programs + [package for path, package in LIBRARIES.items() if not Path(path).is_file()]
+
+
+def _install(packages: list[str]) -> None:
+    if shutil.which("apt-get") is None:
+        raise CannotRunError(f"it needs {', '.join(packages)}, and there is no apt-get to install them (Debian only)")
+    print(f"installing {', '.join(packages)}", flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        done = subprocess.run(["apt-get", "-qq", *command], env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise CannotRunError(f"apt-get {command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    if still := _missing():
+        raise CannotRunError(f"{', '.join(still)} are installed and yet not where they are looked for")
+
+
+def _make_root_fs() -> None:
+    print("making a root file system with Python (once; 250 MB, one to two minutes)", flush=True)
+    ROOT_FS.parent.mkdir(parents=True, exist_ok=True)
+    draft = ROOT_FS.with_name("draft.tar")
+    command = ["mmdebstrap", "--variant=minbase", f"--include={CONTENT}", SUITE, str(draft)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise CannotRunError(f"mmdebstrap failed:\n{done.stderr[-2000:]}")
+    draft.replace(ROOT_FS)

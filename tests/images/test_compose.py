@@ -1,0 +1,145 @@
+"""The city of docker-compose.yml, unchanged, with Kafka itself and the embedded ClickHouse behind the official names.
+
+One run tells everything: up, observations in, windows and an incident out, a worker killed, down, up again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from services.cli.domains import service_names
+from tests.images.city import ROLES, ComposedCity
+from tests.images.engine import Engine, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
+
+# A replay of a day and its history, on a machine that may be busy.
+REPLAY_TIMEOUT_S = 1800.0
+ANSWER_TIMEOUT_S = 300.0
+
+STATION = "victoria-park"
+WINDOWS = "SELECT count() FROM urban.v_air_quality_windows WHERE entity_id = 'victoria-park' AND window = '1h'"
+STORED = {
+    "people": "SELECT count() FROM community.people_count FINAL",
+    "roads": "SELECT count() FROM traffic.road_flow FINAL",
+    "windows of people": "SELECT count(), sum(revision) FROM community.people_count_windows FINAL",
+    "windows of roads": "SELECT count(), sum(revision) FROM traffic.road_flow_windows FINAL",
+    "signals": "SELECT count(), sum(revision) FROM urban.v_signals",
+    "incidents": "SELECT id, revision FROM urban.v_incidents ORDER BY ALL",
+}
+BOOKS = (
+    "SELECT topic, kafka_partition, difference, archive_difference FROM urban.v_ledger"
+    " WHERE difference != 0 OR ifNull(archive_difference, 0) != 0"
+)
+
+
+@dataclass
+class Observed:
+    """What was seen of the one run."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory_mib: dict[str, int] = field(default_factory=dict)
+    sent: str = ""
+    windows: int = 0
+    more_windows: int = 0
+    incidents: list[dict[str, Any]] = field(default_factory=list)
+    status: str = ""
+    ended: dict[str, int] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    books: list[list[str]] = field(default_factory=list)
+
+
+def _hours(first: int, last: int) -> str:
+    """One observation an hour of a station in Auckland, in the form that `urban send` reads."""
+    rows = (
+        {
+            "entity_id": STATION,
+            "time": f"2024-11-{23 + hour // 24}T{hour % 24:02}:00:00Z",
+            "period_s": 3600,
+            "no2_ug_m3": 20,
+        }
+        for hour in range(first, last)
+    )
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _stored(city: ComposedCity) -> dict[str, Any]:
+    return {name: city.rows(statement) for name, statement in STORED.items()}
+
+
+def _windows(city: ComposedCity) -> int:
+    rows = city.rows(WINDOWS)
+    return int(rows[0][0]) if rows else 0
+
+
+@pytest.fixture(scope="module")
+def observed(
+    engine: Engine, image: str, standins: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Observed]:
+    """The whole story, told once."""
+    city = ComposedCity(engine, image, tmp_path_factory.mktemp("city"))
+    try:
+        yield _run(city)
+    finally:
+        engine.clean(keep_images=True)
+
+
+def _run(city: ComposedCity) -> Observed:
+    seen = Observed()
+    seen.seconds["up to healthy"] = city.up()
+    seen.seconds["views"] = wait_for("the views", lambda: city.has_ended("migrate"), ANSWER_TIMEOUT_S)
+    seen.sent = city.urban("send", "environment.air_quality", "-", typed=_hours(1, 20)).stdout
+    seen.seconds["windows"] = wait_for("windows", lambda: _windows(city) >= 10, ANSWER_TIMEOUT_S)
+    seen.windows = _windows(city)
+    city.kill("environment-processor")
+    seen.seconds["killed worker back"] = wait_for(
+        "the worker", lambda: city.is_healthy("environment-processor"), ANSWER_TIMEOUT_S
+    )
+    seen.seconds["replay to its end"] = wait_for("the replay", lambda: city.has_ended("feed"), REPLAY_TIMEOUT_S)
+    wait_for("the books", lambda: city.inside("status").returncode == 0, ANSWER_TIMEOUT_S)
+    seen.status = city.inside("status").stdout
+    seen.incidents = json.loads(city.urban("incidents", "list", "--json").stdout)
+    seen.memory_mib = city.memory_mib()
+    seen.before = _stored(city)
+    seen.ended = city.down()
+    seen.seconds["up again to healthy"] = city.up()
+    seen.after = _stored(city)
+    city.urban("send", "environment.air_quality", "-", typed=_hours(20, 40))
+    wait_for("more windows", lambda: _windows(city) >= seen.windows + 15, ANSWER_TIMEOUT_S)
+    seen.more_windows = _windows(city)
+    seen.books = city.rows(BOOKS)
+    print(json.dumps({"seconds": seen.seconds, "memory_mib": seen.memory_mib}, indent=1))
+    return seen
+
+
+def test_an_observation_goes_in_by_grpc_and_comes_out_as_a_window(observed):
+    assert observed.sent == "19 accepted, 0 rejected\n"
+    assert observed.windows >= 10
+
+
+def test_the_replay_ends_in_an_incident(observed):
+    assert "crowd_road_pressure" in {incident["rule"] for incident in observed.incidents}
+
+
+def test_the_command_of_the_file_finds_every_service(observed):
+    assert [name for name in service_names() if name not in observed.status] == []
+
+
+def test_every_role_stops_clean_when_it_is_asked(observed):
+    assert {name: observed.ended[name] for name in ROLES} == dict.fromkeys(ROLES, 0)
+
+
+def test_what_was_stored_before_a_down_is_there_after_an_up(observed):
+    assert all(observed.before.values())
+    assert observed.after == observed.before
+
+
+def test_it_goes_on_where_it_was_and_the_books_balance(observed):
+    assert observed.more_windows >= observed.windows + 15
+    assert observed.books == []

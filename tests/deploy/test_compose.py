@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -22,6 +23,8 @@ from tests.deploy.roles import roles
 
 # Facts of one process, which a file that may start several of them cannot say.
 OF_ONE_PROCESS = {"URBAN_INSTANCE", "URBAN_STATIC_MEMBER", "URBAN_READY_FILE"}
+# The composed city has one ClickHouse.
+OF_A_CLUSTER = {"URBAN_CLICKHOUSE_CLUSTER"}
 # Read by the command `urban`, not by a service.
 OF_THE_COMMAND = {"URBAN_SERVICES"}
 
@@ -80,9 +83,9 @@ def test_every_variable_of_a_service_is_a_setting():
     assert set(environment_of_image()) <= set(_settings())
 
 
-def test_every_setting_can_be_set_but_those_of_one_process():
+def test_every_setting_can_be_set_but_those_of_one_process_or_of_a_cluster():
     given = set(read_compose()["x-service"]["environment"]) | set(environment_of_image())
-    assert set(_settings()) - given == OF_ONE_PROCESS
+    assert set(_settings()) - given == OF_ONE_PROCESS | OF_A_CLUSTER
 
 
 def test_every_setting_of_the_example_is_passed_on_and_valid():
@@ -138,6 +141,17 @@ def test_kafka_and_clickhouse_are_the_versions_of_the_embedded_ones():
     ask = "import chdb; print(chdb.query('SELECT version()', 'TabSeparatedRaw'))"
     version = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
     assert services()["clickhouse"]["image"].rpartition(":")[2] == ".".join(version.split(".")[:2])
+
+
+def test_the_manifests_of_kubernetes_name_the_same_versions():
+    named = [
+        image.removeprefix("docker.io/")
+        for path in sorted((ROOT / "deploy" / "k8s").rglob("*.yaml"))
+        for image in re.findall(r"image: (\S*(?:apache/kafka|clickhouse/clickhouse-server):\S+)", path.read_text())
+    ]
+    composed = {services()[name]["image"].removeprefix("docker.io/") for name in ("kafka", "clickhouse")}
+    assert len(named) > 2
+    assert set(named) == composed
 
 
 def test_ports_are_published_once_and_on_loopback():

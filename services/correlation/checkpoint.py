@@ -19,11 +19,11 @@ from urban.common.v1.checkpoint_pb2 import Checkpoint
 from urban.common.v1.signal_pb2 import Signal as SignalMessage
 
 # Raise it when the arrays or texts below change.
-LAYOUT = 1
+LAYOUT = 2
 DOMAIN, KIND = "correlation", "signals"
 # Stands for None in an array of numbers.
 _NONE = NO_WATERMARK
-_COUNTERS = ("taken", "repeated", "unmatched", "settled", "reports")
+_COUNTERS = ("taken", "repeated", "unmatched", "settled", "reports", "overflow")
 
 
 class Saved(NamedTuple):

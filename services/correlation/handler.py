@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 # So many records are taken before others on the loop get their turn.
 TURN_RECORDS = 256
 READ_ACTIONS_S = 1.0
-RESULTS = ("taken", "repeated", "unmatched", "settled")
+RESULTS = ("taken", "repeated", "unmatched", "settled", "overflow")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import uuid
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.core.correlation.checks import IDENTIFIER
 from services.core.correlation.event_time import Watermarks
 from services.core.correlation.incident import Acknowledgement
-from services.core.correlation.rule import IDENTIFIER
 from services.core.geometry import cell_of
 from services.core.signals import Evidence, Severity, Signal
 from services.core.validation import CITY, ENTITY_ID
@@ -101,6 +101,7 @@ def read_signal(message: SignalMessage) -> Signal:
         latitude=latitude,
         longitude=longitude,
         h3_cell=cell,
+        attributes=tuple(sorted(message.attributes.items())),
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-from services.core.correlation.rule import Rule, RuleError, Selector
+from services.core.correlation.checks import RuleError
+from services.core.correlation.rule import Rule
+from services.core.correlation.selector import Selector
 from services.core.signals import Severity
 
 FOLDER = Path(__file__).resolve().parent / "rules"

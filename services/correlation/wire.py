@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.core.correlation.incident import Incident, IncidentState
+from services.core.correlation.verdict import Truth
 from services.core.signals import Severity, Signal
 from services.runtime.catalogue import INCIDENTS
 from services.runtime.outbox import Outgoing
@@ -22,6 +23,7 @@ from services.runtime.records import TIME, signal_message
 from urban.common.v1.geo_pb2 import Position
 from urban.correlation.v1.incident_pb2 import Incident as IncidentMessage
 from urban.correlation.v1.incident_pb2 import Link as LinkMessage
+from urban.correlation.v1.incident_pb2 import Outcome as OutcomeMessage
 from urban.correlation.v1.incident_pb2 import RuleReference
 from urban.correlation.v1.incident_pb2 import Threshold as ThresholdMessage
 
@@ -145,6 +147,10 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
         acknowledged_by=incident.acknowledged_by,
         signal_count=incident.signal_count,
         link_count=incident.link_count,
+        outcomes=[
+            OutcomeMessage(condition=o.condition, truth=_number(o.truth), value=o.value, bound=o.bound)
+            for o in incident.outcomes
+        ],
     )
     if incident.acknowledged_by:
         message.acknowledge_time.FromMilliseconds(incident.acknowledge_time_ms)
@@ -161,7 +167,7 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
     return message
 
 
-def _number(value: IncidentState | Severity) -> Any:
+def _number(value: IncidentState | Severity | Truth) -> Any:
     """Enums of the core have the numbers of the contract's."""
     return int(value)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.core.correlation.rule import Rule, Selector
+from services.core.correlation.rule import Rule
+from services.core.correlation.selector import Selector
 from services.core.kind import Detector, Kind
 from services.correlation.rules import load_rules
 from tests.contract.domains import DOMAINS

@@ -10,7 +10,7 @@ such a correction, and the place of an acknowledgement among the revisions.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from services.core.correlation.account import describe, resolve_ms
@@ -18,18 +18,30 @@ from services.core.correlation.event_time import EventTime, Watermarks
 from services.core.correlation.graph import Group, LinkGraph
 from services.core.correlation.incident import Acknowledgement, Incident, IncidentState
 from services.core.correlation.ledger import IncidentLedger
+from services.core.correlation.moments import Moments
 from services.core.correlation.rule import Rule
+from services.core.correlation.selector import Key
 from services.core.correlation.state import CorrelatorCounters, CorrelatorState
+from services.core.correlation.verdict import Truth
 from services.core.signals import Signal
 
 # What is settled is dropped when event time passes a multiple of this.
 FORGET_EVERY_MS = 600_000
+# Signals held at once, about 2 kB each; beyond them, new ones are refused and counted.
+MAX_SIGNALS = 500_000
 
 
 class Correlator:
     """All rules over all signals of one partition of the signal topic."""
 
-    def __init__(self, rules: Sequence[Rule], sources: Mapping[tuple[str, str], int], *, silence_ms: int) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        sources: Mapping[tuple[str, str], int],
+        *,
+        silence_ms: int,
+        max_signals: int = MAX_SIGNALS,
+    ) -> None:
         """`sources`: number of partitions by (domain, kind); of every one that a rule names, or ValueError."""
         named = {(s.domain, s.kind) for rule in rules for s in rule.selectors}
         if missing := sorted(named - set(sources)):
@@ -37,12 +49,23 @@ class Correlator:
         self.rules = tuple(rules)
         self.counters = CorrelatorCounters()
         self._time = EventTime({source: sources[source] for source in named}, silence_ms=silence_ms)
-        self._graphs = [LinkGraph(rule) for rule in rules]
-        self._keys = {s.key for rule in rules for s in rule.selectors}
         self._settled_ms = max((rule.settled_after_ms for rule in rules), default=0)
+        self._graphs = [LinkGraph(rule, self._settled_ms) for rule in rules]
+        self._graphs_of: dict[Key, tuple[LinkGraph, ...]] = {}
+        for graph in self._graphs:
+            for key in graph.rule.sides_of_key:
+                self._graphs_of[key] = (*self._graphs_of.get(key, ()), graph)
+        self._max_signals = max_signals
         self._known: dict[str, Signal] = {}  # the newest version of every signal
         self._waiting: list[tuple[int, str]] = []  # heap of end and id
-        self._resolving: dict[str, int] = {}  # incident -> event time at which it will be resolved
+        self._leaving: list[tuple[int, str]] = []  # heap of the event time from which a signal is held by groups only
+        self._resolving = Moments[str]()  # incident -> event time at which it will be resolved
+        # A group, by rule and one of its signals -> event time at which its absences can be judged.
+        self._due = Moments[tuple[int, str]]()
+        self._uncovered: dict[tuple[int, str], None] = {}  # groups to judge again when a silent partition is heard
+        self._absent_sources = {
+            (s.domain, s.kind): None for rule in rules for s in rule.selectors if s.name in rule.context
+        }
         self._ledger = IncidentLedger()
 
     @property
@@ -70,7 +93,7 @@ class Correlator:
         changes: list[Incident] = []
         if isinstance(record, Watermarks):
             self.counters.reports += 1
-            self._time.report(record)
+            changes += self._report(record)
         else:
             changes += self._take_signal(record)
         if (reached := self._time.reached()) is not None and reached != self.event_ms:
@@ -84,8 +107,23 @@ class Correlator:
         """
         return self._ledger.acknowledge(action)
 
+    def _report(self, record: Watermarks) -> list[Incident]:
+        """Takes note of event time; where it tells of a time that nobody knew about, the groups that ask are judged."""
+        source = (record.domain, record.kind)
+        if not self._uncovered or source not in self._absent_sources:
+            self._time.report(record)
+            return []
+        before = self._time.covered_ms(*source)
+        self._time.report(record)
+        if self._time.covered_ms(*source) == before or self.event_ms is None:
+            return []
+        asking, self._uncovered = self._uncovered, {}
+        for number, signal_id in asking:
+            self._graphs[number].touch(signal_id)
+        return self._tell_all(self.event_ms)
+
     def _take_signal(self, signal: Signal) -> list[Incident]:
-        if (signal.domain, signal.kind, signal.type) not in self._keys:
+        if (signal.domain, signal.kind, signal.type) not in self._graphs_of:
             self.counters.unmatched += 1
             return []
         if self.event_ms is not None and signal.start_ms + self._settled_ms <= self.event_ms:
@@ -95,8 +133,13 @@ class Correlator:
         if known is not None and not _replaces(signal, known):
             self.counters.repeated += 1
             return []
+        if known is None and len(self._known) >= self._max_signals:
+            self.counters.overflow += 1
+            return []
         self.counters.taken += 1
         self._known[signal.id] = signal
+        if known is None:
+            heapq.heappush(self._leaving, (max(signal.start_ms + self._settled_ms, signal.end_ms), signal.id))
         if self.event_ms is not None and signal.end_ms <= self.event_ms:
             return self._settle([signal], self.event_ms)
         if known is None:
@@ -104,7 +147,7 @@ class Correlator:
         return []
 
     def _advance(self, to_ms: int) -> list[Incident]:
-        """Moves event time from moment to moment: where signals end, and where incidents are resolved."""
+        """Moves event time from moment to moment: where signals end, and where incidents are judged or resolved."""
         changes: list[Incident] = []
         from_ms = self.event_ms
         while (moment_ms := self._next_moment()) is not None and moment_ms <= to_ms:
@@ -112,6 +155,8 @@ class Correlator:
             while self._waiting and self._waiting[0][0] == moment_ms:
                 signals.append(self._known[heapq.heappop(self._waiting)[1]])
             self._time.event_ms = moment_ms
+            for number, signal_id in self._due.take(moment_ms):
+                self._graphs[number].touch(signal_id)
             changes += self._settle(signals, moment_ms)
             changes += self._resolve(moment_ms)
         self._time.event_ms = to_ms
@@ -121,31 +166,43 @@ class Correlator:
         return changes
 
     def _next_moment(self) -> int | None:
-        return min([*(end_ms for end_ms, _ in self._waiting[:1]), *self._resolving.values()], default=None)
+        moments = [end_ms for end_ms, _ in self._waiting[:1]]
+        moments += [m for m in (self._resolving.next_ms(), self._due.next_ms()) if m is not None]
+        return min(moments, default=None)
 
-    def _settle(self, signals: Sequence[Signal], moment_ms: int) -> list[Incident]:
-        """Takes signals into every rule's graph and gives what that changes, rule by rule."""
+    def _settle(self, signals: Iterable[Signal], moment_ms: int) -> list[Incident]:
+        """Takes signals into the graphs of the rules that name them, and gives what that changes, rule by rule."""
+        for signal in signals:
+            graphs = self._graphs_of[signal.domain, signal.kind, signal.type]
+            if not all(graph.put(signal) for graph in graphs):
+                # What one rule cannot hold no rule keeps: the state stays a function of the signals that are known.
+                self.counters.overflow += 1
+                del self._known[signal.id]
+                for graph in graphs:
+                    graph.discard(signal.id)
+        return self._tell_all(moment_ms)
+
+    def _tell_all(self, moment_ms: int) -> list[Incident]:
         changes: list[Incident] = []
-        for graph in self._graphs:
-            for signal in signals:
-                graph.put(signal)
-            changes += self._tell(graph, graph.take_touched(), moment_ms)
+        for number, graph in enumerate(self._graphs):
+            if groups := graph.take_touched():
+                changes += self._tell(number, graph, groups, moment_ms)
         return changes
 
-    def _tell(self, graph: LinkGraph, groups: Sequence[Group], moment_ms: int) -> list[Incident]:
+    def _tell(self, number: int, graph: LinkGraph, groups: Sequence[Group], moment_ms: int) -> list[Incident]:
         """New versions of the incidents of groups that changed: first those that stand, then those that end."""
         found: list[Incident] = []
         ending: dict[str, str] = {}  # incident -> its heir
         for group in groups:
             heir = ""
-            if group.members and group.complete:
+            if self._judge(number, graph, group):
                 incident, when_ms = describe(graph, group), resolve_ms(graph, group)
                 heir = incident.id
                 if moment_ms >= when_ms:
-                    self._resolving.pop(heir, None)
+                    self._resolving.drop(heir)
                     incident = replace(incident, state=IncidentState.RESOLVED)
                 else:
-                    self._resolving[heir] = when_ms
+                    self._resolving.put(heir, when_ms)
                 found.append(incident)
             for incident_id in sorted(group.incidents - {heir}):
                 ending[incident_id] = heir or ending.get(incident_id, "")
@@ -154,42 +211,73 @@ class Correlator:
         standing = {incident.id for incident in found}
         ended = sorted((incident_id, heir) for incident_id, heir in ending.items() if incident_id not in standing)
         self._ledger.hand_over(ended)
+        if graph.rule.absences:
+            found = [incident for incident in found if not self._stands_so(incident)]
         changes = [version for incident in found for version in self._ledger.tell(incident)]
         settled_ms = moment_ms + self._settled_ms + graph.rule.within_ms
         for incident_id, heir in ended:
-            self._resolving.pop(incident_id, None)
+            self._resolving.drop(incident_id)
             changes.append(self._ledger.end(incident_id, heir, settled_ms))
         return changes
 
+    def _judge(self, number: int, graph: LinkGraph, group: Group) -> bool:
+        """Whether a group is an incident now; takes note of when to ask again."""
+        verdict = graph.judge(group, self.event_ms, self._time.covered_ms)
+        if verdict.due_ms is not None or verdict.uncovered:
+            asking = number, next(iter(group.members))
+            if verdict.due_ms is not None:
+                self._due.put(asking, verdict.due_ms)
+            if verdict.uncovered:
+                self._uncovered[asking] = None
+        return verdict.truth is Truth.HELD
+
+    def _stands_so(self, incident: Incident) -> bool:
+        """Whether that was told already: a group that was judged again may have come out the same."""
+        before = self._ledger.standing.get(incident.id)
+        if before is None:
+            return False
+        state = before.state
+        if state is IncidentState.ACKNOWLEDGED and incident.state is IncidentState.OPEN:
+            state = IncidentState.OPEN
+        same = replace(
+            before,
+            state=state,
+            revision=incident.revision,
+            acknowledged_by=incident.acknowledged_by,
+            acknowledge_time_ms=incident.acknowledge_time_ms,
+        )
+        return same == incident
+
     def _resolve(self, moment_ms: int) -> list[Incident]:
-        due = sorted(incident_id for incident_id, when_ms in self._resolving.items() if when_ms <= moment_ms)
         changes: list[Incident] = []
-        for incident_id in due:
-            del self._resolving[incident_id]
+        for incident_id in self._resolving.take(moment_ms):
             changes += self._ledger.tell(replace(self._ledger.standing[incident_id], state=IncidentState.RESOLVED))
         return changes
 
     def _forget(self, now_ms: int) -> None:
         """Drops what nothing can change any more. What comes later for it counts as settled."""
+        dropped: list[str] = []
         for graph in self._graphs:
-            self._forget_groups(graph, now_ms)
-        self._ledger.forget_ended(now_ms, self._time.log_ms)
-        for signal in list(self._known.values()):
-            held = any(signal.id in graph.nodes for graph in self._graphs)
-            if not held and max(signal.start_ms + self._settled_ms, signal.end_ms) <= now_ms:
-                del self._known[signal.id]
-
-    def _forget_groups(self, graph: LinkGraph, now_ms: int) -> None:
-        for group in graph.groups():
-            end_ms = max(graph.nodes[i].signal.end_ms for i in group.members)
-            settled = end_ms + graph.rule.within_ms + self._settled_ms <= now_ms
-            if settled and not any(incident_id in self._resolving for incident_id in group.incidents):
+            for group in graph.expiring(now_ms):
+                if any(incident_id in self._resolving for incident_id in group.incidents):
+                    continue
                 for incident_id in group.incidents:
                     self._ledger.forget(incident_id)
+                dropped += group.members
                 graph.forget(group)
+            dropped += graph.forget_surroundings(now_ms)
+        self._ledger.forget_ended(now_ms, self._time.log_ms)
+        while self._leaving and self._leaving[0][0] <= now_ms:
+            dropped.append(heapq.heappop(self._leaving)[1])
+        for signal_id in dropped:
+            signal = self._known.get(signal_id)
+            if signal is None or max(signal.start_ms + self._settled_ms, signal.end_ms) > now_ms:
+                continue
+            if not any(graph.holds(signal_id) for graph in self._graphs_of[signal.domain, signal.kind, signal.type]):
+                del self._known[signal_id]
 
     def snapshot(self) -> CorrelatorState:
-        """All that is known, in one order: equal logs give equal snapshots."""
+        """All that is known, as plain data: enough to go on from here with the records that follow."""
         return CorrelatorState(
             event_time=self._time.snapshot(),
             signals=tuple(self._known[i] for i in sorted(self._known)),
@@ -206,28 +294,32 @@ class Correlator:
         state: CorrelatorState,
         *,
         silence_ms: int,
+        max_signals: int = MAX_SIGNALS,
     ) -> Correlator:
         """Goes on where the snapshot was taken; the rules must be those that it was made with."""
-        self = cls(rules, sources, silence_ms=silence_ms)
+        self = cls(rules, sources, silence_ms=silence_ms, max_signals=max_signals)
         self.counters = replace(state.counters)
         self._time.restore(state.event_time)
         self._known = {signal.id: signal for signal in state.signals}
+        self._leaving = [(max(s.start_ms + self._settled_ms, s.end_ms), s.id) for s in state.signals]
+        heapq.heapify(self._leaving)
         event_ms = self.event_ms
         passed = [s for s in state.signals if event_ms is not None and s.end_ms <= event_ms]
         self._waiting = [(s.end_ms, s.id) for s in state.signals if event_ms is None or s.end_ms > event_ms]
         heapq.heapify(self._waiting)
         known = {record.id for record in state.incidents if record.standing}
-        standing = [i for graph in self._graphs for i in self._rebuild(graph, passed, known)]
+        for signal in passed:
+            for graph in self._graphs_of[signal.domain, signal.kind, signal.type]:
+                graph.put(signal)
+        standing = [i for number, graph in enumerate(self._graphs) for i in self._rebuild(number, graph, known)]
         self._ledger.restore(standing, state.incidents, state.acknowledgements)
         return self
 
-    def _rebuild(self, graph: LinkGraph, signals: Sequence[Signal], known: Collection[str]) -> list[Incident]:
-        """Fills the graph of a rule; `known`: the ids of the incidents that stood."""
-        for signal in signals:
-            graph.put(signal)
+    def _rebuild(self, number: int, graph: LinkGraph, known: Collection[str]) -> list[Incident]:
+        """The incidents of a rule whose graph was filled; `known`: the ids of the incidents that stood."""
         found: list[Incident] = []
         for group in graph.take_touched():
-            if not group.complete:
+            if not self._judge(number, graph, group):
                 continue
             incident, when_ms = describe(graph, group), resolve_ms(graph, group)
             if incident.id not in known:  # forgotten; another rule still holds its signals
@@ -235,7 +327,7 @@ class Correlator:
                 continue
             group.incidents = {incident.id}
             if self.event_ms is not None and self.event_ms < when_ms:
-                self._resolving[incident.id] = when_ms
+                self._resolving.put(incident.id, when_ms)
             else:
                 incident = replace(incident, state=IncidentState.RESOLVED)
             found.append(incident)

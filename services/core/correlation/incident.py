@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from enum import IntEnum
 
+from services.core.correlation.verdict import Outcome
 from services.core.signals import NAMESPACE, Severity, Signal
 
 
@@ -21,9 +22,9 @@ class IncidentState(IntEnum):
 
 @dataclass(frozen=True)
 class Link:
-    """Two signals of different selectors that belong together."""
+    """Two signals that belong together."""
 
-    first_signal_id: str  # of the selector that the rule names first
+    first_signal_id: str  # of the selector that the rule names first; of one selector: the earlier one
     second_signal_id: str
     distance_m: float  # great circle, to the millimetre
     gap_s: float  # between the windows; 0 where they touch or overlap
@@ -75,6 +76,7 @@ class Incident:
     superseded_by: str = ""
     acknowledged_by: str = ""
     acknowledge_time_ms: int = 0
+    outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions beside those that name a signal
 
     @property
     def settled(self) -> bool:

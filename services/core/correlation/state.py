@@ -29,6 +29,7 @@ class CorrelatorCounters:
     unmatched: int = 0  # of no rule's concern
     settled: int = 0  # too late to change anything: event time had passed them by the rule's time to settle
     reports: int = 0  # watermark reports
+    overflow: int = 0  # too many to hold, or too many in one place and time to link
 
 
 @dataclass(frozen=True)

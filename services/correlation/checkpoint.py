@@ -1,16 +1,18 @@
-"""The correlator's state as a checkpoint: named arrays and texts in a record of the compacted state topic."""
+"""The rulebook's state as a checkpoint: named arrays and texts in a record of the compacted state topic."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core.correlation.event_time import EventTimeState
 from services.core.correlation.incident import Acknowledgement
+from services.core.correlation.rulebook import RulebookState
 from services.core.correlation.state import CorrelatorCounters, CorrelatorState, IncidentRecord
+from services.core.signals import Signal
 from services.core.state import NO_WATERMARK
 from services.correlation.intake import read_signal
 from services.correlation.wire import IncidentWriter
@@ -29,7 +31,7 @@ _COUNTERS = ("taken", "repeated", "unmatched", "settled", "reports", "overflow")
 class Saved(NamedTuple):
     """What a checkpoint holds."""
 
-    state: CorrelatorState
+    state: RulebookState
     next_offset: int  # of the signal topic
     actions_offset: int  # of the topic of incident actions
     rules: str  # fingerprint of the rules that the state was made with
@@ -37,32 +39,26 @@ class Saved(NamedTuple):
 
 
 def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Checkpoint:
-    """The message of a state."""
-    state, time = saved.state, saved.state.event_time
-    signals = [writer.signal(signal) for signal in state.signals]
-    arrays = {
-        "signals": np.frombuffer(b"".join(signals), np.uint8),
-        "signal_sizes": np.array([len(s) for s in signals], "<u4"),
-        "incident_numbers": _numbers([(i.revision, i.settled_ms, int(i.standing)) for i in state.incidents], 3),
-        "action_times": _numbers([(a.time_ms,) for a in state.acknowledgements], 1),
-        "event_time": _numbers([(_or_none(time.event_ms), _or_none(time.log_ms), time.clock_ms)], 3),
-        "report_numbers": _numbers([(source[2], mark, heard) for source, mark, heard in time.reports], 3),
-        "counters": _numbers([[getattr(state.counters, name) for name in _COUNTERS]], len(_COUNTERS)),
-        "position": _numbers([(saved.actions_offset, saved.refused)], 2),
-    }
-    texts = {
-        "rules": [saved.rules],
-        "incidents": [text for i in state.incidents for text in (i.id, i.superseded_by)],
-        "actions": [t for a in state.acknowledgements for t in (a.incident_id, a.request_id, a.actor, a.note)],
-        "reports": [text for source, _, _ in time.reports for text in source[:2]],
-    }
+    """The message of a state. A signal that several rules hold is there once."""
+    places: dict[bytes, int] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    texts: dict[str, list[str]] = {"rules": [saved.rules]}
+    for number, state in enumerate(saved.state.rules):
+        held = [places.setdefault(writer.signal(signal), len(places)) for signal in state.signals]
+        arrays[f"{number}.held"] = np.array(held, "<u4")
+        _put(f"{number}.", state, arrays, texts)
+    arrays["signals"] = np.frombuffer(b"".join(places), np.uint8)
+    arrays["signal_sizes"] = np.array([len(message) for message in places], "<u4")
+    arrays["counters"] = _counters(saved.state.counters)
+    arrays["position"] = _numbers([(saved.actions_offset, saved.refused, len(saved.state.rules))], 3)
+    events = [state.event_time.event_ms for state in saved.state.rules]
     return Checkpoint(
         layout=LAYOUT,
         domain=DOMAIN,
         kind=KIND,
         partition=partition,
         next_offset=saved.next_offset,
-        watermark_ms=_or_none(time.event_ms),
+        watermark_ms=_or_none(min((event_ms for event_ms in events if event_ms is not None), default=None)),
         body=pack(arrays, texts),
     )
 
@@ -75,28 +71,61 @@ def saved_in(checkpoint: Checkpoint) -> Saved:
         read_signal(SignalMessage.FromString(data[start:end]))
         for start, end in zip([0, *ends[:-1]], ends, strict=False)
     ]
-    event_ms, log_ms, clock_ms = arrays["event_time"][0].tolist()
-    reports = zip(_pairs(texts["reports"]), arrays["report_numbers"].tolist(), strict=True)
-    incidents = zip(_pairs(texts["incidents"]), arrays["incident_numbers"].tolist(), strict=True)
-    actions = texts["actions"]
-    quads = zip(*(actions[i::4] for i in range(4)), arrays["action_times"][:, 0].tolist(), strict=True)
-    state = CorrelatorState(
+    actions_offset, refused, rules = arrays["position"][0].tolist()
+    states = []
+    for number in range(rules):
+        held = tuple(signals[place] for place in arrays[f"{number}.held"].tolist())
+        states.append(_state(f"{number}.", held, arrays, texts))
+    state = RulebookState(tuple(states), CorrelatorCounters(*arrays["counters"][0].tolist()))
+    return Saved(state, checkpoint.next_offset, actions_offset, texts["rules"][0], refused)
+
+
+def _put(prefix: str, state: CorrelatorState, arrays: dict[str, NDArray[Any]], texts: dict[str, list[str]]) -> None:
+    """Adds what one rule knows beside its signals."""
+    time = state.event_time
+    numbers = {
+        "incident_numbers": _numbers([(i.revision, i.settled_ms, int(i.standing)) for i in state.incidents], 3),
+        "action_times": _numbers([(a.time_ms,) for a in state.acknowledgements], 1),
+        "event_time": _numbers([(_or_none(time.event_ms), _or_none(time.log_ms), time.clock_ms)], 3),
+        "report_numbers": _numbers([(source[2], mark, heard) for source, mark, heard in time.reports], 3),
+        "counters": _counters(state.counters),
+    }
+    words = {
+        "incidents": [text for i in state.incidents for text in (i.id, i.superseded_by)],
+        "actions": [t for a in state.acknowledgements for t in (a.incident_id, a.request_id, a.actor, a.note)],
+        "reports": [text for source, _, _ in time.reports for text in source[:2]],
+    }
+    arrays.update({prefix + name: values for name, values in numbers.items()})
+    texts.update({prefix + name: values for name, values in words.items()})
+
+
+def _state(
+    prefix: str, signals: tuple[Signal, ...], arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]
+) -> CorrelatorState:
+    event_ms, log_ms, clock_ms = arrays[f"{prefix}event_time"][0].tolist()
+    reports = zip(_pairs(texts[f"{prefix}reports"]), arrays[f"{prefix}report_numbers"].tolist(), strict=True)
+    incidents = zip(_pairs(texts[f"{prefix}incidents"]), arrays[f"{prefix}incident_numbers"].tolist(), strict=True)
+    actions, times = texts[f"{prefix}actions"], arrays[f"{prefix}action_times"][:, 0].tolist()
+    quads = zip(*(actions[i::4] for i in range(4)), times, strict=True)
+    return CorrelatorState(
         event_time=EventTimeState(
             event_ms=None if event_ms == _NONE else event_ms,
             log_ms=None if log_ms == _NONE else log_ms,
             clock_ms=clock_ms,
             reports=tuple(((domain, kind, p), mark, heard) for (domain, kind), (p, mark, heard) in reports),
         ),
-        signals=tuple(signals),
+        signals=signals,
         incidents=tuple(
             IncidentRecord(id_, revision, settled_ms, heir, bool(standing))
             for (id_, heir), (revision, settled_ms, standing) in incidents
         ),
         acknowledgements=tuple(Acknowledgement(i, r, actor, time_ms, note) for i, r, actor, note, time_ms in quads),
-        counters=CorrelatorCounters(*arrays["counters"][0].tolist()),
+        counters=CorrelatorCounters(*arrays[f"{prefix}counters"][0].tolist()),
     )
-    actions_offset, refused = arrays["position"][0].tolist()
-    return Saved(state, checkpoint.next_offset, actions_offset, texts["rules"][0], refused)
+
+
+def _counters(counters: CorrelatorCounters) -> NDArray[np.int64]:
+    return _numbers([[getattr(counters, name) for name in _COUNTERS]], len(_COUNTERS))
 
 
 def _or_none(value: int | None) -> int:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import structlog
 from aiokafka.structs import ConsumerRecord
 
-from services.core.correlation.correlator import Correlator
 from services.core.correlation.incident import Incident
 from services.core.correlation.rule import Rule
+from services.core.correlation.rulebook import Rulebook, RulebookState
 from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
 from services.correlation.intake import BadRecordError, read_action, read_signal_record
 from services.correlation.rules import fingerprint
@@ -58,7 +58,7 @@ class CorrelationHandler:
     def __init__(self, setup: CorrelationSetup, partition: int) -> None:
         self._setup, self._partition = setup, partition
         self._rules = fingerprint(setup.rules)
-        self._correlator = self._new()
+        self._correlator = self._open()
         self._writer = IncidentWriter()
         self._next_offset = 0
         self._actions_offset = 0
@@ -66,8 +66,9 @@ class CorrelationHandler:
         self._actions: asyncio.Task[None] | None = None
         self._shown: dict[str, int] = {}
 
-    def _new(self) -> Correlator:
-        return Correlator(self._setup.rules, self._setup.sources, silence_ms=self._setup.silence_ms)
+    def _open(self, state: RulebookState | None = None) -> Rulebook:
+        setup = self._setup
+        return Rulebook(setup.rules, setup.sources, silence_ms=setup.silence_ms, state=state)
 
     async def restore(self) -> int | None:
         """Loads the newest checkpoint. One that other rules have made is left alone: the log is read again."""
@@ -78,9 +79,7 @@ class CorrelationHandler:
             log.warning("rules_changed", partition=self._partition, reading="signals from the beginning")
             found = None
         if found is not None:
-            self._correlator = Correlator.restore(
-                self._setup.rules, self._setup.sources, found.state, silence_ms=self._setup.silence_ms
-            )
+            self._correlator = self._open(found.state)
             self._next_offset, self._actions_offset, self._refused = (
                 found.next_offset,
                 found.actions_offset,
@@ -112,7 +111,7 @@ class CorrelationHandler:
         began = time.perf_counter()
         state = self._correlator.snapshot()
         saved = Saved(state, self._next_offset, self._actions_offset, self._rules, self._refused)
-        self._writer.keep(state.signals)
+        self._writer.keep(signal for rule in state.rules for signal in rule.signals)
         message = checkpoint_of(self._partition, saved, self._writer)
         await self._setup.outbox.flush()
         size = await self._setup.store.save(message)

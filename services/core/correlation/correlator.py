@@ -48,9 +48,14 @@ class Correlator:
             raise ValueError(f"number of partitions unknown of {', '.join('.'.join(source) for source in missing)}")
         self.rules = tuple(rules)
         self.counters = CorrelatorCounters()
+        self.last_result = ""  # what became of the signal that was taken last, in the words of the counters
         self._time = EventTime({source: sources[source] for source in named}, silence_ms=silence_ms)
-        self._settled_ms = max((rule.settled_after_ms for rule in rules), default=0)
-        self._graphs = [LinkGraph(rule, self._settled_ms) for rule in rules]
+        # Of every detector: time after the start of its windows from which on nothing of it is taken any more.
+        self._settled_ms: dict[Key, int] = {}
+        for rule in rules:
+            for key in rule.sides_of_key:
+                self._settled_ms[key] = max(self._settled_ms.get(key, 0), rule.settled_after_ms)
+        self._graphs = [LinkGraph(rule, max(self._settled_ms[k] for k in rule.sides_of_key)) for rule in rules]
         self._graphs_of: dict[Key, tuple[LinkGraph, ...]] = {}
         for graph in self._graphs:
             for key in graph.rule.sides_of_key:
@@ -107,6 +112,10 @@ class Correlator:
         """
         return self._ledger.acknowledge(action)
 
+    def knows(self, incident_id: str) -> bool:
+        """Whether an incident stands, or has ended and is remembered."""
+        return self._ledger.knows(incident_id)
+
     def _report(self, record: Watermarks) -> list[Incident]:
         """Takes note of event time; where it tells of a time that nobody knew about, the groups that ask are judged."""
         source = (record.domain, record.kind)
@@ -123,28 +132,30 @@ class Correlator:
         return self._tell_all(self.event_ms)
 
     def _take_signal(self, signal: Signal) -> list[Incident]:
-        if (signal.domain, signal.kind, signal.type) not in self._graphs_of:
-            self.counters.unmatched += 1
+        result = self.last_result = self._weigh(signal)
+        setattr(self.counters, result, getattr(self.counters, result) + 1)
+        if result != "taken":
             return []
-        if self.event_ms is not None and signal.start_ms + self._settled_ms <= self.event_ms:
-            self.counters.settled += 1
-            return []
-        known = self._known.get(signal.id)
-        if known is not None and not _replaces(signal, known):
-            self.counters.repeated += 1
-            return []
-        if known is None and len(self._known) >= self._max_signals:
-            self.counters.overflow += 1
-            return []
-        self.counters.taken += 1
-        self._known[signal.id] = signal
-        if known is None:
-            heapq.heappush(self._leaving, (max(signal.start_ms + self._settled_ms, signal.end_ms), signal.id))
+        known, self._known[signal.id] = signal.id in self._known, signal
+        if not known:
+            heapq.heappush(self._leaving, (self._leaves_ms(signal), signal.id))
         if self.event_ms is not None and signal.end_ms <= self.event_ms:
             return self._settle([signal], self.event_ms)
-        if known is None:
+        if not known:
             heapq.heappush(self._waiting, (signal.end_ms, signal.id))
         return []
+
+    def _weigh(self, signal: Signal) -> str:
+        """What is to become of a signal, in the words of the counters."""
+        settled_ms = self._settled_ms.get((signal.domain, signal.kind, signal.type))
+        if settled_ms is None:
+            return "unmatched"
+        if self.event_ms is not None and signal.start_ms + settled_ms <= self.event_ms:
+            return "settled"
+        known = self._known.get(signal.id)
+        if known is None:
+            return "taken" if len(self._known) < self._max_signals else "overflow"
+        return "taken" if _replaces(signal, known) else "repeated"
 
     def _advance(self, to_ms: int) -> list[Incident]:
         """Moves event time from moment to moment: where signals end, and where incidents are judged or resolved."""
@@ -214,7 +225,7 @@ class Correlator:
         if graph.rule.absences:
             found = [incident for incident in found if not self._stands_so(incident)]
         changes = [version for incident in found for version in self._ledger.tell(incident)]
-        settled_ms = moment_ms + self._settled_ms + graph.rule.within_ms
+        settled_ms = moment_ms + graph.kept_ms
         for incident_id, heir in ended:
             self._resolving.drop(incident_id)
             changes.append(self._ledger.end(incident_id, heir, settled_ms))
@@ -271,10 +282,14 @@ class Correlator:
             dropped.append(heapq.heappop(self._leaving)[1])
         for signal_id in dropped:
             signal = self._known.get(signal_id)
-            if signal is None or max(signal.start_ms + self._settled_ms, signal.end_ms) > now_ms:
+            if signal is None or self._leaves_ms(signal) > now_ms:
                 continue
             if not any(graph.holds(signal_id) for graph in self._graphs_of[signal.domain, signal.kind, signal.type]):
                 del self._known[signal_id]
+
+    def _leaves_ms(self, signal: Signal) -> int:
+        """Event time from which on a signal is known only while a group holds it."""
+        return max(signal.start_ms + self._settled_ms[signal.domain, signal.kind, signal.type], signal.end_ms)
 
     def snapshot(self) -> CorrelatorState:
         """All that is known, as plain data: enough to go on from here with the records that follow."""
@@ -301,7 +316,7 @@ class Correlator:
         self.counters = replace(state.counters)
         self._time.restore(state.event_time)
         self._known = {signal.id: signal for signal in state.signals}
-        self._leaving = [(max(s.start_ms + self._settled_ms, s.end_ms), s.id) for s in state.signals]
+        self._leaving = [(self._leaves_ms(s), s.id) for s in state.signals]
         heapq.heapify(self._leaving)
         event_ms = self.event_ms
         passed = [s for s in state.signals if event_ms is not None and s.end_ms <= event_ms]

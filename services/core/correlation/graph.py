@@ -71,11 +71,11 @@ class LinkGraph:
         self.rule = rule
         self.nodes: dict[str, Node] = {}
         # Event time after the end of a group from which on nothing can change it.
-        self._kept_ms = rule.within_ms + (rule.settled_after_ms if settled_ms is None else settled_ms)
+        self.kept_ms = rule.within_ms + (rule.settled_after_ms if settled_ms is None else settled_ms)
         radii = sorted({bond.radius_m for bond in rule.all_bonds})
         self._indexes: dict[float, PlaceIndex[Node]] = {radius_m: PlaceIndex(radius_m) for radius_m in radii}
         self._bonds = [self._bonds_of(selector.name) for selector in rule.selectors]
-        self._surroundings = Surroundings[Node](rule, self._kept_ms) if rule.absences else None
+        self._surroundings = Surroundings[Node](rule, self.kept_ms) if rule.absences else None
         self._plain = isinstance(rule.condition, AllOf) and all(isinstance(p, Present) for p in rule.condition.parts)
         self._careful = any(not bond.plain for bond in rule.all_bonds)
         self._touched: dict[Group, None] = {}  # in the order of touching
@@ -183,10 +183,10 @@ class LinkGraph:
             _, signal_id = heapq.heappop(self._expiring)
             if (node := self.nodes.get(signal_id)) is None:
                 continue
-            if node.group.end_ms + self._kept_ms <= now_ms:
+            if node.group.end_ms + self.kept_ms <= now_ms:
                 yield node.group
             if signal_id in self.nodes:
-                again.append((max(node.group.end_ms + self._kept_ms, now_ms + 1), signal_id))
+                again.append((max(node.group.end_ms + self.kept_ms, now_ms + 1), signal_id))
         for entry in again:
             heapq.heappush(self._expiring, entry)
 
@@ -227,7 +227,7 @@ class LinkGraph:
             self._indexes[radius_m].add(node)
         if self._surroundings is not None:
             self._surroundings.add_anchor(node)
-        heapq.heappush(self._expiring, (signal.end_ms + self._kept_ms, signal.id))
+        heapq.heappush(self._expiring, (signal.end_ms + self.kept_ms, signal.id))
         return True
 
     def _candidates(self, node: Node) -> Iterator[tuple[Node, int, float]]:
@@ -295,7 +295,7 @@ class LinkGraph:
     def _set_end(self, group: Group) -> None:
         """After a loss: the group may be settled earlier than its signals are asked about."""
         group.end_ms = max(self.nodes[i].signal.end_ms for i in group.members)
-        heapq.heappush(self._expiring, (group.end_ms + self._kept_ms, next(iter(group.members))))
+        heapq.heappush(self._expiring, (group.end_ms + self.kept_ms, next(iter(group.members))))
 
     def _parts(self, group: Group, seeds: Iterable[str]) -> list[set[str]]:
         """What hangs together among the members of a group; every part holds one of the seeds."""

@@ -80,6 +80,10 @@ class IncidentLedger:
             self._early.setdefault(incident_id, action)
         return []
 
+    def knows(self, incident_id: str) -> bool:
+        """Whether an incident stands, or has ended and is remembered."""
+        return incident_id in self.standing or incident_id in self._ended
+
     def forget(self, incident_id: str) -> None:
         """Drops an incident that nothing can change any more."""
         self.standing.pop(incident_id, None)

@@ -28,7 +28,7 @@ def check_condition(condition: Condition | None, names: Sequence[str]) -> None:
     used: set[str] = set()
     context: set[str] = set()
     for leaf in leaves(condition):
-        _check_leaf(leaf)
+        check_leaf(leaf)
         wanted = sorted(names_in(leaf)) + ([leaf.of, *leaf.unknown_if] if isinstance(leaf, Absent) else [])
         for name in wanted:
             if name not in names:
@@ -46,7 +46,8 @@ def check_condition(condition: Condition | None, names: Sequence[str]) -> None:
         raise RuleError("when", sorted(context), "needs a signal that takes part, beside what must be absent")
 
 
-def _check_leaf(leaf: Condition) -> None:
+def check_leaf(leaf: Condition) -> None:
+    """RuleError where a condition without parts cannot be, whatever the names in it mean."""
     match leaf:
         case Count():
             check_range("at_least", leaf.at_least, 1, MAX_COUNT)

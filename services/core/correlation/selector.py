@@ -20,15 +20,21 @@ class Bound:
     measure: str
     at_least: float = -math.inf
     at_most: float = math.inf
+    above_expected: float = -math.inf  # how far above what is normal, at least; of a figure that has no normal: not met
 
     def __post_init__(self) -> None:
         check_identifier("measure", self.measure)
         if not self.at_least <= self.at_most:
             raise RuleError("at_least", self.at_least, f"must be a number up to at_most {self.at_most:g}")
+        if math.isnan(self.above_expected):
+            raise RuleError("above_expected", self.above_expected, "must be a number")
 
     def meets(self, signal: Signal) -> bool:
         """Whether the signal's figure lies within the bounds, both included."""
-        return self.at_least <= measure_of(signal, self.measure) <= self.at_most
+        found = next((e for e in signal.evidence if e.measure == self.measure), None)
+        if found is None or not self.at_least <= found.value <= self.at_most:
+            return False
+        return self.above_expected == -math.inf or found.value - found.expected >= self.above_expected
 
 
 @dataclass(frozen=True)

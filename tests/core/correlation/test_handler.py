@@ -22,7 +22,7 @@ from tests.core.correlation.city import HOUR, NOON, congestion, crowding
 from urban.common.v1.checkpoint_pb2 import Checkpoint
 from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState
 
-RULES = load_rules()
+RULES = tuple(rule for rule in load_rules() if rule.name == "crowd_road_pressure")
 
 
 class World:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.core.correlation.correlator import Correlator
 from services.core.correlation.incident import Acknowledgement
 from services.core.correlation.incident import Incident as CoreIncident
+from services.core.correlation.rulebook import Rulebook, RulebookState
 from services.correlation.checkpoint import Saved, checkpoint_of, saved_in
 from services.correlation.intake import BadRecordError, read_action, read_signal, read_signal_record
 from services.correlation.wire import IncidentWriter
@@ -146,14 +147,16 @@ def test_a_checkpoint_gives_back_the_state():
     city.read(
         crowding(start_ms=NOON - HOUR, h3_cell=3), crowding("later", NOON + HOUR, h3_cell=3), replace(JAM, revision=2)
     )
-    saved = Saved(city.correlator.snapshot(), 17, 5, "abc", 3)
+    state = city.correlator.snapshot()
+    # Two rules that hold the same signals.
+    saved = Saved(RulebookState((state, state), state.counters), 17, 5, "abc", 3)
     message = checkpoint_of(0, saved, IncidentWriter())
     assert repr(saved_in(message)) == repr(saved)
     assert (message.next_offset, message.watermark_ms) == (17, NOON + HOUR)
-    again = Correlator.restore([RULE], SOURCES, saved_in(message).state, silence_ms=SILENCE)
+    again = Correlator.restore([RULE], SOURCES, saved_in(message).state.rules[1], silence_ms=SILENCE)
     assert repr(again.snapshot()) == repr(city.correlator.snapshot())
 
 
 def test_a_checkpoint_of_nothing_gives_back_nothing():
-    saved = Saved(Correlator([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, "", 0)
+    saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, "", 0)
     assert repr(saved_in(checkpoint_of(0, saved, IncidentWriter()))) == repr(saved)

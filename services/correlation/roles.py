@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from services.correlation.api import CorrelationApi
 from services.correlation.checkpoint import DOMAIN, KIND, LAYOUT
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
+from services.correlation.planned import PlannedEventView
 from services.correlation.rules import load_rules
 from services.correlation.view import IncidentView
 from services.runtime import metrics
@@ -113,7 +114,8 @@ class CorrelationApiRole:
         self._view = IncidentView(self._open_reader)
         self._writer = KafkaWriter(settings.kafka)
         self._watches = TopicWatches(self._open_watch, settings.subscriber_patience_seconds)
-        api = CorrelationApi(self._view, self._watches, self._writer)
+        self._planned = PlannedEventView(self._open_reader)
+        api = CorrelationApi(self._view, self._planned, self._watches, self._writer)
         self.server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
 
     @property
@@ -127,13 +129,15 @@ class CorrelationApiRole:
             await self._writer.start()
             parts.push_async_callback(self._view.stop)
             await self._view.start()
+            parts.push_async_callback(self._planned.stop)
+            await self._planned.start()
             parts.push_async_callback(self.server.stop)
             parts.callback(self._watches.stop)
             await self.server.start()
             self._parts = parts.pop_all()
 
     async def wait(self) -> None:
-        await self._view.wait()
+        await wait_for_first([self._view.following, self._planned.following])
 
     async def stop(self) -> None:
         await self._parts.aclose()

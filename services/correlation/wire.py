@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.core.correlation.incident import Incident, IncidentState
 from services.core.signals import Severity, Signal
+from services.correlation.hands import write_hands
 from services.runtime.catalogue import INCIDENTS
 from services.runtime.outbox import Outgoing
 from services.runtime.producer import cloud_event_headers
@@ -142,12 +143,13 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
         query=incident.query,
         revision=incident.revision,
         superseded_by=incident.superseded_by,
-        acknowledged_by=incident.acknowledged_by,
         signal_count=incident.signal_count,
         link_count=incident.link_count,
+        supersedes=incident.supersedes,
+        settled=incident.settled,
+        planned_event=incident.planned_event,
     )
-    if incident.acknowledged_by:
-        message.acknowledge_time.FromMilliseconds(incident.acknowledge_time_ms)
+    write_hands(incident.hands, message)
     if links:
         message.links.extend(
             LinkMessage(

@@ -24,6 +24,7 @@ DEAD_LETTER_BYTES = LATE_BYTES = RECORD_BYTES + (1 << 20)
 SIGNALS = "urban.signals.v1"
 INCIDENTS = "urban.incidents.v1"
 INCIDENT_ACTIONS = "urban.incident_actions.v1"
+PLANNED_EVENTS = "urban.planned_events.v1"
 ENTITIES = "urban.entities.v1"
 
 
@@ -221,6 +222,17 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
             writers=(api,),
             readers=(correlator,),
             about="What people did with incidents",
+        ),
+        Topic(
+            name=PLANNED_EVENTS,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="name of the event",
+            value="urban.correlation.v1.PlannedEvent",
+            writers=(api,),
+            readers=(correlator, api),
+            about="What people know beforehand, and what explains incidents",
         ),
         Topic(
             name=ENTITIES,

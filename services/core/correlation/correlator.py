@@ -4,7 +4,7 @@ The incidents that stand are a function of the signals that stand, so the order 
 Signals wait until event time has passed the end of their window; all that end at one moment are taken together, so
 that even the revisions do not depend on how the domains' records interleave. What does depend on it: the revisions
 that a correction makes (a signal whose moment has passed is taken at once), the incidents that stood only until
-such a correction, and the place of an acknowledgement among the revisions.
+such a correction, and the place of what people do among the revisions.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from services.core.correlation.account import describe, resolve_ms
+from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTime, Watermarks
 from services.core.correlation.graph import Group, LinkGraph
-from services.core.correlation.incident import Acknowledgement, Incident, IncidentState
+from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.ledger import IncidentLedger
+from services.core.correlation.planned import PlannedEvent, PlannedEvents
 from services.core.correlation.rule import Rule
 from services.core.correlation.state import CorrelatorCounters, CorrelatorState
 from services.core.signals import Signal
@@ -77,12 +79,17 @@ class Correlator:
             changes += self._advance(reached)
         return changes
 
-    def acknowledge(self, action: Acknowledgement) -> list[Incident]:
-        """Folds one action; the first one for an incident counts, a repetition changes nothing.
+    def act(self, action: Action) -> list[Incident]:
+        """Folds what somebody did; a repetition changes nothing.
 
         An action for an incident that is not there yet waits for it: after a restart the actions may be read first.
         """
-        return self._ledger.acknowledge(action)
+        return self._ledger.act(action)
+
+    def plan(self, event: PlannedEvent) -> list[Incident]:
+        """Takes a planned event, or its new version; gives the incidents that are planned, or not, from now on."""
+        self._ledger.planned.put(event)
+        return self._ledger.plan()
 
     def _take_signal(self, signal: Signal) -> list[Incident]:
         if (signal.domain, signal.kind, signal.type) not in self._keys:
@@ -117,7 +124,7 @@ class Correlator:
         self._time.event_ms = to_ms
         now_ms = to_ms // FORGET_EVERY_MS * FORGET_EVERY_MS
         if from_ms is None or from_ms < now_ms:
-            self._forget(now_ms)
+            changes += self._forget(now_ms)
         return changes
 
     def _next_moment(self) -> int | None:
@@ -169,24 +176,26 @@ class Correlator:
             changes += self._ledger.tell(replace(self._ledger.standing[incident_id], state=IncidentState.RESOLVED))
         return changes
 
-    def _forget(self, now_ms: int) -> None:
-        """Drops what nothing can change any more. What comes later for it counts as settled."""
-        for graph in self._graphs:
-            self._forget_groups(graph, now_ms)
+    def _forget(self, now_ms: int) -> list[Incident]:
+        """Drops what nothing can change any more, and tells so. What comes later for it counts as settled."""
+        changes = [version for graph in self._graphs for version in self._forget_groups(graph, now_ms)]
         self._ledger.forget_ended(now_ms, self._time.log_ms)
         for signal in list(self._known.values()):
             held = any(signal.id in graph.nodes for graph in self._graphs)
             if not held and max(signal.start_ms + self._settled_ms, signal.end_ms) <= now_ms:
                 del self._known[signal.id]
+        return changes
 
-    def _forget_groups(self, graph: LinkGraph, now_ms: int) -> None:
+    def _forget_groups(self, graph: LinkGraph, now_ms: int) -> list[Incident]:
+        changes: list[Incident] = []
         for group in graph.groups():
             end_ms = max(graph.nodes[i].signal.end_ms for i in group.members)
             settled = end_ms + graph.rule.within_ms + self._settled_ms <= now_ms
-            if settled and not any(incident_id in self._resolving for incident_id in group.incidents):
-                for incident_id in group.incidents:
-                    self._ledger.forget(incident_id)
+            held = any(i in self._resolving or self._ledger.held(i, now_ms - end_ms) for i in group.incidents)
+            if settled and not held:
+                changes += [version for i in sorted(group.incidents) for version in self._ledger.forget(i)]
                 graph.forget(group)
+        return changes
 
     def snapshot(self) -> CorrelatorState:
         """All that is known, in one order: equal logs give equal snapshots."""
@@ -194,7 +203,8 @@ class Correlator:
             event_time=self._time.snapshot(),
             signals=tuple(self._known[i] for i in sorted(self._known)),
             incidents=tuple(self._ledger.records()),
-            acknowledgements=tuple(self._ledger.acknowledgements()),
+            actions=tuple(self._ledger.actions()),
+            planned=tuple(self._ledger.planned.events()),
             counters=replace(self.counters),
         )
 
@@ -211,6 +221,7 @@ class Correlator:
         self = cls(rules, sources, silence_ms=silence_ms)
         self.counters = replace(state.counters)
         self._time.restore(state.event_time)
+        self._ledger.planned = PlannedEvents(state.planned)
         self._known = {signal.id: signal for signal in state.signals}
         event_ms = self.event_ms
         passed = [s for s in state.signals if event_ms is not None and s.end_ms <= event_ms]
@@ -218,7 +229,7 @@ class Correlator:
         heapq.heapify(self._waiting)
         known = {record.id for record in state.incidents if record.standing}
         standing = [i for graph in self._graphs for i in self._rebuild(graph, passed, known)]
-        self._ledger.restore(standing, state.incidents, state.acknowledgements)
+        self._ledger.restore(standing, state.incidents, state.actions)
         return self
 
     def _rebuild(self, graph: LinkGraph, signals: Sequence[Signal], known: Collection[str]) -> list[Incident]:

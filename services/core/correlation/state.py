@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTimeState
-from services.core.correlation.incident import Acknowledgement
+from services.core.correlation.planned import PlannedEvent
 from services.core.signals import Signal
 
 
@@ -38,5 +39,6 @@ class CorrelatorState:
     event_time: EventTimeState
     signals: tuple[Signal, ...]  # every version that still matters, retracted ones too; by id
     incidents: tuple[IncidentRecord, ...]  # by id
-    acknowledgements: tuple[Acknowledgement, ...]  # of the incidents above, and those that wait for one; by id
+    actions: tuple[Action, ...]  # on the incidents above, and those that wait for one; by id
+    planned: tuple[PlannedEvent, ...]  # that may still explain an incident; by city and id
     counters: CorrelatorCounters

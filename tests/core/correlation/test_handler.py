@@ -13,7 +13,7 @@ from aiokafka.structs import ConsumerRecord
 
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.rules import load_rules
-from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, SIGNALS
+from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, Found
 from services.runtime.fakes import MemoryLog
 from services.runtime.outbox import Outbox
@@ -30,7 +30,7 @@ class World:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1})
+        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1})
         self.saved: list[Checkpoint] = []
         self.offset = 0
 
@@ -100,7 +100,11 @@ async def test_rows_are_stored_before_records_are_told_and_both_before_the_check
         assert start is None
         await handler.handle(world.records(*AN_INCIDENT))
         assert await handler.checkpoint() == 4
-    assert world.done == ["insert correlation.incidents", "checkpoint with 1 told"]
+    assert world.done == [
+        "insert correlation.incidents",
+        "insert correlation.incident_audit",
+        "checkpoint with 1 told",
+    ]
     assert (world.saved[0].partition, world.saved[0].next_offset, world.saved[0].watermark_ms) == (0, 4, NOON + HOUR)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 
 from services.correlation.api import CorrelationApi
@@ -28,12 +29,17 @@ from services.runtime.settings import Settings
 LAG_INTERVAL_S = 1.0
 
 
-class CorrelatorRole:
-    """Correlates the signals: one member of the group `urban.correlation.processor`."""
+class HostedRole(ABC):
+    """One member of a consumer group of this service, with what its handlers send out."""
+
+    role: str
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rules = load_rules()
+
+    @abstractmethod
+    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
+        """The member of the group."""
 
     async def start(self) -> None:
         async with AsyncExitStack() as parts:
@@ -65,25 +71,6 @@ class CorrelatorRole:
     async def stop(self) -> None:
         await self._parts.aclose()
 
-    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
-        settings = self._settings
-        setup = CorrelationSetup(
-            rules=self._rules,
-            silence_ms=int(settings.silence_seconds * 1000),
-            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
-            outbox=outbox,
-            open_reader=self._open_reader,
-        )
-        return ProcessorHost(
-            f"urban.{DOMAIN}.processor",
-            settings.kafka,
-            {SIGNALS: lambda partition: CorrelationHandler(setup, partition)},
-            checkpoint_seconds=settings.checkpoint_seconds,
-            session_timeout_seconds=settings.session_timeout_seconds,
-            instance=settings.instance,
-            static=settings.static_member,
-        )
-
     def _open_reader(self, topic: str) -> LogReader:
         return KafkaReader(self._settings.kafka, topic)
 
@@ -103,7 +90,36 @@ class CorrelatorRole:
         while True:
             await asyncio.sleep(LAG_INTERVAL_S)
             for (topic, partition), lag in self._host.lag().items():
-                metrics.LAG.labels(DOMAIN, "processor", topic, str(partition)).set(lag)
+                metrics.LAG.labels(DOMAIN, self.role, topic, str(partition)).set(lag)
+
+
+class CorrelatorRole(HostedRole):
+    """Correlates the signals: one member of the group `urban.correlation.processor`."""
+
+    role = "processor"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._rules = load_rules()
+
+    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
+        settings = self._settings
+        setup = CorrelationSetup(
+            rules=self._rules,
+            silence_ms=int(settings.silence_seconds * 1000),
+            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
+            outbox=outbox,
+            open_reader=self._open_reader,
+        )
+        return ProcessorHost(
+            f"urban.{DOMAIN}.processor",
+            settings.kafka,
+            {SIGNALS: lambda partition: CorrelationHandler(setup, partition)},
+            checkpoint_seconds=settings.checkpoint_seconds,
+            session_timeout_seconds=settings.session_timeout_seconds,
+            instance=settings.instance,
+            static=settings.static_member,
+        )
 
 
 class CorrelationApiRole:

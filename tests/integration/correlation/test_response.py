@@ -24,13 +24,14 @@ from services.runtime.migrations import migrate
 from tests.integration.conftest import REPOSITORY
 from tests.integration.correlation.city import read_topic
 from tests.integration.correlation.conftest import PATIENCE_S, wait_until
+from urban.common.v1.signal_pb2 import Severity
 from urban.correlation.v1.incident_pb2 import Incident, IncidentState
 from urban.correlation.v1.notification_pb2 import Notification, NotificationReason
 
 OPEN, RESOLVED = IncidentState.INCIDENT_STATE_OPEN, IncidentState.INCIDENT_STATE_RESOLVED
 ACKNOWLEDGED = IncidentState.INCIDENT_STATE_ACKNOWLEDGED
 SUPERSEDED = IncidentState.INCIDENT_STATE_SUPERSEDED
-MODERATE, SEVERE = 2, 3
+MODERATE, SEVERE = Severity.SEVERITY_MODERATE, Severity.SEVERITY_SEVERE
 FIRST, HEIR, PLANNED = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2, 3))
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from services.correlation.checkpoint import saved_in
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.rules import load_rules
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
@@ -20,7 +21,7 @@ from services.runtime.outbox import Outbox
 from services.runtime.records import signal_record, watermark_record
 from tests.core.correlation.city import HOUR, NOON, congestion, crowding
 from urban.common.v1.checkpoint_pb2 import Checkpoint
-from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState
+from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState, PlannedEvent
 
 RULES = load_rules()
 
@@ -190,3 +191,23 @@ async def test_a_failure_behind_the_actions_ends_the_handler(monkeypatch):
         await asyncio.sleep(0.05)
         with pytest.raises(RuntimeError, match="the disk is full"):
             await handler.handle(world.records(*AN_INCIDENT))
+
+
+async def test_a_planned_event_is_folded_and_known_after_a_kill():
+    world = World()
+    event = PlannedEvent(name="cities/auckland/plannedEvents/match", radius_m=1_000.0)
+    event.start_time.FromMilliseconds(NOON)
+    event.end_time.FromMilliseconds(NOON + HOUR)
+    event.position.latitude, event.position.longitude = CROWD.latitude, CROWD.longitude
+    records = world.records(*AN_INCIDENT)
+    async with running(world) as (handler, _):
+        await world.log.send(PLANNED_EVENTS, b"\xff", partition=0)
+        await world.log.send(PLANNED_EVENTS, event.SerializeToString(), partition=0)
+        await handler.handle(records[:2])
+        while not world.saved or saved_in(world.saved[-1]).planned_offset < 2:
+            await asyncio.sleep(0.001)
+            await handler.checkpoint()
+    async with running(world) as (handler, _):
+        await handler.handle(records[2:])
+        await until(lambda: len(world.told()) == 1)
+    assert [i.planned_event for i in world.told()] == ["match"]

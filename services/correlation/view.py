@@ -37,7 +37,7 @@ class IncidentView(TopicView):
     ) -> Iterator[tuple[tuple[int, str], Incident]]:
         """Incidents of a city with their place in the order (start in ms, id), from the newest on.
 
-        `state`: only those; unspecified: all that are not superseded or retracted. `before`: those behind this place.
+        `state`: only those; unspecified: all but superseded, retracted, merged ones. `before`: those behind this place.
         """
         order = self._by_start.get(city, [])
         for place in reversed(order[: bisect_left(order, before) if before else len(order)]):
@@ -70,4 +70,8 @@ def read_incident(record: LogRecord) -> Incident | None:
     return incident
 
 
-_ENDED = (IncidentState.INCIDENT_STATE_SUPERSEDED, IncidentState.INCIDENT_STATE_RETRACTED)
+_ENDED = (
+    IncidentState.INCIDENT_STATE_SUPERSEDED,
+    IncidentState.INCIDENT_STATE_RETRACTED,
+    IncidentState.INCIDENT_STATE_MERGED,
+)

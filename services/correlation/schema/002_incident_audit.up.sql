@@ -18,3 +18,5 @@ ENGINE = ${REPLICATED}ReplacingMergeTree
 PARTITION BY toYYYYMM(time)
 ORDER BY (city, incident_id, id)
 COMMENT 'Every change of an incident: who, what, when, why';
+
+ALTER TABLE incidents COMMENT COLUMN state 'open, acknowledged, resolved, reopened, merged, superseded (another took its place) or retracted';

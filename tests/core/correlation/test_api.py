@@ -115,7 +115,8 @@ async def test_a_page_ends_where_it_would_grow_too_large_but_is_never_empty(monk
 
 
 async def test_ended_incidents_are_listed_only_when_asked_for():
-    async with city_with(incident(1), incident(2, state=SUPERSEDED), incident(3, state=RETRACTED)) as city:
+    ended = [incident(n, state=s) for n, s in ((2, SUPERSEDED), (3, RETRACTED), (4, MERGED))]
+    async with city_with(incident(1), *ended) as city:
         assert (await city.listed())[0] == [1]
         assert (await city.listed(state=SUPERSEDED))[0] == [2]
         assert (await city.listed(state=ACKNOWLEDGED))[0] == []

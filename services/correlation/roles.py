@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 
 from services.correlation.api import CorrelationApi
 from services.correlation.checkpoint import DOMAIN, KIND, LAYOUT
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
+from services.correlation.planned import PlannedEventView
 from services.correlation.rules import load_rules
 from services.correlation.view import IncidentView
 from services.runtime import metrics
@@ -27,12 +29,17 @@ from services.runtime.settings import Settings
 LAG_INTERVAL_S = 1.0
 
 
-class CorrelatorRole:
-    """Correlates the signals: one member of the group `urban.correlation.processor`."""
+class HostedRole(ABC):
+    """One member of a consumer group of this service, with what its handlers send out."""
+
+    role: str
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rules = load_rules()
+
+    @abstractmethod
+    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
+        """The member of the group."""
 
     async def start(self) -> None:
         async with AsyncExitStack() as parts:
@@ -64,25 +71,6 @@ class CorrelatorRole:
     async def stop(self) -> None:
         await self._parts.aclose()
 
-    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
-        settings = self._settings
-        setup = CorrelationSetup(
-            rules=self._rules,
-            silence_ms=int(settings.silence_seconds * 1000),
-            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
-            outbox=outbox,
-            open_reader=self._open_reader,
-        )
-        return ProcessorHost(
-            f"urban.{DOMAIN}.processor",
-            settings.kafka,
-            {SIGNALS: lambda partition: CorrelationHandler(setup, partition)},
-            checkpoint_seconds=settings.checkpoint_seconds,
-            session_timeout_seconds=settings.session_timeout_seconds,
-            instance=settings.instance,
-            static=settings.static_member,
-        )
-
     def _open_reader(self, topic: str) -> LogReader:
         return KafkaReader(self._settings.kafka, topic)
 
@@ -102,7 +90,36 @@ class CorrelatorRole:
         while True:
             await asyncio.sleep(LAG_INTERVAL_S)
             for (topic, partition), lag in self._host.lag().items():
-                metrics.LAG.labels(DOMAIN, "processor", topic, str(partition)).set(lag)
+                metrics.LAG.labels(DOMAIN, self.role, topic, str(partition)).set(lag)
+
+
+class CorrelatorRole(HostedRole):
+    """Correlates the signals: one member of the group `urban.correlation.processor`."""
+
+    role = "processor"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._rules = load_rules()
+
+    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
+        settings = self._settings
+        setup = CorrelationSetup(
+            rules=self._rules,
+            silence_ms=int(settings.silence_seconds * 1000),
+            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
+            outbox=outbox,
+            open_reader=self._open_reader,
+        )
+        return ProcessorHost(
+            f"urban.{DOMAIN}.processor",
+            settings.kafka,
+            {SIGNALS: lambda partition: CorrelationHandler(setup, partition)},
+            checkpoint_seconds=settings.checkpoint_seconds,
+            session_timeout_seconds=settings.session_timeout_seconds,
+            instance=settings.instance,
+            static=settings.static_member,
+        )
 
 
 class CorrelationApiRole:
@@ -113,7 +130,8 @@ class CorrelationApiRole:
         self._view = IncidentView(self._open_reader)
         self._writer = KafkaWriter(settings.kafka)
         self._watches = TopicWatches(self._open_watch, settings.subscriber_patience_seconds)
-        api = CorrelationApi(self._view, self._watches, self._writer)
+        self._planned = PlannedEventView(self._open_reader)
+        api = CorrelationApi(self._view, self._planned, self._watches, self._writer)
         self.server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
 
     @property
@@ -127,13 +145,15 @@ class CorrelationApiRole:
             await self._writer.start()
             parts.push_async_callback(self._view.stop)
             await self._view.start()
+            parts.push_async_callback(self._planned.stop)
+            await self._planned.start()
             parts.push_async_callback(self.server.stop)
             parts.callback(self._watches.stop)
             await self.server.start()
             self._parts = parts.pop_all()
 
     async def wait(self) -> None:
-        await self._view.wait()
+        await wait_for_first([self._view.following, self._planned.following])
 
     async def stop(self) -> None:
         await self._parts.aclose()

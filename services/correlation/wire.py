@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.verdict import Truth
 from services.core.signals import Severity, Signal
+from services.correlation.hands import write_hands
 from services.runtime.catalogue import INCIDENTS
 from services.runtime.outbox import Outgoing
 from services.runtime.producer import cloud_event_headers
@@ -144,16 +145,17 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
         query=incident.query,
         revision=incident.revision,
         superseded_by=incident.superseded_by,
-        acknowledged_by=incident.acknowledged_by,
         signal_count=incident.signal_count,
         link_count=incident.link_count,
         outcomes=[
             OutcomeMessage(condition=o.condition, truth=_number(o.truth), value=o.value, bound=o.bound)
             for o in incident.outcomes
         ],
+        supersedes=incident.supersedes,
+        settled=incident.settled,
+        planned_event=incident.planned_event,
     )
-    if incident.acknowledged_by:
-        message.acknowledge_time.FromMilliseconds(incident.acknowledge_time_ms)
+    write_hands(incident.hands, message)
     if links:
         message.links.extend(
             LinkMessage(

@@ -4,24 +4,26 @@ The incidents that stand are a function of the signals that stand, so the order 
 Signals wait until event time has passed the end of their window; all that end at one moment are taken together, so
 that even the revisions do not depend on how the domains' records interleave. What does depend on it: the revisions
 that a correction makes (a signal whose moment has passed is taken at once), the incidents that stood only until
-such a correction, and the place of an acknowledgement among the revisions.
+such a correction, and the place of what people do among the revisions.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from services.core.correlation.account import describe, resolve_ms
+from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTime, Watermarks
 from services.core.correlation.graph import Group, LinkGraph
-from services.core.correlation.incident import Acknowledgement, Incident, IncidentState
+from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.ledger import IncidentLedger
 from services.core.correlation.moments import Moments
+from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Key
-from services.core.correlation.state import CorrelatorCounters, CorrelatorState
+from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState
 from services.core.correlation.verdict import Truth
 from services.core.signals import Signal
 
@@ -41,8 +43,12 @@ class Correlator:
         *,
         silence_ms: int,
         max_signals: int = MAX_SIGNALS,
+        ledger: IncidentLedger | None = None,
     ) -> None:
-        """`sources`: number of partitions by (domain, kind); of every one that a rule names, or ValueError."""
+        """`sources`: number of partitions by (domain, kind); of every one that a rule names, or ValueError.
+
+        `ledger`: one that is shared with other rules; None: one of its own.
+        """
         named = {(s.domain, s.kind) for rule in rules for s in rule.selectors}
         if missing := sorted(named - set(sources)):
             raise ValueError(f"number of partitions unknown of {', '.join('.'.join(source) for source in missing)}")
@@ -71,7 +77,9 @@ class Correlator:
         self._absent_sources = {
             (s.domain, s.kind): None for rule in rules for s in rule.selectors if s.name in rule.context
         }
-        self._ledger = IncidentLedger()
+        self._names = frozenset(rule.name for rule in rules)
+        self._shares = ledger is not None
+        self._ledger = IncidentLedger() if ledger is None else ledger
 
     @property
     def event_ms(self) -> int | None:
@@ -85,8 +93,8 @@ class Correlator:
 
     @property
     def standing(self) -> int:
-        """Incidents that are open, acknowledged, or resolved and still correctable."""
-        return len(self._ledger.standing)
+        """Incidents of its rules that are not over, or over and still correctable."""
+        return self._ledger.of_rules(self._names)
 
     def silent(self) -> list[tuple[str, str, int]]:
         """Partitions (domain, kind, number) that no longer hold time back."""
@@ -105,16 +113,17 @@ class Correlator:
             changes += self._advance(reached)
         return changes
 
-    def acknowledge(self, action: Acknowledgement) -> list[Incident]:
-        """Folds one action; the first one for an incident counts, a repetition changes nothing.
+    def act(self, action: Action) -> list[Incident]:
+        """Folds what somebody did; a repetition changes nothing.
 
         An action for an incident that is not there yet waits for it: after a restart the actions may be read first.
         """
-        return self._ledger.acknowledge(action)
+        return self._ledger.act(action)
 
-    def knows(self, incident_id: str) -> bool:
-        """Whether an incident stands, or has ended and is remembered."""
-        return self._ledger.knows(incident_id)
+    def plan(self, event: PlannedEvent) -> list[Incident]:
+        """Takes a planned event, or its new version; gives the incidents that are planned, or not, from now on."""
+        self._ledger.planned.put(event)
+        return self._ledger.plan()
 
     def _report(self, record: Watermarks) -> list[Incident]:
         """Takes note of event time; where it tells of a time that nobody knew about, the groups that ask are judged."""
@@ -173,7 +182,7 @@ class Correlator:
         self._time.event_ms = to_ms
         now_ms = to_ms // FORGET_EVERY_MS * FORGET_EVERY_MS
         if from_ms is None or from_ms < now_ms:
-            self._forget(now_ms)
+            changes += self._forget(now_ms)
         return changes
 
     def _next_moment(self) -> int | None:
@@ -223,7 +232,7 @@ class Correlator:
         ended = sorted((incident_id, heir) for incident_id, heir in ending.items() if incident_id not in standing)
         self._ledger.hand_over(ended)
         if graph.rule.absences:
-            found = [incident for incident in found if not self._stands_so(incident)]
+            found = [incident for incident in found if not self._ledger.repeats(incident)]
         changes = [version for incident in found for version in self._ledger.tell(incident)]
         settled_ms = moment_ms + graph.kept_ms
         for incident_id, heir in ended:
@@ -242,42 +251,27 @@ class Correlator:
                 self._uncovered[asking] = None
         return verdict.truth is Truth.HELD
 
-    def _stands_so(self, incident: Incident) -> bool:
-        """Whether that was told already: a group that was judged again may have come out the same."""
-        before = self._ledger.standing.get(incident.id)
-        if before is None:
-            return False
-        state = before.state
-        if state is IncidentState.ACKNOWLEDGED and incident.state is IncidentState.OPEN:
-            state = IncidentState.OPEN
-        same = replace(
-            before,
-            state=state,
-            revision=incident.revision,
-            acknowledged_by=incident.acknowledged_by,
-            acknowledge_time_ms=incident.acknowledge_time_ms,
-        )
-        return same == incident
-
     def _resolve(self, moment_ms: int) -> list[Incident]:
         changes: list[Incident] = []
         for incident_id in self._resolving.take(moment_ms):
             changes += self._ledger.tell(replace(self._ledger.standing[incident_id], state=IncidentState.RESOLVED))
         return changes
 
-    def _forget(self, now_ms: int) -> None:
-        """Drops what nothing can change any more. What comes later for it counts as settled."""
+    def _forget(self, now_ms: int) -> list[Incident]:
+        """Drops what nothing can change any more, and tells so. What comes later for it counts as settled."""
+        changes: list[Incident] = []
         dropped: list[str] = []
         for graph in self._graphs:
             for group in graph.expiring(now_ms):
-                if any(incident_id in self._resolving for incident_id in group.incidents):
+                if any(i in self._resolving or self._ledger.held(i, now_ms - group.end_ms) for i in group.incidents):
                     continue
-                for incident_id in group.incidents:
-                    self._ledger.forget(incident_id)
+                changes += [version for i in sorted(group.incidents) for version in self._ledger.forget(i)]
                 dropped += group.members
                 graph.forget(group)
             dropped += graph.forget_surroundings(now_ms)
-        self._ledger.forget_ended(now_ms, self._time.log_ms)
+        self._ledger.forget_ended(self._names, now_ms, self._time.log_ms)
+        if not self._shares:
+            self._ledger.forget_planned(now_ms)
         while self._leaving and self._leaving[0][0] <= now_ms:
             dropped.append(heapq.heappop(self._leaving)[1])
         for signal_id in dropped:
@@ -286,6 +280,7 @@ class Correlator:
                 continue
             if not any(graph.holds(signal_id) for graph in self._graphs_of[signal.domain, signal.kind, signal.type]):
                 del self._known[signal_id]
+        return changes
 
     def _leaves_ms(self, signal: Signal) -> int:
         """Event time from which on a signal is known only while a group holds it."""
@@ -296,9 +291,8 @@ class Correlator:
         return CorrelatorState(
             event_time=self._time.snapshot(),
             signals=tuple(self._known[i] for i in sorted(self._known)),
-            incidents=tuple(self._ledger.records()),
-            acknowledgements=tuple(self._ledger.acknowledgements()),
             counters=replace(self.counters),
+            ledger=LedgerState() if self._shares else self._ledger.snapshot(),
         )
 
     @classmethod
@@ -310,9 +304,15 @@ class Correlator:
         *,
         silence_ms: int,
         max_signals: int = MAX_SIGNALS,
+        ledger: IncidentLedger | None = None,
     ) -> Correlator:
-        """Goes on where the snapshot was taken; the rules must be those that it was made with."""
-        self = cls(rules, sources, silence_ms=silence_ms, max_signals=max_signals)
+        """Goes on where the snapshot was taken; the rules must be those that it was made with.
+
+        `ledger`: the shared one, as it was then; None: what the state holds.
+        """
+        self = cls(rules, sources, silence_ms=silence_ms, max_signals=max_signals, ledger=ledger)
+        if ledger is None:
+            self._ledger = IncidentLedger(state.ledger)
         self.counters = replace(state.counters)
         self._time.restore(state.event_time)
         self._known = {signal.id: signal for signal in state.signals}
@@ -322,22 +322,21 @@ class Correlator:
         passed = [s for s in state.signals if event_ms is not None and s.end_ms <= event_ms]
         self._waiting = [(s.end_ms, s.id) for s in state.signals if event_ms is None or s.end_ms > event_ms]
         heapq.heapify(self._waiting)
-        known = {record.id for record in state.incidents if record.standing}
         for signal in passed:
             for graph in self._graphs_of[signal.domain, signal.kind, signal.type]:
                 graph.put(signal)
-        standing = [i for number, graph in enumerate(self._graphs) for i in self._rebuild(number, graph, known)]
-        self._ledger.restore(standing, state.incidents, state.acknowledgements)
+        standing = [i for number, graph in enumerate(self._graphs) for i in self._rebuild(number, graph)]
+        self._ledger.stand(self._names, standing)
         return self
 
-    def _rebuild(self, number: int, graph: LinkGraph, known: Collection[str]) -> list[Incident]:
-        """The incidents of a rule whose graph was filled; `known`: the ids of the incidents that stood."""
+    def _rebuild(self, number: int, graph: LinkGraph) -> list[Incident]:
+        """The incidents of a rule whose graph was filled."""
         found: list[Incident] = []
         for group in graph.take_touched():
             if not self._judge(number, graph, group):
                 continue
             incident, when_ms = describe(graph, group), resolve_ms(graph, group)
-            if incident.id not in known:  # forgotten; another rule still holds its signals
+            if not self._ledger.awaits(incident.id):  # forgotten; another rule still holds its signals
                 graph.forget(group)
                 continue
             group.incidents = {incident.id}

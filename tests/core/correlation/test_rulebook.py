@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.correlator import Correlator
 from services.core.correlation.event_time import Watermarks
-from services.core.correlation.incident import Acknowledgement, Incident
+from services.core.correlation.incident import Incident, IncidentState
+from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rulebook import Rulebook
 from services.core.signals import Signal
 from tests.core.correlation.city import HOUR, NOON, RULE, SILENCE, both, congestion, crowding
@@ -56,12 +58,12 @@ def test_who_takes_an_incident_takes_it_in_the_rule_that_knows_it_and_a_restart_
     book = Rulebook(RULES, SOURCES, silence_ms=SILENCE)
     log: Log = [crowding(), congestion(), *both(NOON + HOUR)]
     (incident,) = [version for record in log for version in book.take(record, NOON)]
-    early = Acknowledgement(crowding().id, "r1", "Bob", NOON)
-    assert book.acknowledge(early) == []
-    (taken,) = book.acknowledge(Acknowledgement(incident.id, "r2", "Ana", NOON))
+    early = Action(crowding().id, "r1", "Bob", NOON)
+    assert book.act(early) == []
+    (taken,) = book.act(Action(incident.id, "r2", "Ana", NOON))
     assert taken.acknowledged_by == "Ana"
     state = book.snapshot()
-    assert [len(s.acknowledgements) for s in state.rules] == [2, 1]
+    assert [action.actor for action in sorted(state.ledger.actions, key=lambda a: a.request_id)] == ["Bob", "Ana"]
     again = Rulebook(RULES, SOURCES, silence_ms=SILENCE, state=state)
     assert repr(again.snapshot()) == repr(state)
     assert again.counters == book.counters
@@ -74,3 +76,51 @@ def test_signals_beyond_the_bound_are_refused_and_counted():
     book.take(replace(crowding("gate-0"), revision=2), NOON)  # of one that is held, a new version is taken
     assert (book.counters.taken, book.counters.overflow) == (3, 2)
     assert [len(state.signals) for state in book.snapshot().rules] == [2, 2]
+
+
+def two_rules_told(book: Rulebook) -> tuple[Incident, Incident]:
+    """The incidents of the same square in both rules."""
+    log: Log = [crowding(), congestion(), *both(NOON + 2 * HOUR)]
+    log.append(Watermarks(*NOISE, {0: NOON + 2 * HOUR, 1: NOON + 2 * HOUR}))
+    road, quiet = [version for at, record in enumerate(log) for version in book.take(record, NOON + at)]
+    assert (road.rule, quiet.rule) == (RULE.name, QUIET.name)
+    return road, quiet
+
+
+def restarted(book: Rulebook) -> Rulebook:
+    again = Rulebook(RULES, SOURCES, silence_ms=SILENCE, state=book.snapshot())
+    assert repr(again.snapshot()) == repr(book.snapshot())
+    return again
+
+
+def test_an_incident_of_one_rule_is_merged_into_that_of_another_and_follows_its_heir():
+    book = Rulebook(RULES, SOURCES, silence_ms=SILENCE)
+    road, quiet = two_rules_told(book)
+    (merged,) = book.act(Action(quiet.id, "r1", "Ana", NOON, "", ActionKind.MERGE, about=road.id, place=1))
+    assert (merged.state, merged.hands.merged_into) == (IncidentState.MERGED, road.id)
+    assert book.act(Action(road.id, "r2", "Bob", NOON, "", ActionKind.MERGE, about=quiet.id, place=2)) == [], "a ring"
+    heir, *_ = restarted(book).take(crowding(start_ms=NOON - HOUR), NOON + 10)
+    assert book.take(crowding(start_ms=NOON - HOUR), NOON + 10)[0] == heir
+    assert (heir.rule, heir.supersedes) == (RULE.name, (road.id,))
+    last = restarted(book).act(Action(quiet.id, "r3", "Ana", NOON, "and so", ActionKind.FEEDBACK, place=3))[-1]
+    assert last.hands.merged_into == heir.id
+
+
+def test_a_planned_event_explains_the_incidents_of_every_rule():
+    book = Rulebook(RULES, SOURCES, silence_ms=SILENCE)
+    crowd = crowding()
+    book.plan(PlannedEvent("match", crowd.city, "A match", NOON, NOON + HOUR, crowd.latitude, crowd.longitude, 2_000.0))
+    assert [incident.planned_event for incident in two_rules_told(book)] == ["match", "match"]
+    assert restarted(book).snapshot().ledger.planned
+
+
+def test_what_is_planned_is_forgotten_when_the_slowest_rule_has_passed_it_long_since():
+    book = Rulebook(RULES, SOURCES, silence_ms=SILENCE)
+    book.plan(PlannedEvent("match", "auckland", "A match", NOON, NOON + HOUR, 0.0, 0.0, 2_000.0))
+    late = NOON + 30 * 24 * HOUR
+    quick, slow = both(late), Watermarks(*NOISE, {0: NOON, 1: NOON})
+    for record in (slow, *quick):
+        book.take(record, NOON)
+    assert book.snapshot().ledger.planned
+    book.take(Watermarks(*NOISE, {0: late, 1: late}), NOON)
+    assert not book.snapshot().ledger.planned

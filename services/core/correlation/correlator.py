@@ -230,7 +230,7 @@ class Correlator:
         # What one group has lost may stand on another by now: it goes on there.
         standing = {incident.id for incident in found}
         ended = sorted((incident_id, heir) for incident_id, heir in ending.items() if incident_id not in standing)
-        self._ledger.hand_over(ended)
+        merged = self._ledger.hand_over(ended)
         if graph.rule.absences:
             found = [incident for incident in found if not self._ledger.repeats(incident)]
         changes = [version for incident in found for version in self._ledger.tell(incident)]
@@ -238,6 +238,7 @@ class Correlator:
         for incident_id, heir in ended:
             self._resolving.drop(incident_id)
             changes.append(self._ledger.end(incident_id, heir, settled_ms))
+        changes += [version for incident_id in merged for version in self._ledger.tell_again(incident_id)]
         return changes
 
     def _judge(self, number: int, graph: LinkGraph, group: Group) -> bool:

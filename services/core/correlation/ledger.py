@@ -93,22 +93,28 @@ class IncidentLedger:
         )
         return replace(after, changes=changes_of(before, after))
 
-    def hand_over(self, heirs: Iterable[tuple[str, str]]) -> None:
-        """(Incident, heir): what people did with an incident they have also done with the one that takes its place."""
+    def hand_over(self, heirs: Iterable[tuple[str, str]]) -> list[str]:
+        """(Incident, heir): what people did with an incident they have also done with the one that takes its place.
+
+        Gives the incidents that are merged into an heir by that: see `tell_again`.
+        """
+        merged: set[str] = set()
         for incident_id, heir in heirs:
             if not heir:
                 continue
             self._joined.setdefault(heir, set()).add(incident_id)
             for action in list(self._actions.get(incident_id, {}).values()):
                 self._put(heir, action)
-            self._rename(incident_id, heir)
+            merged |= set(self._rename(incident_id, heir))
+        return sorted(merged)
 
-    def _rename(self, incident_id: str, heir: str) -> None:
+    def _rename(self, incident_id: str, heir: str) -> Iterator[str]:
         """A merge with an incident is one with its heir from now on."""
-        for actions in self._actions.values():
+        for merged, actions in self._actions.items():
             for action in list(actions.values()):
                 if action.kind is ActionKind.MERGE and action.about == incident_id:
                     actions[action.request_id] = replace(action, about=heir)
+                    yield merged
 
     def end(self, incident_id: str, heir: str, settled_ms: int) -> Incident:
         """Gives the last version of an incident: superseded by its heir, or retracted where there is none.
@@ -131,7 +137,7 @@ class IncidentLedger:
         line = list(self._line(action.incident_id))
         for incident_id in line:
             self._put(incident_id, action)
-        return self._tell_again(line[-1])
+        return self.tell_again(line[-1])
 
     def _line(self, incident_id: str) -> Iterator[str]:
         """An incident and its heirs, the standing one last."""
@@ -153,9 +159,9 @@ class IncidentLedger:
 
     def plan(self) -> list[Incident]:
         """New versions of the standing incidents that are planned now and were not, or the other way round."""
-        return [version for incident_id in sorted(self.standing) for version in self._tell_again(incident_id)]
+        return [version for incident_id in sorted(self.standing) for version in self.tell_again(incident_id)]
 
-    def _tell_again(self, incident_id: str) -> list[Incident]:
+    def tell_again(self, incident_id: str) -> list[Incident]:
         """The next version of an incident that stands, if anything but its signals changed."""
         last = self.standing.get(incident_id)
         if last is None:

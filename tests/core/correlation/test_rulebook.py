@@ -1,8 +1,12 @@
-"""Each rule has an event time of its own: what one rule waits for does not hold back the others."""
+"""Each rule has an event time of its own: what one rule waits for does not hold back the others. People are one."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.correlator import Correlator
@@ -12,7 +16,9 @@ from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rulebook import Rulebook
 from services.core.signals import Signal
 from tests.core.correlation.city import HOUR, NOON, RULE, SILENCE, both, congestion, crowding
-from tests.core.correlation.language import NOISE, QUIET, SOURCES
+from tests.core.correlation.language import NOISE, QUIET, SOURCES, heard, histories
+from tests.core.correlation.language import RULES as LANGUAGE
+from tests.examples import examples
 
 RULES = (RULE, QUIET)
 Log = list[Signal | Watermarks]
@@ -99,11 +105,12 @@ def test_an_incident_of_one_rule_is_merged_into_that_of_another_and_follows_its_
     (merged,) = book.act(Action(quiet.id, "r1", "Ana", NOON, "", ActionKind.MERGE, about=road.id, place=1))
     assert (merged.state, merged.hands.merged_into) == (IncidentState.MERGED, road.id)
     assert book.act(Action(road.id, "r2", "Bob", NOON, "", ActionKind.MERGE, about=quiet.id, place=2)) == [], "a ring"
-    heir, *_ = restarted(book).take(crowding(start_ms=NOON - HOUR), NOON + 10)
-    assert book.take(crowding(start_ms=NOON - HOUR), NOON + 10)[0] == heir
-    assert (heir.rule, heir.supersedes) == (RULE.name, (road.id,))
-    last = restarted(book).act(Action(quiet.id, "r3", "Ana", NOON, "and so", ActionKind.FEEDBACK, place=3))[-1]
-    assert last.hands.merged_into == heir.id
+    for each in (restarted(book), book):
+        told = each.take(crowding(start_ms=NOON - HOUR), NOON + 10)
+        heir, last = told[0], {incident.id: incident for incident in told}
+        assert (heir.rule, heir.supersedes) == (RULE.name, (road.id,))
+        assert last[road.id].superseded_by == heir.id
+        assert last[quiet.id].hands.merged_into == heir.id
 
 
 def test_a_planned_event_explains_the_incidents_of_every_rule():
@@ -124,3 +131,42 @@ def test_what_is_planned_is_forgotten_when_the_slowest_rule_has_passed_it_long_s
     assert book.snapshot().ledger.planned
     book.take(Watermarks(*NOISE, {0: late, 1: late}), NOON)
     assert not book.snapshot().ledger.planned
+
+
+STEPS = st.tuples(st.sampled_from(list(ActionKind)), st.integers(0, 30), st.integers(0, 30))
+
+
+@examples(40)
+@given(histories(6), st.lists(STEPS, min_size=1, max_size=8), st.integers(0, 2**32), st.integers(0, 2**32))
+def test_with_all_rules_it_does_not_matter_when_an_action_is_read_nor_how_often_nor_where_a_restart_falls(
+    signals, steps, seed, other_seed
+):
+    records = [r for s in signals for r in (s, *heard(s.end_ms))]
+    ids = sorted(told_of(records, [], random.Random(0))) or ["00000000-0000-0000-0000-000000000000"]
+    actions = [
+        Action(ids[a % len(ids)], f"r{place}", "Ana", NOON, "so", kind, ids[b % len(ids)], NOON + 9 * HOUR, place)
+        for place, (kind, a, b) in enumerate(steps)
+    ]
+    ends = []
+    for chance in (seed, other_seed):
+        told = told_of(records, actions, random.Random(chance)).values()
+        standing = [v for v in told if v.state not in (IncidentState.SUPERSEDED, IncidentState.RETRACTED)]
+        ends.append({v.id: (v.state, v.hands) for v in standing})
+    assert ends[0] == ends[1]
+
+
+def told_of(records: Log, actions: list[Action], chance: random.Random) -> dict[str, Incident]:
+    """The last version of every incident: actions in their order, at any place, some twice, with a restart anywhere."""
+    book = Rulebook(LANGUAGE, SOURCES, silence_ms=SILENCE)
+    read = [action for action in actions for _ in range(chance.choice([1, 1, 2]))]
+    where = sorted(chance.randrange(len(records) + 1) for _ in read)
+    restart = chance.randrange(len(records) + 1)
+    told: list[Incident] = []
+    for at in range(len(records) + 1):
+        if at == restart:
+            book = Rulebook(LANGUAGE, SOURCES, silence_ms=SILENCE, state=book.snapshot())
+        for action in (a for a, place in zip(read, where, strict=True) if place == at):
+            told += book.act(action)
+        for record in records[at : at + 1]:
+            told += book.take(record, NOON + at)
+    return {incident.id: incident for incident in told}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from services.core.correlation.checks import RuleError
-from services.core.response.plan import Clock, Condition, Level, Plan
+from services.core.response.plan import ANY_RULE, Clock, Condition, Level, Plan
 from services.core.signals import Severity
 
 FOLDER = Path(__file__).resolve().parent / "plans"
@@ -28,12 +28,15 @@ class PlanFileError(ValueError):
         self.path, self.line, self.field, self.value, self.reason = path, line, field, value, reason
 
 
-def load_plans(folder: Path = FOLDER) -> tuple[Plan, ...]:
-    """Every plan of a folder, by name; there may be none. PlanFileError names the first thing that is wrong."""
+def load_plans(folder: Path = FOLDER, known: Collection[str] | None = None) -> tuple[Plan, ...]:
+    """Every plan of a folder, by name; there may be none. PlanFileError names the first thing that is wrong.
+
+    `known`: names of the rules that are there; None: they are not looked at.
+    """
     plans: dict[str, Plan] = {}
     rules: dict[str, str] = {}
     for path in sorted(folder.glob("*.yaml")):
-        plan = load_plan(path)
+        plan = load_plan(path, known)
         if plan.name in plans:
             raise PlanFileError(path, 0, "plan", plan.name, "another file has a plan of this name")
         for rule in plan.rules:
@@ -44,8 +47,8 @@ def load_plans(folder: Path = FOLDER) -> tuple[Plan, ...]:
     return tuple(plans[name] for name in sorted(plans))
 
 
-def load_plan(path: Path) -> Plan:
-    """The plan of one file."""
+def load_plan(path: Path, known: Collection[str] | None = None) -> Plan:
+    """The plan of one file, for rules that are known."""
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -54,7 +57,11 @@ def load_plan(path: Path) -> Plan:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PlanFileError(path, 0, "", None, f"is no YAML: {error}") from None
     try:
-        return _plan(_value(root, ""))
+        plan = _plan(_value(root, ""))
+        for i, rule in enumerate(plan.rules):
+            if known is not None and rule not in (*known, ANY_RULE):
+                raise RuleError(f"rules[{i}]", rule, f"is no rule; there are {', '.join(sorted(known))}")
+        return plan
     except RuleError as error:
         raise PlanFileError(path, _line_of(root, error.field), error.field, error.value, error.reason) from None
 

@@ -8,6 +8,7 @@ from services.correlation.plans import load_plans
 from services.correlation.response_checkpoint import DOMAIN, KIND, LAYOUT
 from services.correlation.response_handler import ResponseHandler, ResponseSetup
 from services.correlation.roles import HostedRole
+from services.correlation.rules import load_rules
 from services.correlation.webhook import Address, secret_of
 from services.runtime.catalogue import INCIDENTS, NOTIFICATIONS, checkpoints
 from services.runtime.checkpoints import CheckpointStore
@@ -24,7 +25,7 @@ class ResponderRole(HostedRole):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._plans = load_plans()
+        self._plans = load_plans(known=[rule.name for rule in load_rules()])
         self._addresses = {
             receiver: Address(url, secret_of(settings.receiver_secrets[receiver].get_secret_value()))
             for receiver, url in settings.receivers.items()

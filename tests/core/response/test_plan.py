@@ -13,7 +13,8 @@ from services.correlation.plans import PlanFileError, load_plan, load_plans
 from services.correlation.rules import load_rules
 from tests.core.correlation.city import HOUR, NOON, crowding
 
-PLANS = {plan.name: plan for plan in load_plans()}
+RULES = [rule.name for rule in load_rules()]
+PLANS = {plan.name: plan for plan in load_plans(known=RULES)}
 
 
 def pollution(level: float, hours: range, entity: str = "station") -> list[Signal]:
@@ -55,9 +56,31 @@ def test_a_square_is_cleared_when_the_crowd_stays_far_above_normal():
     assert lowest.name == "watch"
 
 
+def test_a_place_is_cleared_when_nobody_can_walk_there_any_more():
+    crowd = crowding()
+    plan, half_an_hour = PLANS["crowd_evacuation"], 30 * 60_000
+    for density, minutes, level in [(2.0, 30, "steer"), (2.2, 15, "steer"), (2.2, 30, "clear_the_square")]:
+        told = (Evidence("density_p_m2_mean", density, 1.08),)
+        quarters = [
+            replace(crowd, start_ms=at, end_ms=at + half_an_hour // 2, evidence=told)
+            for at in range(NOON, NOON + minutes * 60_000, half_an_hour // 2)
+        ]
+        found = plan.level_of(Severity.SEVERE, quarters)
+        assert found is not None
+        assert found.name == level
+
+
 def test_every_rule_that_ships_has_a_plan():
     named = {rule for plan in PLANS.values() for rule in plan.rules}
-    assert "*" in named or {rule.name for rule in load_rules()} <= named
+    assert "*" in named or set(RULES) <= named
+    assert {"heavy_pollution", "crowd_road_pressure", "noise_then_crowd", "rail_road_pressure"} <= named
+
+
+def test_a_plan_for_a_rule_that_is_not_there_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text(GOOD)
+    assert [plan.rules for plan in load_plans(tmp_path, known=["some_rule"])] == [("some_rule",)]
+    with pytest.raises(PlanFileError, match=r"a.yaml, line 4: rules\[0\] = 'some_rule': is no rule; there are other$"):
+        load_plans(tmp_path, known=["other"])
 
 
 GOOD = """\

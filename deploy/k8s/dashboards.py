@@ -79,6 +79,27 @@ DASHBOARDS = (
                 "urban_incidents_total",
             ),
             Panel(
+                "Incidents that response plans follow",
+                "max(urban_response_cases)",
+                "incidents",
+                "none",
+                "urban_response_cases",
+            ),
+            Panel(
+                "Notifications",
+                "sum by (plan, reason) (rate(urban_notifications_total[5m])) * 60",
+                "{{plan}} {{reason}} a minute",
+                "none",
+                "urban_notifications_total",
+            ),
+            Panel(
+                "Notifications that nobody has taken yet",
+                "sum by (receiver) (urban_deliveries_waiting)",
+                "{{receiver}}",
+                "none",
+                "urban_deliveries_waiting",
+            ),
+            Panel(
                 "Books that do not balance",
                 f"sum by (domain) (abs(urban_ledger_difference{{{DOMAIN}}}))",
                 "{{domain}}",

@@ -165,4 +165,15 @@ ALWAYS = (
         "Who is connected to the domain's api; processor time of the apis.",
         "The subscriber filters more, or reads the topic itself.",
     ),
+    Alert(
+        "UrbanNotificationsUndelivered",
+        PAGE,
+        'sum by (receiver, result) (increase(urban_deliveries_total{result!="delivered"}[30m])) > 0',
+        "1m",
+        "{{ $labels.receiver }} was not told of {{ $value | humanize }} incidents ({{ $labels.result }}).",
+        "A response plan told somebody whose webhook did not take it within URBAN_DELIVERY_PATIENCE_SECONDS"
+        " (undelivered), or who has no address (unrouted). People may wait for a call that does not come.",
+        "`urban undelivered list`, which tells the reason of each; the receiver's own log.",
+        "Call by other means first. Then mend the receiver, or URBAN_RECEIVERS, and `urban undelivered replay`.",
+    ),
 )

@@ -69,6 +69,13 @@ def incident_line(incident: Any) -> str:
     )
 
 
+def action_line(action: Any) -> str:
+    """One thing that somebody did: when, who, what, and what they said."""
+    what = action.WhichOneof("action")
+    said = [str(value) for _, value in getattr(action, what).ListFields()] if what else []
+    return f"{moment(action.time)} {action.actor}: {' '.join([what or 'something', *said])}"
+
+
 def explain(incident: Any, everything: bool = False) -> str:
     """The whole of an incident: signals, evidence against thresholds, distances and gaps, rule, query."""
     lines = [
@@ -83,8 +90,16 @@ def explain(incident: Any, everything: bool = False) -> str:
     ]
     if incident.acknowledged_by:
         lines.append(f"  taken by     {incident.acknowledged_by} at {moment(incident.acknowledge_time)} UTC")
+    if incident.assignee:
+        lines.append(f"  given to     {incident.assignee}")
+    if incident.planned_event:
+        lines.append(f"  planned      {incident.planned_event}: nobody is told")
+    if incident.merged_into:
+        lines.append(f"  merged into  {incident.merged_into}")
     if incident.superseded_by:
         lines.append(f"  replaced by  {incident.superseded_by}")
+    if incident.actions:
+        lines += _part("what people did", incident.action_count, [action_line(a) for a in incident.actions], None)
     names = {signal.id: signal.entity_id for signal in incident.signals}
     links = [
         f"{names.get(link.first_signal_id, link.first_signal_id)} and "

@@ -68,30 +68,121 @@ def show(
     print(json.dumps(_document(incident), indent=1) if as_json else explain(incident, everything))
 
 
+ActorOption = Annotated[str, typer.Option("--as", help="Who does it.", show_default="your user name")]
+NoteOption = Annotated[str, typer.Option("--note", help="A remark for the others.")]
+FoundArgument = Annotated[str, typer.Argument(metavar="NOTE", help="What there is to say.")]
+
+
 @app.command()
 def ack(
     incident_id: IdArgument,
-    actor: Annotated[str, typer.Option("--as", help="Who takes it over.", show_default="your user name")] = "",
-    note: Annotated[str, typer.Option("--note", help="A remark for the others.")] = "",
+    actor: ActorOption = "",
+    note: NoteOption = "",
     city: CityOption = DEFAULT_CITY,
     as_json: JsonOption = False,
     root: RootOption = None,
 ) -> None:
     """Take one incident over."""
+    _act("Acknowledge", incident_id, actor, city, as_json, root, note=note)
+
+
+@app.command()
+def assign(
+    incident_id: IdArgument,
+    assignee: Annotated[str, typer.Argument(help="Who is to work on it.")],
+    actor: ActorOption = "",
+    note: NoteOption = "",
+    city: CityOption = DEFAULT_CITY,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Give one incident to somebody."""
+    _act("Assign", incident_id, actor, city, as_json, root, note=note, assignee=assignee)
+
+
+@app.command()
+def dispatch(
+    incident_id: IdArgument,
+    units: Annotated[str, typer.Argument(help="What was sent there.")],
+    actor: ActorOption = "",
+    note: NoteOption = "",
+    city: CityOption = DEFAULT_CITY,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Tell what was sent there."""
+    _act("Dispatch", incident_id, actor, city, as_json, root, note=note, units=units)
+
+
+@app.command()
+def report(
+    incident_id: IdArgument,
+    note: FoundArgument,
+    actor: ActorOption = "",
+    city: CityOption = DEFAULT_CITY,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Tell how it looks there."""
+    _act("Report", incident_id, actor, city, as_json, root, note=note)
+
+
+@app.command()
+def resolve(
+    incident_id: IdArgument,
+    note: FoundArgument,
+    actor: ActorOption = "",
+    city: CityOption = DEFAULT_CITY,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Close one incident: it is verified that it is over."""
+    _act("Resolve", incident_id, actor, city, as_json, root, note=note)
+
+
+@app.command()
+def reopen(
+    incident_id: IdArgument,
+    note: FoundArgument,
+    actor: ActorOption = "",
+    city: CityOption = DEFAULT_CITY,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Reopen one incident that is not over after all."""
+    _act("Reopen", incident_id, actor, city, as_json, root, note=note)
+
+
+@app.command()
+def merge(
+    incident_id: IdArgument,
+    into: Annotated[str, typer.Argument(metavar="INTO", help="Whole id of the incident that stays.")],
+    actor: ActorOption = "",
+    note: NoteOption = "",
+    city: CityOption = DEFAULT_CITY,
+    as_json: JsonOption = False,
+    root: RootOption = None,
+) -> None:
+    """Say that one incident is the same as another one."""
+    _act("Merge", incident_id, actor, city, as_json, root, note=note, into=f"cities/{city}/incidents/{into}")
+
+
+def _act(verb: str, incident_id: str, actor: str, city: str, as_json: bool, root: Path | None, **said: str) -> None:
+    """Calls <verb>Incident and shows the incident as it is then."""
     from services.cli.explain import incident_line
 
-    def acknowledge(stub: Any) -> Any:
+    def act(stub: Any) -> Any:
         from services.cli.calls import ANSWER_TIMEOUT_S, messages_of
 
-        request = messages_of(CORRELATION).AcknowledgeIncidentRequest(
+        request = getattr(messages_of(CORRELATION), f"{verb}IncidentRequest")(
             name=_find(stub, city, incident_id).name,
             actor=actor or getpass.getuser(),
-            note=note,
             request_id=str(uuid.uuid4()),
+            **said,
         )
-        return stub.AcknowledgeIncident(request, timeout=ANSWER_TIMEOUT_S)
+        return getattr(stub, f"{verb}Incident")(request, timeout=ANSWER_TIMEOUT_S)
 
-    incident = _ask(root, acknowledge)
+    incident = _ask(root, act)
     print(json.dumps(_document(incident), indent=1) if as_json else incident_line(incident))
 
 

@@ -31,7 +31,7 @@ INTERRUPTED = 130
 
 _NEWEST = """
 SELECT count(), argMax(tuple(title, severity, start_time, state), (start_time, id))
-FROM correlation.incidents FINAL WHERE state NOT IN ('superseded', 'retracted')
+FROM correlation.incidents FINAL WHERE state NOT IN ('superseded', 'retracted', 'merged')
 """
 
 

@@ -16,7 +16,7 @@ ALL = "all"
 # An incident counts once for every domain that a signal of it is from. What was replaced or withdrawn does not count.
 _INCIDENTS = """
 SELECT arrayDistinct(arrayMap(s -> JSONExtractString(s, 'domain'), JSONExtractArrayRaw(document, 'signals'))) AS domains
-FROM correlation.incidents FINAL WHERE state NOT IN ('superseded', 'retracted')
+FROM correlation.incidents FINAL WHERE state NOT IN ('superseded', 'retracted', 'merged')
 """
 
 Rows = Sequence[Any]

@@ -23,6 +23,10 @@ class Severity(IntEnum):
     EXTREME = 4
 
 
+# Labels of an entity that its signals carry: what two entities can be of, and signals of both be correlated by.
+CARRIED_LABELS = ("building", "cabinet", "district", "line", "road")
+
+
 @dataclass(frozen=True)
 class EvidenceColumn:
     """One figure that a detector weighed, for every row of its batch. NaN: none."""
@@ -88,6 +92,7 @@ class Signal:
     latitude: float = float("nan")  # NaN: the entity's position is not known
     longitude: float = float("nan")
     h3_cell: int = 0
+    attributes: tuple[tuple[str, str], ...] = ()  # labels of the entity, by name: ("road", "SH1")
 
 
 def signal_id(city: str, domain: str, kind: str, detector: str, entity_id: str, window: str, start_ms: int) -> str:

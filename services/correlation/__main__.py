@@ -1,10 +1,11 @@
-"""The process of the service correlation: `python -m services.correlation all|api|processor`."""
+"""The process of the service correlation: `python -m services.correlation all|api|processor|responder`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 
+from services.correlation.responder_role import ResponderRole
 from services.correlation.roles import CorrelationApiRole, CorrelatorRole
 from services.runtime.catalogue import shared_topics
 from services.runtime.role import Role
@@ -14,7 +15,11 @@ from services.runtime.settings import Settings
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the roles that are asked for; the exit status of the process."""
-    makers: dict[str, Callable[[Settings], Role]] = {"api": CorrelationApiRole, "processor": CorrelatorRole}
+    makers: dict[str, Callable[[Settings], Role]] = {
+        "api": CorrelationApiRole,
+        "processor": CorrelatorRole,
+        "responder": ResponderRole,
+    }
     settings = Settings()  # type: ignore[call-arg]  # every field has a default
     names = chosen_roles("correlation", list(makers), arguments)
     return run_service("correlation", settings, {n: makers[n](settings) for n in names}, shared_topics(()))

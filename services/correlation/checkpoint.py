@@ -1,16 +1,19 @@
-"""The correlator's state as a checkpoint: named arrays and texts in a record of the compacted state topic."""
+"""The rulebook's state as a checkpoint: named arrays and texts in a record of the compacted state topic."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.event_time import EventTimeState
-from services.core.correlation.incident import Acknowledgement
-from services.core.correlation.state import CorrelatorCounters, CorrelatorState, IncidentRecord
+from services.core.correlation.planned import PlannedEvent
+from services.core.correlation.rulebook import RulebookState
+from services.core.correlation.state import CorrelatorCounters, CorrelatorState, IncidentRecord, LedgerState
+from services.core.signals import Signal
 from services.core.state import NO_WATERMARK
 from services.correlation.intake import read_signal
 from services.correlation.wire import IncidentWriter
@@ -19,50 +22,47 @@ from urban.common.v1.checkpoint_pb2 import Checkpoint
 from urban.common.v1.signal_pb2 import Signal as SignalMessage
 
 # Raise it when the arrays or texts below change.
-LAYOUT = 1
+LAYOUT = 3
 DOMAIN, KIND = "correlation", "signals"
 # Stands for None in an array of numbers.
 _NONE = NO_WATERMARK
-_COUNTERS = ("taken", "repeated", "unmatched", "settled", "reports")
+_COUNTERS = ("taken", "repeated", "unmatched", "settled", "reports", "overflow")
 
 
 class Saved(NamedTuple):
     """What a checkpoint holds."""
 
-    state: CorrelatorState
+    state: RulebookState
     next_offset: int  # of the signal topic
     actions_offset: int  # of the topic of incident actions
+    planned_offset: int  # of the topic of planned events
     rules: str  # fingerprint of the rules that the state was made with
     refused: int  # records that could not be used
 
 
 def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Checkpoint:
-    """The message of a state."""
-    state, time = saved.state, saved.state.event_time
-    signals = [writer.signal(signal) for signal in state.signals]
-    arrays = {
-        "signals": np.frombuffer(b"".join(signals), np.uint8),
-        "signal_sizes": np.array([len(s) for s in signals], "<u4"),
-        "incident_numbers": _numbers([(i.revision, i.settled_ms, int(i.standing)) for i in state.incidents], 3),
-        "action_times": _numbers([(a.time_ms,) for a in state.acknowledgements], 1),
-        "event_time": _numbers([(_or_none(time.event_ms), _or_none(time.log_ms), time.clock_ms)], 3),
-        "report_numbers": _numbers([(source[2], mark, heard) for source, mark, heard in time.reports], 3),
-        "counters": _numbers([[getattr(state.counters, name) for name in _COUNTERS]], len(_COUNTERS)),
-        "position": _numbers([(saved.actions_offset, saved.refused)], 2),
-    }
-    texts = {
-        "rules": [saved.rules],
-        "incidents": [text for i in state.incidents for text in (i.id, i.superseded_by)],
-        "actions": [t for a in state.acknowledgements for t in (a.incident_id, a.request_id, a.actor, a.note)],
-        "reports": [text for source, _, _ in time.reports for text in source[:2]],
-    }
+    """The message of a state. A signal that several rules hold is there once."""
+    places: dict[bytes, int] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    texts: dict[str, list[str]] = {"rules": [saved.rules]}
+    for number, state in enumerate(saved.state.rules):
+        held = [places.setdefault(writer.signal(signal), len(places)) for signal in state.signals]
+        arrays[f"{number}.held"] = np.array(held, "<u4")
+        _put(f"{number}.", state, arrays, texts)
+    arrays["signals"] = np.frombuffer(b"".join(places), np.uint8)
+    arrays["signal_sizes"] = np.array([len(message) for message in places], "<u4")
+    arrays["counters"] = _counters(saved.state.counters)
+    _put_ledger(saved.state.ledger, arrays, texts)
+    position = saved.actions_offset, saved.planned_offset, saved.refused, len(saved.state.rules)
+    arrays["position"] = _numbers([position], 4)
+    events = [state.event_time.event_ms for state in saved.state.rules]
     return Checkpoint(
         layout=LAYOUT,
         domain=DOMAIN,
         kind=KIND,
         partition=partition,
         next_offset=saved.next_offset,
-        watermark_ms=_or_none(time.event_ms),
+        watermark_ms=_or_none(min((event_ms for event_ms in events if event_ms is not None), default=None)),
         body=pack(arrays, texts),
     )
 
@@ -75,28 +75,80 @@ def saved_in(checkpoint: Checkpoint) -> Saved:
         read_signal(SignalMessage.FromString(data[start:end]))
         for start, end in zip([0, *ends[:-1]], ends, strict=False)
     ]
-    event_ms, log_ms, clock_ms = arrays["event_time"][0].tolist()
-    reports = zip(_pairs(texts["reports"]), arrays["report_numbers"].tolist(), strict=True)
-    incidents = zip(_pairs(texts["incidents"]), arrays["incident_numbers"].tolist(), strict=True)
-    actions = texts["actions"]
-    quads = zip(*(actions[i::4] for i in range(4)), arrays["action_times"][:, 0].tolist(), strict=True)
-    state = CorrelatorState(
+    actions_offset, planned_offset, refused, rules = arrays["position"][0].tolist()
+    states = []
+    for number in range(rules):
+        held = tuple(signals[place] for place in arrays[f"{number}.held"].tolist())
+        states.append(_state(f"{number}.", held, arrays, texts))
+    counters = CorrelatorCounters(*arrays["counters"][0].tolist())
+    state = RulebookState(tuple(states), counters, _ledger(arrays, texts))
+    return Saved(state, checkpoint.next_offset, actions_offset, planned_offset, texts["rules"][0], refused)
+
+
+def _put(prefix: str, state: CorrelatorState, arrays: dict[str, NDArray[Any]], texts: dict[str, list[str]]) -> None:
+    """Adds what one rule knows beside its signals."""
+    time = state.event_time
+    arrays[f"{prefix}event_time"] = _numbers([(_or_none(time.event_ms), _or_none(time.log_ms), time.clock_ms)], 3)
+    arrays[f"{prefix}report_numbers"] = _numbers([(source[2], mark, heard) for source, mark, heard in time.reports], 3)
+    arrays[f"{prefix}counters"] = _counters(state.counters)
+    texts[f"{prefix}reports"] = [text for source, _, _ in time.reports for text in source[:2]]
+
+
+def _state(
+    prefix: str, signals: tuple[Signal, ...], arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]
+) -> CorrelatorState:
+    event_ms, log_ms, clock_ms = arrays[f"{prefix}event_time"][0].tolist()
+    reports = zip(_told(texts[f"{prefix}reports"], 2), arrays[f"{prefix}report_numbers"].tolist(), strict=True)
+    return CorrelatorState(
         event_time=EventTimeState(
             event_ms=None if event_ms == _NONE else event_ms,
             log_ms=None if log_ms == _NONE else log_ms,
             clock_ms=clock_ms,
             reports=tuple(((domain, kind, p), mark, heard) for (domain, kind), (p, mark, heard) in reports),
         ),
-        signals=tuple(signals),
-        incidents=tuple(
-            IncidentRecord(id_, revision, settled_ms, heir, bool(standing))
-            for (id_, heir), (revision, settled_ms, standing) in incidents
-        ),
-        acknowledgements=tuple(Acknowledgement(i, r, actor, time_ms, note) for i, r, actor, note, time_ms in quads),
-        counters=CorrelatorCounters(*arrays["counters"][0].tolist()),
+        signals=signals,
+        counters=CorrelatorCounters(*arrays[f"{prefix}counters"][0].tolist()),
     )
-    actions_offset, refused = arrays["position"][0].tolist()
-    return Saved(state, checkpoint.next_offset, actions_offset, texts["rules"][0], refused)
+
+
+def _put_ledger(state: LedgerState, arrays: dict[str, NDArray[Any]], texts: dict[str, list[str]]) -> None:
+    """Adds what is remembered of incidents, what people did with them, and what they plan."""
+    incidents, actions, planned = state.incidents, state.actions, state.planned
+    places = [(e.latitude, e.longitude, e.radius_m) for e in planned]
+    arrays["incident_numbers"] = _numbers([(i.revision, i.settled_ms, int(i.standing)) for i in incidents], 3)
+    arrays["action_numbers"] = _numbers([(a.time_ms, int(a.kind), a.seen_ms, a.place) for a in actions], 4)
+    arrays["planned_times"] = _numbers([(e.start_ms, e.end_ms) for e in planned], 2)
+    arrays["planned_places"] = np.array(places, "<f8").reshape(-1, 3)
+    texts["incidents"] = [text for i in incidents for text in (i.id, i.rule, i.superseded_by)]
+    texts["actions"] = [t for a in actions for t in (a.incident_id, a.request_id, a.actor, a.note, a.about)]
+    texts["planned_events"] = [text for e in planned for text in (e.id, e.city, e.title, " ".join(sorted(e.kinds)))]
+
+
+def _ledger(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> LedgerState:
+    incidents = zip(_told(texts["incidents"], 3), arrays["incident_numbers"].tolist(), strict=True)
+    actions = zip(_told(texts["actions"], 5), arrays["action_numbers"].tolist(), strict=True)
+    return LedgerState(
+        incidents=tuple(
+            IncidentRecord(id_, rule, revision, settled_ms, heir, bool(standing))
+            for (id_, rule, heir), (revision, settled_ms, standing) in incidents
+        ),
+        actions=tuple(
+            Action(i, request, actor, time_ms, note, ActionKind(kind), about, seen_ms, place)
+            for (i, request, actor, note, about), (time_ms, kind, seen_ms, place) in actions
+        ),
+        planned=tuple(_planned_events(arrays, texts)),
+    )
+
+
+def _planned_events(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> Iterator[PlannedEvent]:
+    words = _told(texts["planned_events"], 4)
+    numbers = zip(words, arrays["planned_times"].tolist(), arrays["planned_places"].tolist(), strict=True)
+    for (id_, city, title, kinds), (start_ms, end_ms), (latitude, longitude, radius_m) in numbers:
+        yield PlannedEvent(id_, city, title, start_ms, end_ms, latitude, longitude, radius_m, frozenset(kinds.split()))
+
+
+def _counters(counters: CorrelatorCounters) -> NDArray[np.int64]:
+    return _numbers([[getattr(counters, name) for name in _COUNTERS]], len(_COUNTERS))
 
 
 def _or_none(value: int | None) -> int:
@@ -107,5 +159,6 @@ def _numbers(rows: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
     return np.array(rows, "<i8").reshape(-1, width)
 
 
-def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(texts[::2], texts[1::2], strict=True))
+def _told(texts: Sequence[str], width: int) -> list[tuple[str, ...]]:
+    """Texts that belong together, so many each."""
+    return list(zip(*(texts[i::width] for i in range(width)), strict=True))

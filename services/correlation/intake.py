@@ -9,9 +9,10 @@ import uuid
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.core.correlation.action import Action, ActionKind
+from services.core.correlation.checks import IDENTIFIER
 from services.core.correlation.event_time import Watermarks
-from services.core.correlation.incident import Acknowledgement
-from services.core.correlation.rule import IDENTIFIER
+from services.core.correlation.planned import PlannedEvent
 from services.core.geometry import cell_of
 from services.core.signals import Evidence, Severity, Signal
 from services.core.validation import CITY, ENTITY_ID
@@ -19,6 +20,7 @@ from services.runtime.rows import clip
 from urban.common.v1.signal_pb2 import Signal as SignalMessage
 from urban.common.v1.signal_pb2 import SignalRecord, SignalState, WatermarkReport
 from urban.correlation.v1.incident_pb2 import IncidentAction
+from urban.correlation.v1.incident_pb2 import PlannedEvent as PlannedEventMessage
 
 WINDOW = re.compile(r"[A-Za-z0-9_]{1,32}")
 NAN = float("nan")
@@ -47,23 +49,69 @@ def read_signal_record(value: bytes | None) -> Signal | Watermarks:
             raise BadRecordError("record", "", "neither a signal nor a watermark")
 
 
-def read_action(value: bytes | None) -> Acknowledgement:
-    """What a record of urban.incident_actions.v1 says."""
+def read_action(value: bytes | None, place: int = 0) -> Action:
+    """What a record of urban.incident_actions.v1 says; `place`: its offset."""
     try:
-        action = IncidentAction.FromString(value or b"")
+        message = IncidentAction.FromString(value or b"")
     except DecodeError as error:
         raise BadRecordError("value", f"{len(value or b'')} bytes", f"no IncidentAction: {error}") from None
-    if not action.HasField("acknowledgement"):
+    name = message.WhichOneof("action")
+    if name is None:
         raise BadRecordError("action", "", "is none that is known")
-    if not 1 <= len(action.actor) <= 128:
-        raise BadRecordError("actor", action.actor, "must be 1 to 128 characters")
-    return Acknowledgement(
-        incident_id=_uuid("incident_id", action.incident_id),
-        request_id=action.request_id,
-        actor=action.actor,
-        time_ms=action.time.ToMilliseconds(),
-        note=action.acknowledgement.note,
+    if not 1 <= len(message.actor) <= 128:
+        raise BadRecordError("actor", message.actor, "must be 1 to 128 characters")
+    kind, field = ACTIONS[name]
+    deed = getattr(message, name)
+    about = getattr(deed, field) if field else ""
+    return Action(
+        incident_id=_uuid("incident_id", message.incident_id),
+        request_id=message.request_id or f"offset {place}",
+        actor=message.actor,
+        time_ms=message.time.ToMilliseconds(),
+        note=deed.note,
+        kind=kind,
+        about=_uuid(field, about) if kind is ActionKind.MERGE else about,
+        seen_ms=_milliseconds(message.seen_end_time),
+        place=place,
     )
+
+
+# By the field of the message: what it is, and what it says beside the note.
+ACTIONS = {
+    "acknowledgement": (ActionKind.ACKNOWLEDGE, ""),
+    "assignment": (ActionKind.ASSIGN, "assignee"),
+    "dispatch": (ActionKind.DISPATCH, "units"),
+    "feedback": (ActionKind.FEEDBACK, ""),
+    "resolution": (ActionKind.RESOLVE, ""),
+    "reopening": (ActionKind.REOPEN, ""),
+    "merging": (ActionKind.MERGE, "into_incident_id"),
+}
+
+
+def read_planned_event(value: bytes | None) -> PlannedEvent:
+    """What a record of urban.planned_events.v1 says."""
+    try:
+        message = PlannedEventMessage.FromString(value or b"")
+    except DecodeError as error:
+        raise BadRecordError("value", f"{len(value or b'')} bytes", f"no PlannedEvent: {error}") from None
+    match = PLANNED_EVENT_NAME.fullmatch(message.name)
+    if match is None:
+        raise BadRecordError("name", message.name, "must be cities/{city}/plannedEvents/{event}")
+    return PlannedEvent(
+        id=match["event"],
+        city=match["city"],
+        title=message.title,
+        start_ms=_milliseconds(message.start_time),
+        end_ms=_milliseconds(message.end_time),
+        latitude=message.position.latitude,
+        longitude=message.position.longitude,
+        radius_m=message.radius_m,
+        kinds=frozenset(message.kinds),
+        cancelled=message.cancelled,
+    )
+
+
+PLANNED_EVENT_NAME = re.compile(r"cities/(?P<city>[a-z0-9-]{1,63})/plannedEvents/(?P<event>[a-z0-9-]{1,63})")
 
 
 def read_signal(message: SignalMessage) -> Signal:
@@ -101,6 +149,7 @@ def read_signal(message: SignalMessage) -> Signal:
         latitude=latitude,
         longitude=longitude,
         h3_cell=cell,
+        attributes=tuple(sorted(message.attributes.items())),
     )
 
 

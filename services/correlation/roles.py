@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 
 from services.correlation.api import CorrelationApi
 from services.correlation.checkpoint import DOMAIN, KIND, LAYOUT
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
+from services.correlation.planned import PlannedEventView
 from services.correlation.rules import load_rules
 from services.correlation.view import IncidentView
 from services.runtime import metrics
@@ -27,12 +29,17 @@ from services.runtime.settings import Settings
 LAG_INTERVAL_S = 1.0
 
 
-class CorrelatorRole:
-    """Correlates the signals: one member of the group `urban.correlation.processor`."""
+class HostedRole(ABC):
+    """One member of a consumer group of this service, with what its handlers send out."""
+
+    role: str
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rules = load_rules()
+
+    @abstractmethod
+    def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
+        """The member of the group."""
 
     async def start(self) -> None:
         async with AsyncExitStack() as parts:
@@ -64,6 +71,37 @@ class CorrelatorRole:
     async def stop(self) -> None:
         await self._parts.aclose()
 
+    def _open_reader(self, topic: str) -> LogReader:
+        return KafkaReader(self._settings.kafka, topic)
+
+    async def _wait_for_group(self) -> None:
+        started = asyncio.create_task(self._host.started.wait())
+        try:
+            await wait_for_first([started, self._hosting])
+        finally:
+            await end(started)
+
+    async def _leave_group(self) -> None:
+        await self._host.stop()
+        # It has ended; what it raised was told by `wait`.
+        await asyncio.wait([self._hosting])
+
+    async def _show_lag(self) -> None:
+        lag = metrics.LagTeller(DOMAIN, self.role)
+        while True:
+            await asyncio.sleep(LAG_INTERVAL_S)
+            lag.tell(self._host.lag())
+
+
+class CorrelatorRole(HostedRole):
+    """Correlates the signals: one member of the group `urban.correlation.processor`."""
+
+    role = "processor"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._rules = load_rules()
+
     def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
         settings = self._settings
         setup = CorrelationSetup(
@@ -83,27 +121,6 @@ class CorrelatorRole:
             static=settings.static_member,
         )
 
-    def _open_reader(self, topic: str) -> LogReader:
-        return KafkaReader(self._settings.kafka, topic)
-
-    async def _wait_for_group(self) -> None:
-        started = asyncio.create_task(self._host.started.wait())
-        try:
-            await wait_for_first([started, self._hosting])
-        finally:
-            await end(started)
-
-    async def _leave_group(self) -> None:
-        await self._host.stop()
-        # It has ended; what it raised was told by `wait`.
-        await asyncio.wait([self._hosting])
-
-    async def _show_lag(self) -> None:
-        lag = metrics.LagTeller(DOMAIN, "processor")
-        while True:
-            await asyncio.sleep(LAG_INTERVAL_S)
-            lag.tell(self._host.lag())
-
 
 class CorrelationApiRole:
     """Serves CorrelationService. It needs Kafka and nothing else."""
@@ -113,7 +130,8 @@ class CorrelationApiRole:
         self._view = IncidentView(self._open_reader)
         self._writer = KafkaWriter(settings.kafka)
         self._watches = TopicWatches(self._open_watch, settings.subscriber_patience_seconds)
-        api = CorrelationApi(self._view, self._watches, self._writer)
+        self._planned = PlannedEventView(self._open_reader)
+        api = CorrelationApi(self._view, self._planned, self._watches, self._writer)
         self.server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
 
     @property
@@ -127,13 +145,15 @@ class CorrelationApiRole:
             await self._writer.start()
             parts.push_async_callback(self._view.stop)
             await self._view.start()
+            parts.push_async_callback(self._planned.stop)
+            await self._planned.start()
             parts.push_async_callback(self.server.stop)
             parts.callback(self._watches.stop)
             await self.server.start()
             self._parts = parts.pop_all()
 
     async def wait(self) -> None:
-        await self._view.wait()
+        await wait_for_first([self._view.following, self._planned.following])
 
     async def stop(self) -> None:
         await self._parts.aclose()

@@ -2,61 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
 import structlog
 from google.protobuf.message import DecodeError
 
+from services.correlation.topic_view import TopicView
 from services.runtime.catalogue import INCIDENTS
-from services.runtime.log import FROM_BEGINNING, LogError, LogReader, LogRecord, OpenReader
+from services.runtime.log import LogRecord, OpenReader
 from urban.correlation.v1.incident_pb2 import Incident, IncidentState
 
 log = structlog.get_logger(__name__)
 
-_READ_SECONDS = 1.0
 
-
-class IncidentView:
+class IncidentView(TopicView):
     """Follows the topic of incidents from `start` until `stop`. The messages it gives are shared: not to be changed."""
 
     def __init__(self, open_reader: OpenReader) -> None:
-        self._open_reader = open_reader
+        super().__init__(open_reader, INCIDENTS)
         self._incidents: dict[str, Incident] = {}
         self._by_start: dict[str, list[tuple[int, str]]] = {}  # start in ms and id, by city, in order
-        self._positions: dict[int, int] = {}
-        self._moved = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Returns when everything is read that the topic held at this moment. LogError where it cannot be reached."""
-        reader = self._open_reader(INCIDENTS)
-        await reader.start(FROM_BEGINNING)
-        ends = await reader.end_offsets()
-        self._following = asyncio.create_task(self._follow(reader), name="incident view")
-        self._following.add_done_callback(lambda _: self._wake())
-        while any(self._positions.get(partition, 0) < end for partition, end in ends.items()):
-            await self.changed()
-
-    async def stop(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
-
-    async def wait(self) -> None:
-        """Returns or raises when the following has ended."""
-        if self._following is not None:
-            await asyncio.wait([self._following])
-            self._following.result()
-
-    async def changed(self) -> None:
-        """Returns when more was read. Raises what ended the following, LogError if that was `stop`."""
-        if self._following is None or self._following.cancelled():
-            raise LogError("the view of the incidents was stopped")
-        if self._following.done():
-            self._following.result()
-        await self._moved.wait()
 
     def __len__(self) -> int:
         return len(self._incidents)
@@ -71,7 +37,7 @@ class IncidentView:
     ) -> Iterator[tuple[tuple[int, str], Incident]]:
         """Incidents of a city with their place in the order (start in ms, id), from the newest on.
 
-        `state`: only those; unspecified: all that are not superseded or retracted. `before`: those behind this place.
+        `state`: only those; unspecified: all but superseded, retracted, merged ones. `before`: those behind this place.
         """
         order = self._by_start.get(city, [])
         for place in reversed(order[: bisect_left(order, before) if before else len(order)]):
@@ -79,21 +45,7 @@ class IncidentView:
             if incident.state == state if state else incident.state not in _ENDED:
                 yield place, incident
 
-    async def _follow(self, reader: LogReader) -> None:
-        try:
-            while True:
-                self._positions = await reader.positions()
-                self._wake()
-                for record in await reader.read(_READ_SECONDS):
-                    self._take(record)
-        finally:
-            await reader.stop()
-
-    def _wake(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
-
-    def _take(self, record: LogRecord) -> None:
+    def take(self, record: LogRecord) -> None:
         incident = read_incident(record)
         if incident is None:
             return
@@ -118,4 +70,8 @@ def read_incident(record: LogRecord) -> Incident | None:
     return incident
 
 
-_ENDED = (IncidentState.INCIDENT_STATE_SUPERSEDED, IncidentState.INCIDENT_STATE_RETRACTED)
+_ENDED = (
+    IncidentState.INCIDENT_STATE_SUPERSEDED,
+    IncidentState.INCIDENT_STATE_RETRACTED,
+    IncidentState.INCIDENT_STATE_MERGED,
+)

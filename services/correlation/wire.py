@@ -14,7 +14,9 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.core.correlation.incident import Incident, IncidentState
+from services.core.correlation.verdict import Truth
 from services.core.signals import Severity, Signal
+from services.correlation.hands import write_hands
 from services.runtime.catalogue import INCIDENTS
 from services.runtime.outbox import Outgoing
 from services.runtime.producer import cloud_event_headers
@@ -22,6 +24,7 @@ from services.runtime.records import TIME, signal_message
 from urban.common.v1.geo_pb2 import Position
 from urban.correlation.v1.incident_pb2 import Incident as IncidentMessage
 from urban.correlation.v1.incident_pb2 import Link as LinkMessage
+from urban.correlation.v1.incident_pb2 import Outcome as OutcomeMessage
 from urban.correlation.v1.incident_pb2 import RuleReference
 from urban.correlation.v1.incident_pb2 import Threshold as ThresholdMessage
 
@@ -142,12 +145,17 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
         query=incident.query,
         revision=incident.revision,
         superseded_by=incident.superseded_by,
-        acknowledged_by=incident.acknowledged_by,
         signal_count=incident.signal_count,
         link_count=incident.link_count,
+        outcomes=[
+            OutcomeMessage(condition=o.condition, truth=_number(o.truth), value=o.value, bound=o.bound)
+            for o in incident.outcomes
+        ],
+        supersedes=incident.supersedes,
+        settled=incident.settled,
+        planned_event=incident.planned_event,
     )
-    if incident.acknowledged_by:
-        message.acknowledge_time.FromMilliseconds(incident.acknowledge_time_ms)
+    write_hands(incident.hands, message)
     if links:
         message.links.extend(
             LinkMessage(
@@ -161,7 +169,7 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
     return message
 
 
-def _number(value: IncidentState | Severity) -> Any:
+def _number(value: IncidentState | Severity | Truth) -> Any:
     """Enums of the core have the numbers of the contract's."""
     return int(value)
 

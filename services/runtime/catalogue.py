@@ -24,6 +24,9 @@ DEAD_LETTER_BYTES = LATE_BYTES = RECORD_BYTES + (1 << 20)
 SIGNALS = "urban.signals.v1"
 INCIDENTS = "urban.incidents.v1"
 INCIDENT_ACTIONS = "urban.incident_actions.v1"
+PLANNED_EVENTS = "urban.planned_events.v1"
+NOTIFICATIONS = "urban.notifications.v1"
+UNDELIVERED = "urban.undelivered.v1"
 ENTITIES = "urban.entities.v1"
 
 
@@ -182,7 +185,7 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
     """The topics that all domains share."""
     names = [d.name for d in domains]
     every = {role: tuple(f"{name}:{role}" for name in names) for role in ("api", "processor", "archiver")}
-    correlator, api = "correlation:processor", "correlation:api"
+    correlator, responder, api = "correlation:processor", "correlation:responder", "correlation:api"
     return (
         Topic(
             name=SIGNALS,
@@ -216,7 +219,8 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
             key="incident id",
             value="urban.correlation.v1.Incident",
             writers=(correlator,),
-            readers=(api,),
+            readers=(api, responder),
+            groups=(responder,),
             about="Incidents, each in its newest version",
         ),
         Topic(
@@ -229,6 +233,58 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
             writers=(api,),
             readers=(correlator,),
             about="What people did with incidents",
+        ),
+        Topic(
+            name=PLANNED_EVENTS,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="name of the event",
+            value="urban.correlation.v1.PlannedEvent",
+            writers=(api,),
+            readers=(correlator, api),
+            about="What people know beforehand, and what explains incidents",
+        ),
+        Topic(
+            name=NOTIFICATIONS,
+            partitions=1,
+            retention_ms=30 * DAY_MS,
+            compacted=False,
+            key="incident id",
+            value="urban.correlation.v1.Notification",
+            writers=(responder,),
+            readers=(responder,),
+            groups=(responder,),
+            about="What the response plans tell to whom",
+        ),
+        Topic(
+            name=UNDELIVERED,
+            partitions=1,
+            retention_ms=30 * DAY_MS,
+            compacted=False,
+            key="incident id",
+            value="urban.correlation.v1.Notification",
+            writers=(responder,),
+            readers=(),
+            about="Notifications that their receivers have not taken; the headers say why",
+        ),
+        *(
+            Topic(
+                name=checkpoints("correlation", kind),
+                partitions=1,
+                retention_ms=-1,
+                compacted=True,
+                key="partition of the topic",
+                value="urban.common.v1.Checkpoint",
+                writers=(responder,),
+                readers=(responder,),
+                about=about,
+                largest_bytes=CHECKPOINT_BYTES,
+            )
+            for kind, about in (
+                ("response", "State of the response plans"),
+                ("delivery", "Notifications that are on their way to receivers"),
+            )
         ),
         Topic(
             name=ENTITIES,

@@ -59,6 +59,14 @@ SIGNALS_WAITING = Gauge("urban_correlation_signals_waiting", "Signals that event
 SILENT_PARTITIONS = Gauge(
     "urban_correlation_silent_partitions", "Observation partitions that no longer hold the correlation's time back"
 )
+RESPONSE_CASES = Gauge("urban_response_cases", "Incidents that a response plan follows")
+NOTIFICATIONS = Counter("urban_notifications", "Notifications told, by plan and reason", ("plan", "reason"))
+DELIVERIES = Counter(
+    "urban_deliveries",
+    "Notifications by what became of them: delivered, undelivered (put aside) or unrouted (nobody has an address)",
+    ("receiver", "result"),
+)
+DELIVERIES_WAITING = Gauge("urban_deliveries_waiting", "Notifications that a receiver has not taken yet", ("receiver",))
 LAG = Gauge(
     "urban_lag_records", "Records of a partition that were not handled yet", ("domain", "role", "topic", "partition")
 )

@@ -181,6 +181,7 @@ def signal_message(signal: Signal) -> SignalMessage:
         revision=signal.revision,
         detector_version=signal.detector_version,
         model=signal.model,
+        attributes=dict(signal.attributes),
     )
     message.start_time.FromMilliseconds(signal.start_ms)
     message.end_time.FromMilliseconds(signal.end_ms)

@@ -7,7 +7,7 @@ import re
 import socket
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EVERY_CITY = "*"
@@ -69,6 +69,18 @@ class Settings(BaseSettings):
         description="Processors keep their partitions over a restart within the session timeout; needs an INSTANCE"
         " that is one process's own and stays the same",
     )
+    receivers: dict[str, str] = Field(
+        default_factory=dict,
+        description='Correlation: webhooks of those whom response plans tell, as JSON: {"duty_officer": "https://…"}',
+    )
+    receiver_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Correlation: the secret that each of these receivers shares with us, as JSON, whsec_… or text;"
+        " each needs one",
+    )
+    delivery_patience_seconds: float = Field(
+        600.0, gt=0, le=86_400, description="Correlation: time for all attempts to deliver one notification"
+    )
     silence_seconds: float = Field(
         60.0,
         gt=0,
@@ -85,6 +97,15 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+
+    @model_validator(mode="after")
+    def _signs_what_it_sends(self) -> Settings:
+        for receiver, url in self.receivers.items():
+            if not re.fullmatch(r"https?://[^/\s]+.*", url):
+                raise ValueError(f"URBAN_RECEIVERS[{receiver!r}] = {url!r}: must be http:// or https://")
+            if not self.receiver_secrets.get(receiver, SecretStr("")).get_secret_value():
+                raise ValueError(f"URBAN_RECEIVER_SECRETS[{receiver!r}] is missing: nothing is sent unsigned")
+        return self
 
     @model_validator(mode="after")
     def _has_a_lasting_name(self) -> Settings:

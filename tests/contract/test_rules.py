@@ -1,35 +1,63 @@
-"""The rules of correlation against the domains: what a rule names must be there, and be given its time."""
+"""The rules that are shipped: against the domains that they name, and by the examples beside them."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from services.core.correlation.rule import Rule, Selector
-from services.core.kind import Detector, Kind
-from services.correlation.rules import load_rules
-from tests.contract.domains import DOMAINS
+from services.cli.rules import faults_of
+from services.correlation.examples import examples_of, try_examples
+from services.correlation.rule_language import rule_schema
+from services.correlation.rules import FOLDER, SCHEMA_FILE, load_rule, load_rules, rule_files
 
-RULES = load_rules()
-SELECTORS = [(rule, selector) for rule in RULES for selector in rule.selectors]
-NAMES = [f"{rule.name}-{selector.name}" for rule, selector in SELECTORS]
+FILES = rule_files()
 
 
-def declared(selector: Selector) -> tuple[Kind, Detector]:
-    """The kind and the detector that a selector names; fails where there is none."""
-    (domain,) = (d for d in DOMAINS if d.name == selector.domain)
-    kind = domain.kind(selector.kind)
-    (detector,) = (d for d in kind.detectors if d.name == selector.type)
-    return kind, detector
+def id_of(path: Path) -> str:
+    return path.stem
 
 
-@pytest.mark.parametrize(("rule", "selector"), SELECTORS, ids=NAMES)
-def test_a_selector_names_a_detector_that_exists(rule: Rule, selector: Selector):
-    declared(selector)
+@pytest.mark.parametrize("path", FILES, ids=id_of)
+def test_a_rule_names_detectors_that_exist_and_waits_for_their_latest_correction(path: Path):
+    assert list(faults_of(load_rule(path))) == []
 
 
-@pytest.mark.parametrize(("rule", "selector"), SELECTORS, ids=NAMES)
-def test_a_rule_waits_for_the_latest_correction_of_its_signals(rule: Rule, selector: Selector):
-    # A row is taken until its window has ended and the lateness is over; its signal leaves at the next pane border.
-    kind, detector = declared(selector)
-    pane_ms = min(window.slide_ms for window in kind.windows)
-    assert kind.window(detector.window).size_ms + kind.lateness_ms + pane_ms <= rule.settled_after_ms
+def test_what_the_domains_do_not_have_is_found():
+    rule = load_rule(FOLDER / "crowd_road_pressure.yaml")
+    crowd, road = rule.selectors
+    wrong = [
+        (replace(crowd, domain="weather"), "signals[0].domain = 'weather': is none of community, environment"),
+        (replace(crowd, kind="people"), "signals[0].kind = 'people': is none of people_count"),
+        (replace(crowd, more_types=("panic",)), "signals[0].type = 'panic': is none of crowding"),
+    ]
+    for selector, text in wrong:
+        (fault,) = faults_of(replace(rule, selectors=(selector, road)))
+        assert fault.startswith(text)
+    (fault,) = faults_of(replace(rule, settled_after_s=26_099))
+    assert fault.startswith("settled_after_s = 26099: crowd (community.people_count) may come or change for 26100 s")
+
+
+@pytest.mark.parametrize("path", FILES, ids=id_of)
+def test_a_rule_finds_what_its_examples_say_and_nothing_else(path: Path):
+    rule = load_rule(path)
+    examples = examples_of(path, rule)
+    assert any(example.incidents for example in examples), "no example of an incident"
+    assert any(not example.incidents for example in examples), "no example of what is none"
+    assert try_examples(rule, examples) == []
+
+
+def test_every_rule_has_the_name_of_its_file():
+    assert [path.stem for path in FILES] == [rule.name for rule in load_rules()]
+
+
+def test_the_schema_beside_the_rules_is_that_of_the_language():
+    # urban rules schema > services/correlation/rules/rule.schema.json
+    assert json.loads(SCHEMA_FILE.read_text()) == rule_schema()
+
+
+def test_every_rule_has_a_line_in_the_readme_on_why():
+    text = (FOLDER / "README.md").read_text()
+    assert [path.stem for path in FILES if f"| `{path.stem}` |" not in text] == []

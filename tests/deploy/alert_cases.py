@@ -44,6 +44,9 @@ MEMORY = f"urban_process_resident_bytes{{{POD}}}"
 BACKPRESSURE = f'urban_backpressure_seconds_total{{{POD}, domain="traffic"}}'
 SILENT = "urban_correlation_silent_partitions"
 CUT_OFF = 'urban_subscribers_cut_off_total{topic="urban.traffic.windows.v1"}'
+DELIVERED, UNDELIVERED = (
+    f'urban_deliveries_total{{receiver="duty_officer", result="{r}"}}' for r in ("delivered", "undelivered")
+)
 QUICK, SLOW = (f'urban_checkpoint_seconds_bucket{{{ROAD}, le="{le}"}}' for le in ("1", "+Inf"))
 SLOWER = f'urban_checkpoint_seconds_bucket{{{ROAD}, le="10"}}'
 
@@ -93,6 +96,8 @@ def well() -> dict[str, str]:
         BACKPRESSURE: _every(1),
         SILENT: _constant(0),
         CUT_OFF: _every(0.1),
+        DELIVERED: _every(1),
+        UNDELIVERED: _constant(0),
         QUICK: _every(12),
         SLOWER: _every(12),
         SLOW: _every(12),
@@ -138,6 +143,7 @@ CASES = (
     Case("UrbanCheckpointsSlow", {QUICK: _every(2), SLOWER: _every(12), SLOW: _every(12)}),
     Case("UrbanCorrelationHeldBack", {SILENT: _constant(4)}),
     Case("UrbanSubscribersCutOff", {CUT_OFF: _every(3)}),
+    Case("UrbanNotificationsUndelivered", {UNDELIVERED: f"0+0x100 1+0x{MINUTES - 101}"}),
 )
 
 # Wrong for a while, or a little: nobody is woken.

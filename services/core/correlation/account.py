@@ -47,6 +47,7 @@ def describe(graph: LinkGraph, group: Group) -> Incident:
         signal_count=len(nodes),
         link_count=group.links,
         revision=0,
+        outcomes=group.outcomes,
     )
 
 
@@ -63,12 +64,17 @@ def resolve_ms(graph: LinkGraph, group: Group) -> int:
 def thresholds_of(rule: Rule) -> tuple[Threshold, ...]:
     """The bounds that a rule sets."""
     bounds = [Threshold("radius_m", rule.radius_m), Threshold("within_s", rule.within_s)]
+    for bond in rule.bonds:
+        name = f"{bond.first}_{bond.second}"
+        bounds += [Threshold(f"{name}_radius_m", bond.radius_m), Threshold(f"{name}_within_s", bond.within_s)]
     bounds += [Threshold(f"{s.name}_minimum_score", s.minimum_score) for s in rule.selectors if s.minimum_score > 0]
     return tuple(bounds)
 
 
 def _title(rule: Rule, nodes: list[Node]) -> str:
-    firsts = {s.name: next(n.signal.entity_id for n in nodes if n.side == i) for i, s in enumerate(rule.selectors)}
+    firsts: dict[str, str] = {}
+    for node in nodes:
+        firsts.setdefault(rule.selectors[node.side].name, node.signal.entity_id)
     return rule.title.format(city=nodes[0].signal.city, **firsts)
 
 
@@ -105,7 +111,7 @@ def _list_links(graph: LinkGraph, group: Group, listed: list[Node]) -> list[Link
         else:
             others = [graph.nodes[node.closest[2]]] if node.closest else []
         for other in others:
-            pairs[(node, other) if node.side < other.side else (other, node)] = None
+            pairs[(node, other) if (node.side, node.order) < (other.side, other.order) else (other, node)] = None
     if not pairs:
         return []
     distances = great_circle_m(*np.array([(*a.place, *b.place) for a, b in pairs]).T)

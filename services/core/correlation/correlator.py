@@ -4,46 +4,82 @@ The incidents that stand are a function of the signals that stand, so the order 
 Signals wait until event time has passed the end of their window; all that end at one moment are taken together, so
 that even the revisions do not depend on how the domains' records interleave. What does depend on it: the revisions
 that a correction makes (a signal whose moment has passed is taken at once), the incidents that stood only until
-such a correction, and the place of an acknowledgement among the revisions.
+such a correction, and the place of what people do among the revisions.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from services.core.correlation.account import describe, resolve_ms
+from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTime, Watermarks
 from services.core.correlation.graph import Group, LinkGraph
-from services.core.correlation.incident import Acknowledgement, Incident, IncidentState
+from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.ledger import IncidentLedger
+from services.core.correlation.moments import Moments
+from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rule import Rule
-from services.core.correlation.state import CorrelatorCounters, CorrelatorState
+from services.core.correlation.selector import Key
+from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState
+from services.core.correlation.verdict import Truth
 from services.core.signals import Signal
 
 # What is settled is dropped when event time passes a multiple of this.
 FORGET_EVERY_MS = 600_000
+# Signals held at once, about 2 kB each; beyond them, new ones are refused and counted.
+MAX_SIGNALS = 500_000
 
 
 class Correlator:
     """All rules over all signals of one partition of the signal topic."""
 
-    def __init__(self, rules: Sequence[Rule], sources: Mapping[tuple[str, str], int], *, silence_ms: int) -> None:
-        """`sources`: number of partitions by (domain, kind); of every one that a rule names, or ValueError."""
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        sources: Mapping[tuple[str, str], int],
+        *,
+        silence_ms: int,
+        max_signals: int = MAX_SIGNALS,
+        ledger: IncidentLedger | None = None,
+    ) -> None:
+        """`sources`: number of partitions by (domain, kind); of every one that a rule names, or ValueError.
+
+        `ledger`: one that is shared with other rules; None: one of its own.
+        """
         named = {(s.domain, s.kind) for rule in rules for s in rule.selectors}
         if missing := sorted(named - set(sources)):
             raise ValueError(f"number of partitions unknown of {', '.join('.'.join(source) for source in missing)}")
         self.rules = tuple(rules)
         self.counters = CorrelatorCounters()
+        self.last_result = ""  # what became of the signal that was taken last, in the words of the counters
         self._time = EventTime({source: sources[source] for source in named}, silence_ms=silence_ms)
-        self._graphs = [LinkGraph(rule) for rule in rules]
-        self._keys = {s.key for rule in rules for s in rule.selectors}
-        self._settled_ms = max((rule.settled_after_ms for rule in rules), default=0)
+        # Of every detector: time after the start of its windows from which on nothing of it is taken any more.
+        self._settled_ms: dict[Key, int] = {}
+        for rule in rules:
+            for key in rule.sides_of_key:
+                self._settled_ms[key] = max(self._settled_ms.get(key, 0), rule.settled_after_ms)
+        self._graphs = [LinkGraph(rule, max(self._settled_ms[k] for k in rule.sides_of_key)) for rule in rules]
+        self._graphs_of: dict[Key, tuple[LinkGraph, ...]] = {}
+        for graph in self._graphs:
+            for key in graph.rule.sides_of_key:
+                self._graphs_of[key] = (*self._graphs_of.get(key, ()), graph)
+        self._max_signals = max_signals
         self._known: dict[str, Signal] = {}  # the newest version of every signal
         self._waiting: list[tuple[int, str]] = []  # heap of end and id
-        self._resolving: dict[str, int] = {}  # incident -> event time at which it will be resolved
-        self._ledger = IncidentLedger()
+        self._leaving: list[tuple[int, str]] = []  # heap of the event time from which a signal is held by groups only
+        self._resolving = Moments[str]()  # incident -> event time at which it will be resolved
+        # A group, by rule and one of its signals -> event time at which its absences can be judged.
+        self._due = Moments[tuple[int, str]]()
+        self._uncovered: dict[tuple[int, str], None] = {}  # groups to judge again when a silent partition is heard
+        self._absent_sources = {
+            (s.domain, s.kind): None for rule in rules for s in rule.selectors if s.name in rule.context
+        }
+        self._names = frozenset(rule.name for rule in rules)
+        self._shares = ledger is not None
+        self._ledger = IncidentLedger() if ledger is None else ledger
 
     @property
     def event_ms(self) -> int | None:
@@ -57,8 +93,8 @@ class Correlator:
 
     @property
     def standing(self) -> int:
-        """Incidents that are open, acknowledged, or resolved and still correctable."""
-        return len(self._ledger.standing)
+        """Incidents of its rules that are not over, or over and still correctable."""
+        return self._ledger.of_rules(self._names)
 
     def silent(self) -> list[tuple[str, str, int]]:
         """Partitions (domain, kind, number) that no longer hold time back."""
@@ -70,41 +106,68 @@ class Correlator:
         changes: list[Incident] = []
         if isinstance(record, Watermarks):
             self.counters.reports += 1
-            self._time.report(record)
+            changes += self._report(record)
         else:
             changes += self._take_signal(record)
         if (reached := self._time.reached()) is not None and reached != self.event_ms:
             changes += self._advance(reached)
         return changes
 
-    def acknowledge(self, action: Acknowledgement) -> list[Incident]:
-        """Folds one action; the first one for an incident counts, a repetition changes nothing.
+    def act(self, action: Action) -> list[Incident]:
+        """Folds what somebody did; a repetition changes nothing.
 
         An action for an incident that is not there yet waits for it: after a restart the actions may be read first.
         """
-        return self._ledger.acknowledge(action)
+        return self._ledger.act(action)
+
+    def plan(self, event: PlannedEvent) -> list[Incident]:
+        """Takes a planned event, or its new version; gives the incidents that are planned, or not, from now on."""
+        self._ledger.planned.put(event)
+        return self._ledger.plan()
+
+    def _report(self, record: Watermarks) -> list[Incident]:
+        """Takes note of event time; where it tells of a time that nobody knew about, the groups that ask are judged."""
+        source = (record.domain, record.kind)
+        if not self._uncovered or source not in self._absent_sources:
+            self._time.report(record)
+            return []
+        before = self._time.covered_ms(*source)
+        self._time.report(record)
+        if self._time.covered_ms(*source) == before or self.event_ms is None:
+            return []
+        asking, self._uncovered = self._uncovered, {}
+        for number, signal_id in asking:
+            self._graphs[number].touch(signal_id)
+        return self._tell_all(self.event_ms)
 
     def _take_signal(self, signal: Signal) -> list[Incident]:
-        if (signal.domain, signal.kind, signal.type) not in self._keys:
-            self.counters.unmatched += 1
+        result = self.last_result = self._weigh(signal)
+        setattr(self.counters, result, getattr(self.counters, result) + 1)
+        if result != "taken":
             return []
-        if self.event_ms is not None and signal.start_ms + self._settled_ms <= self.event_ms:
-            self.counters.settled += 1
-            return []
-        known = self._known.get(signal.id)
-        if known is not None and not _replaces(signal, known):
-            self.counters.repeated += 1
-            return []
-        self.counters.taken += 1
-        self._known[signal.id] = signal
+        known, self._known[signal.id] = signal.id in self._known, signal
+        if not known:
+            heapq.heappush(self._leaving, (self._leaves_ms(signal), signal.id))
         if self.event_ms is not None and signal.end_ms <= self.event_ms:
             return self._settle([signal], self.event_ms)
-        if known is None:
+        if not known:
             heapq.heappush(self._waiting, (signal.end_ms, signal.id))
         return []
 
+    def _weigh(self, signal: Signal) -> str:
+        """What is to become of a signal, in the words of the counters."""
+        settled_ms = self._settled_ms.get((signal.domain, signal.kind, signal.type))
+        if settled_ms is None:
+            return "unmatched"
+        if self.event_ms is not None and signal.start_ms + settled_ms <= self.event_ms:
+            return "settled"
+        known = self._known.get(signal.id)
+        if known is None:
+            return "taken" if len(self._known) < self._max_signals else "overflow"
+        return "taken" if _replaces(signal, known) else "repeated"
+
     def _advance(self, to_ms: int) -> list[Incident]:
-        """Moves event time from moment to moment: where signals end, and where incidents are resolved."""
+        """Moves event time from moment to moment: where signals end, and where incidents are judged or resolved."""
         changes: list[Incident] = []
         from_ms = self.event_ms
         while (moment_ms := self._next_moment()) is not None and moment_ms <= to_ms:
@@ -112,40 +175,54 @@ class Correlator:
             while self._waiting and self._waiting[0][0] == moment_ms:
                 signals.append(self._known[heapq.heappop(self._waiting)[1]])
             self._time.event_ms = moment_ms
+            for number, signal_id in self._due.take(moment_ms):
+                self._graphs[number].touch(signal_id)
             changes += self._settle(signals, moment_ms)
             changes += self._resolve(moment_ms)
         self._time.event_ms = to_ms
         now_ms = to_ms // FORGET_EVERY_MS * FORGET_EVERY_MS
         if from_ms is None or from_ms < now_ms:
-            self._forget(now_ms)
+            changes += self._forget(now_ms)
         return changes
 
     def _next_moment(self) -> int | None:
-        return min([*(end_ms for end_ms, _ in self._waiting[:1]), *self._resolving.values()], default=None)
+        moments = [end_ms for end_ms, _ in self._waiting[:1]]
+        moments += [m for m in (self._resolving.next_ms(), self._due.next_ms()) if m is not None]
+        return min(moments, default=None)
 
-    def _settle(self, signals: Sequence[Signal], moment_ms: int) -> list[Incident]:
-        """Takes signals into every rule's graph and gives what that changes, rule by rule."""
+    def _settle(self, signals: Iterable[Signal], moment_ms: int) -> list[Incident]:
+        """Takes signals into the graphs of the rules that name them, and gives what that changes, rule by rule."""
+        for signal in signals:
+            graphs = self._graphs_of[signal.domain, signal.kind, signal.type]
+            if not all(graph.put(signal) for graph in graphs):
+                # What one rule cannot hold no rule keeps: the state stays a function of the signals that are known.
+                self.counters.overflow += 1
+                del self._known[signal.id]
+                for graph in graphs:
+                    graph.discard(signal.id)
+        return self._tell_all(moment_ms)
+
+    def _tell_all(self, moment_ms: int) -> list[Incident]:
         changes: list[Incident] = []
-        for graph in self._graphs:
-            for signal in signals:
-                graph.put(signal)
-            changes += self._tell(graph, graph.take_touched(), moment_ms)
+        for number, graph in enumerate(self._graphs):
+            if groups := graph.take_touched():
+                changes += self._tell(number, graph, groups, moment_ms)
         return changes
 
-    def _tell(self, graph: LinkGraph, groups: Sequence[Group], moment_ms: int) -> list[Incident]:
+    def _tell(self, number: int, graph: LinkGraph, groups: Sequence[Group], moment_ms: int) -> list[Incident]:
         """New versions of the incidents of groups that changed: first those that stand, then those that end."""
         found: list[Incident] = []
         ending: dict[str, str] = {}  # incident -> its heir
         for group in groups:
             heir = ""
-            if group.members and group.complete:
+            if self._judge(number, graph, group):
                 incident, when_ms = describe(graph, group), resolve_ms(graph, group)
                 heir = incident.id
                 if moment_ms >= when_ms:
-                    self._resolving.pop(heir, None)
+                    self._resolving.drop(heir)
                     incident = replace(incident, state=IncidentState.RESOLVED)
                 else:
-                    self._resolving[heir] = when_ms
+                    self._resolving.put(heir, when_ms)
                 found.append(incident)
             for incident_id in sorted(group.incidents - {heir}):
                 ending[incident_id] = heir or ending.get(incident_id, "")
@@ -153,49 +230,70 @@ class Correlator:
         # What one group has lost may stand on another by now: it goes on there.
         standing = {incident.id for incident in found}
         ended = sorted((incident_id, heir) for incident_id, heir in ending.items() if incident_id not in standing)
-        self._ledger.hand_over(ended)
+        merged = self._ledger.hand_over(ended)
+        if graph.rule.absences:
+            found = [incident for incident in found if not self._ledger.repeats(incident)]
         changes = [version for incident in found for version in self._ledger.tell(incident)]
-        settled_ms = moment_ms + self._settled_ms + graph.rule.within_ms
+        settled_ms = moment_ms + graph.kept_ms
         for incident_id, heir in ended:
-            self._resolving.pop(incident_id, None)
+            self._resolving.drop(incident_id)
             changes.append(self._ledger.end(incident_id, heir, settled_ms))
+        changes += [version for incident_id in merged for version in self._ledger.tell_again(incident_id)]
         return changes
 
+    def _judge(self, number: int, graph: LinkGraph, group: Group) -> bool:
+        """Whether a group is an incident now; takes note of when to ask again."""
+        verdict = graph.judge(group, self.event_ms, self._time.covered_ms)
+        if verdict.due_ms is not None or verdict.uncovered:
+            asking = number, next(iter(group.members))
+            if verdict.due_ms is not None:
+                self._due.put(asking, verdict.due_ms)
+            if verdict.uncovered:
+                self._uncovered[asking] = None
+        return verdict.truth is Truth.HELD
+
     def _resolve(self, moment_ms: int) -> list[Incident]:
-        due = sorted(incident_id for incident_id, when_ms in self._resolving.items() if when_ms <= moment_ms)
         changes: list[Incident] = []
-        for incident_id in due:
-            del self._resolving[incident_id]
+        for incident_id in self._resolving.take(moment_ms):
             changes += self._ledger.tell(replace(self._ledger.standing[incident_id], state=IncidentState.RESOLVED))
         return changes
 
-    def _forget(self, now_ms: int) -> None:
-        """Drops what nothing can change any more. What comes later for it counts as settled."""
+    def _forget(self, now_ms: int) -> list[Incident]:
+        """Drops what nothing can change any more, and tells so. What comes later for it counts as settled."""
+        changes: list[Incident] = []
+        dropped: list[str] = []
         for graph in self._graphs:
-            self._forget_groups(graph, now_ms)
-        self._ledger.forget_ended(now_ms, self._time.log_ms)
-        for signal in list(self._known.values()):
-            held = any(signal.id in graph.nodes for graph in self._graphs)
-            if not held and max(signal.start_ms + self._settled_ms, signal.end_ms) <= now_ms:
-                del self._known[signal.id]
-
-    def _forget_groups(self, graph: LinkGraph, now_ms: int) -> None:
-        for group in graph.groups():
-            end_ms = max(graph.nodes[i].signal.end_ms for i in group.members)
-            settled = end_ms + graph.rule.within_ms + self._settled_ms <= now_ms
-            if settled and not any(incident_id in self._resolving for incident_id in group.incidents):
-                for incident_id in group.incidents:
-                    self._ledger.forget(incident_id)
+            for group in graph.expiring(now_ms):
+                if any(i in self._resolving or self._ledger.held(i, now_ms - group.end_ms) for i in group.incidents):
+                    continue
+                changes += [version for i in sorted(group.incidents) for version in self._ledger.forget(i)]
+                dropped += group.members
                 graph.forget(group)
+            dropped += graph.forget_surroundings(now_ms)
+        self._ledger.forget_ended(self._names, now_ms, self._time.log_ms)
+        if not self._shares:
+            self._ledger.forget_planned(now_ms)
+        while self._leaving and self._leaving[0][0] <= now_ms:
+            dropped.append(heapq.heappop(self._leaving)[1])
+        for signal_id in dropped:
+            signal = self._known.get(signal_id)
+            if signal is None or self._leaves_ms(signal) > now_ms:
+                continue
+            if not any(graph.holds(signal_id) for graph in self._graphs_of[signal.domain, signal.kind, signal.type]):
+                del self._known[signal_id]
+        return changes
+
+    def _leaves_ms(self, signal: Signal) -> int:
+        """Event time from which on a signal is known only while a group holds it."""
+        return max(signal.start_ms + self._settled_ms[signal.domain, signal.kind, signal.type], signal.end_ms)
 
     def snapshot(self) -> CorrelatorState:
-        """All that is known, in one order: equal logs give equal snapshots."""
+        """All that is known, as plain data: enough to go on from here with the records that follow."""
         return CorrelatorState(
             event_time=self._time.snapshot(),
             signals=tuple(self._known[i] for i in sorted(self._known)),
-            incidents=tuple(self._ledger.records()),
-            acknowledgements=tuple(self._ledger.acknowledgements()),
             counters=replace(self.counters),
+            ledger=LedgerState() if self._shares else self._ledger.snapshot(),
         )
 
     @classmethod
@@ -206,36 +304,45 @@ class Correlator:
         state: CorrelatorState,
         *,
         silence_ms: int,
+        max_signals: int = MAX_SIGNALS,
+        ledger: IncidentLedger | None = None,
     ) -> Correlator:
-        """Goes on where the snapshot was taken; the rules must be those that it was made with."""
-        self = cls(rules, sources, silence_ms=silence_ms)
+        """Goes on where the snapshot was taken; the rules must be those that it was made with.
+
+        `ledger`: the shared one, as it was then; None: what the state holds.
+        """
+        self = cls(rules, sources, silence_ms=silence_ms, max_signals=max_signals, ledger=ledger)
+        if ledger is None:
+            self._ledger = IncidentLedger(state.ledger)
         self.counters = replace(state.counters)
         self._time.restore(state.event_time)
         self._known = {signal.id: signal for signal in state.signals}
+        self._leaving = [(self._leaves_ms(s), s.id) for s in state.signals]
+        heapq.heapify(self._leaving)
         event_ms = self.event_ms
         passed = [s for s in state.signals if event_ms is not None and s.end_ms <= event_ms]
         self._waiting = [(s.end_ms, s.id) for s in state.signals if event_ms is None or s.end_ms > event_ms]
         heapq.heapify(self._waiting)
-        known = {record.id for record in state.incidents if record.standing}
-        standing = [i for graph in self._graphs for i in self._rebuild(graph, passed, known)]
-        self._ledger.restore(standing, state.incidents, state.acknowledgements)
+        for signal in passed:
+            for graph in self._graphs_of[signal.domain, signal.kind, signal.type]:
+                graph.put(signal)
+        standing = [i for number, graph in enumerate(self._graphs) for i in self._rebuild(number, graph)]
+        self._ledger.stand(self._names, standing)
         return self
 
-    def _rebuild(self, graph: LinkGraph, signals: Sequence[Signal], known: Collection[str]) -> list[Incident]:
-        """Fills the graph of a rule; `known`: the ids of the incidents that stood."""
-        for signal in signals:
-            graph.put(signal)
+    def _rebuild(self, number: int, graph: LinkGraph) -> list[Incident]:
+        """The incidents of a rule whose graph was filled."""
         found: list[Incident] = []
         for group in graph.take_touched():
-            if not group.complete:
+            if not self._judge(number, graph, group):
                 continue
             incident, when_ms = describe(graph, group), resolve_ms(graph, group)
-            if incident.id not in known:  # forgotten; another rule still holds its signals
+            if not self._ledger.awaits(incident.id):  # forgotten; another rule still holds its signals
                 graph.forget(group)
                 continue
             group.incidents = {incident.id}
             if self.event_ms is not None and self.event_ms < when_ms:
-                self._resolving[incident.id] = when_ms
+                self._resolving.put(incident.id, when_ms)
             else:
                 incident = replace(incident, state=IncidentState.RESOLVED)
             found.append(incident)

@@ -79,6 +79,11 @@ class EventTime:
         least = min(watermarks)
         return least if self.event_ms is None else max(least, self.event_ms)
 
+    def covered_ms(self, domain: str, kind: str) -> int | None:
+        """Event time that every partition of a kind has passed, silent or not; None: one has never told, or unknown."""
+        marks = [self._reports.get((domain, kind, p)) for p in range(self._partitions.get((domain, kind), 0))]
+        return min((mark[0] for mark in marks if mark is not None), default=None) if all(marks) else None
+
     def silent(self) -> list[Source]:
         """The partitions that no longer hold time back: what they would have said is not known."""
         return [s for s in self._sources if self._clock_ms - self._reports.get(s, (0, 0))[1] > self._silence_ms]

@@ -1,18 +1,27 @@
-"""The graph of one rule: signals, links between those that are near each other, and the groups that hang together."""
+"""The graph of one rule: signals, links between those that belong together, and the groups that hang together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from services.core.correlation.bond import Bond
+from services.core.correlation.condition import Absent, AllOf, Present
 from services.core.correlation.incident import order_of
 from services.core.correlation.rule import Rule
 from services.core.correlation.space import PlaceIndex, distance_m, place_of
+from services.core.correlation.surroundings import Coverage, Surroundings
+from services.core.correlation.verdict import Absence, Outcome, Truth, Verdict, judge
 from services.core.signals import Signal
 
 # How near two linked signals are: gap in ms, distance in m, id of the other one. The least is the closest.
 Nearness = tuple[int, float, str]
+
+# A signal is linked with so many others at most; what would be more is refused, and counted: in one place and time the
+# links are as many as the square of the signals.
+MAX_LINKS_OF_A_SIGNAL = 2_000
 
 
 def gap_ms(a: Signal, b: Signal) -> int:
@@ -27,13 +36,10 @@ class Group:
 
     members: dict[str, None]  # in the order of joining, which is nearly the order of time
     sides: list[int]  # members by selector of the rule
+    end_ms: int  # of the last window
     links: int = 0
     incidents: set[str] = field(default_factory=set)  # ids told to the world that stand on these signals
-
-    @property
-    def complete(self) -> bool:
-        """Whether every selector of the rule takes part: only then it is an incident."""
-        return all(self.sides)
+    outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions, when it was judged last
 
 
 class Node:
@@ -60,29 +66,62 @@ _ORDER = attrgetter("order")
 class LinkGraph:
     """Keeps the groups of one rule up to date as signals come and go. Its groups depend on the signals alone."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, settled_ms: int | None = None) -> None:
+        """`settled_ms`: time after the start of its window at which a signal is settled; None: as the rule says."""
         self.rule = rule
         self.nodes: dict[str, Node] = {}
-        self._index = PlaceIndex(rule.radius_m)
+        # Event time after the end of a group from which on nothing can change it.
+        self.kept_ms = rule.within_ms + (rule.settled_after_ms if settled_ms is None else settled_ms)
+        radii = sorted({bond.radius_m for bond in rule.all_bonds})
+        self._indexes: dict[float, PlaceIndex[Node]] = {radius_m: PlaceIndex(radius_m) for radius_m in radii}
+        self._bonds = [self._bonds_of(selector.name) for selector in rule.selectors]
+        self._surroundings = Surroundings[Node](rule, self.kept_ms) if rule.absences else None
+        self._plain = isinstance(rule.condition, AllOf) and all(isinstance(p, Present) for p in rule.condition.parts)
+        self._careful = any(not bond.plain for bond in rule.all_bonds)
         self._touched: dict[Group, None] = {}  # in the order of touching
+        self._expiring: list[tuple[int, str]] = []  # heap of event time and a member of a group
 
-    def put(self, signal: Signal) -> None:
-        """Adds a signal, takes its new version, or lets it go where the rule no longer takes it."""
+    def _bonds_of(self, name: str) -> dict[float, tuple[int, dict[int, Bond]]]:
+        """By radius: the longest time, and the bond with each other side."""
+        found: dict[float, tuple[int, dict[int, Bond]]] = {}
+        for bond in self.rule.all_bonds:
+            if name in (bond.first, bond.second):
+                other = self.rule.sides[bond.second if bond.first == name else bond.first]
+                within_ms, others = found.get(bond.radius_m, (0, {}))
+                found[bond.radius_m] = max(within_ms, bond.within_ms), {**others, other: bond}
+        return found
+
+    def put(self, signal: Signal) -> bool:
+        """Adds a signal, takes its new version, or lets it go where the rule no longer takes it.
+
+        False: refused, since it would have too many links; it is not in the graph.
+        """
         node, side = self.nodes.get(signal.id), self.rule.side_of(signal)
-        if node is not None and (side is None or node.place != place_of(signal)):
+        if self._surroundings is not None:
+            looks = side is not None and self.rule.selectors[side].name in self.rule.context
+            for anchor in self._surroundings.put(signal, side if looks else None):
+                self._touched[anchor.group] = None
+            side = None if looks else side
+        if node is not None and (side is None or not self._stays(node, signal, side)):
             self.remove(signal.id)
             node = None
         if node is not None:
             node.renew(signal)
-            self._index.add(signal, node.side)
             self._touched[node.group] = None
-        elif side is not None:
-            self._add(signal, side)
+            return True
+        return side is None or self._add(signal, side)
+
+    def _stays(self, node: Node, signal: Signal, side: int) -> bool:
+        """Whether a new version has the links of the one before."""
+        same = node.side == side and node.place == place_of(signal)
+        if same and self._careful:
+            same = node.signal.attributes == signal.attributes and node.signal.evidence == signal.evidence
+        return same
 
     def remove(self, signal_id: str) -> None:
         """Takes a signal out, and its group apart where it held it together."""
         node = self.nodes.pop(signal_id)
-        self._index.remove(node.signal, node.side)
+        self._unindex(node)
         for other_id in node.neighbours:
             other = self.nodes[other_id]
             other.neighbours.discard(signal_id)
@@ -90,16 +129,70 @@ class LinkGraph:
                 other.closest = min((self._nearness(other, self.nodes[i]) for i in other.neighbours), default=None)
         self._leave(node)
 
+    def discard(self, signal_id: str) -> None:
+        """Takes a signal out, if it is there, whatever it is here for."""
+        if signal_id in self.nodes:
+            self.remove(signal_id)
+        elif self._surroundings is not None:
+            for anchor in self._surroundings.discard(signal_id):
+                self._touched[anchor.group] = None
+
+    def holds(self, signal_id: str) -> bool:
+        """Whether a signal takes part in a group, or is looked out for."""
+        return signal_id in self.nodes or (self._surroundings is not None and self._surroundings.holds(signal_id))
+
+    def judge(self, group: Group, event_ms: int | None, coverage: Coverage) -> Verdict:
+        """Whether a group is an incident at an event time; its outcomes are kept in the group."""
+        if not self.could_be(group):
+            group.outcomes = ()
+            return Verdict(Truth.NOT_HELD)
+        if self._plain:
+            return Verdict(Truth.HELD)
+        members: dict[str, list[Node]] = {}
+        for node in self.in_order(group):
+            members.setdefault(self.rule.selectors[node.side].name, []).append(node)
+
+        def look_around(absent: Absent) -> Absence:
+            assert self._surroundings is not None
+            return self._surroundings.look(absent, members, event_ms, coverage)
+
+        verdict = judge(self.rule.condition, members, look_around)
+        group.outcomes = verdict.outcomes
+        return verdict
+
+    def could_be(self, group: Group) -> bool:
+        """Whether what every incident of the rule needs is there."""
+        return bool(group.members) and all(group.sides[side] for side in self.rule.needed_sides)
+
+    def touch(self, signal_id: str) -> None:
+        """The group of a signal, if it is still there, is to be judged again."""
+        if node := self.nodes.get(signal_id):
+            self._touched[node.group] = None
+
     def forget(self, group: Group) -> None:
         """Drops a group whole and without a word: nothing can belong to it any more."""
         for signal_id in group.members:
             node = self.nodes.pop(signal_id)
-            self._index.remove(node.signal, node.side)
+            self._unindex(node)
         self._touched.pop(group, None)
 
-    def groups(self) -> list[Group]:
-        """All groups, those of one signal included."""
-        return list(dict.fromkeys(node.group for node in self.nodes.values()))
+    def expiring(self, now_ms: int) -> Iterator[Group]:
+        """Groups that nothing can change from an event time on. One that is not forgotten now is told later again."""
+        again = []
+        while self._expiring and self._expiring[0][0] <= now_ms:
+            _, signal_id = heapq.heappop(self._expiring)
+            if (node := self.nodes.get(signal_id)) is None:
+                continue
+            if node.group.end_ms + self.kept_ms <= now_ms:
+                yield node.group
+            if signal_id in self.nodes:
+                again.append((max(node.group.end_ms + self.kept_ms, now_ms + 1), signal_id))
+        for entry in again:
+            heapq.heappush(self._expiring, entry)
+
+    def forget_surroundings(self, now_ms: int) -> list[str]:
+        """Drops what was looked out for and is near nothing that stands any more; gives the ids."""
+        return [] if self._surroundings is None else self._surroundings.forget(now_ms)
 
     def in_order(self, group: Group) -> list[Node]:
         """The signals of a group by start and id."""
@@ -111,22 +204,52 @@ class LinkGraph:
 
     def take_touched(self) -> list[Group]:
         """The groups that changed since the last call, by their first signal; those with no signal left at last."""
+        if not self._touched:
+            return []
         touched, self._touched = self._touched, {}
         standing = sorted((g for g in touched if g.members), key=lambda g: self.first(g).order)
         return standing + [g for g in touched if not g.members]
 
-    def _add(self, signal: Signal, side: int) -> None:
-        group = Group({signal.id: None}, [int(i == side) for i in range(len(self.rule.selectors))])
-        node = self.nodes[signal.id] = Node(signal, side, group)
+    def _add(self, signal: Signal, side: int) -> bool:
+        group = Group({signal.id: None}, [0] * len(self.rule.selectors), signal.end_ms)
+        group.sides[side] = 1
+        node = Node(signal, side, group)
+        found = list(self._candidates(node))
+        if len(found) > MAX_LINKS_OF_A_SIGNAL or any(
+            len(other.neighbours) >= MAX_LINKS_OF_A_SIGNAL for other, _, _ in found
+        ):
+            return False
+        self.nodes[signal.id] = node
         self._touched[group] = None
-        for other_side in range(len(self.rule.selectors)):
-            if other_side == side:
-                continue
-            for other, distance in self._index.near(signal, other_side):
-                gap = gap_ms(signal, other)
-                if gap <= self.rule.within_ms:
-                    self._link(node, self.nodes[other.id], gap, distance)
-        self._index.add(signal, side)
+        for other, gap, distance in found:
+            self._link(node, other, gap, distance)
+        for radius_m in self._bonds[side]:
+            self._indexes[radius_m].add(node)
+        if self._surroundings is not None:
+            self._surroundings.add_anchor(node)
+        heapq.heappush(self._expiring, (signal.end_ms + self.kept_ms, signal.id))
+        return True
+
+    def _candidates(self, node: Node) -> Iterator[tuple[Node, int, float]]:
+        """What a signal is to be linked with, the time between the windows in ms, and the distance in m."""
+        signal, side = node.signal, node.side
+        for radius_m, (within_ms, bonds) in self._bonds[side].items():
+            near = self._indexes[radius_m].near(
+                node.place, signal.city, bonds, signal.start_ms - within_ms, signal.end_ms + within_ms
+            )
+            for other, distance in near:
+                bond, gap = bonds[other.side], gap_ms(signal, other.signal)
+                if gap > bond.within_ms:
+                    continue
+                pair = (signal, other.signal) if self.rule.sides[bond.first] == side else (other.signal, signal)
+                if bond.joins(*pair):
+                    yield other, gap, distance
+
+    def _unindex(self, node: Node) -> None:
+        for radius_m in self._bonds[node.side]:
+            self._indexes[radius_m].remove(node)
+        if self._surroundings is not None:
+            self._surroundings.remove_anchor(node)
 
     def _link(self, a: Node, b: Node, gap: int, distance: float) -> None:
         for node, other_id in ((a, b.signal.id), (b, a.signal.id)):
@@ -149,6 +272,7 @@ class LinkGraph:
             self.nodes[member].group = into
         into.members |= group.members
         into.sides = [a + b for a, b in zip(into.sides, group.sides, strict=True)]
+        into.end_ms = max(into.end_ms, group.end_ms)
         into.links += group.links
         into.incidents |= group.incidents
         self._touched.pop(group, None)
@@ -164,6 +288,14 @@ class LinkGraph:
             parts = self._parts(group, node.neighbours)
             if len(parts) > 1:
                 self._split(group, parts)
+                return
+        if group.members and group.end_ms == node.signal.end_ms:
+            self._set_end(group)
+
+    def _set_end(self, group: Group) -> None:
+        """After a loss: the group may be settled earlier than its signals are asked about."""
+        group.end_ms = max(self.nodes[i].signal.end_ms for i in group.members)
+        heapq.heappush(self._expiring, (group.end_ms + self.kept_ms, next(iter(group.members))))
 
     def _parts(self, group: Group, seeds: Iterable[str]) -> list[set[str]]:
         """What hangs together among the members of a group; every part holds one of the seeds."""
@@ -189,11 +321,12 @@ class LinkGraph:
             for member in part:
                 sides[self.nodes[member].side] += 1
             links = sum(len(self.nodes[member].neighbours) for member in part) // 2
-            new = Group(dict.fromkeys(i for i in group.members if i in part), sides, links)
+            new = Group(dict.fromkeys(i for i in group.members if i in part), sides, 0, links)
             for member in part:
                 self.nodes[member].group = new
+            self._set_end(new)
             self._touched[new] = None
             made.append(new)
-        heir = min(made, key=lambda g: (not g.complete, self.first(g).order))
+        heir = min(made, key=lambda g: (not self.could_be(g), self.first(g).order))
         heir.incidents = group.incidents
         del self._touched[group]

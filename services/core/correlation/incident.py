@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
+from services.core.correlation.action import Hands
+from services.core.correlation.verdict import Outcome
 from services.core.signals import NAMESPACE, Severity, Signal
 
 
@@ -17,13 +19,15 @@ class IncidentState(IntEnum):
     RESOLVED = 3
     SUPERSEDED = 4
     RETRACTED = 5
+    REOPENED = 6
+    MERGED = 7
 
 
 @dataclass(frozen=True)
 class Link:
-    """Two signals of different selectors that belong together."""
+    """Two signals that belong together."""
 
-    first_signal_id: str  # of the selector that the rule names first
+    first_signal_id: str  # of the selector that the rule names first; of one selector: the earlier one
     second_signal_id: str
     distance_m: float  # great circle, to the millimetre
     gap_s: float  # between the windows; 0 where they touch or overlap
@@ -38,14 +42,14 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Acknowledgement:
-    """Somebody takes an incident over."""
+class Change:
+    """What a version of an incident changed: for the audit."""
 
-    incident_id: str
-    request_id: str
-    actor: str
-    time_ms: int  # by wall clock
-    note: str = ""
+    what: str  # "opened", "acknowledged", "reopened" …
+    actor: str = ""  # empty: the correlation itself
+    time_ms: int = 0  # of an action, by wall clock; 0: event time knows
+    why: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,25 @@ class Incident:
     link_count: int
     revision: int
     superseded_by: str = ""
-    acknowledged_by: str = ""
-    acknowledge_time_ms: int = 0
+    supersedes: tuple[str, ...] = ()  # incidents whose place it took, by id
+    hands: Hands = field(default_factory=Hands)  # what people have made of it
+    planned_event: str = ""  # id of a planned event that explains it; empty: none
+    settled: bool = False  # the last version: no signal and no action changes it any more
+    outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions beside those that name a signal
+    changes: tuple[Change, ...] = field(default=(), compare=False)  # against the version before
 
     @property
-    def settled(self) -> bool:
+    def over(self) -> bool:
         """Whether nobody needs to act on it any more."""
-        return self.state in (IncidentState.RESOLVED, IncidentState.SUPERSEDED, IncidentState.RETRACTED)
+        return self.state not in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.REOPENED)
+
+    @property
+    def acknowledged_by(self) -> str:
+        return self.hands.acknowledged_by
+
+    @property
+    def acknowledge_time_ms(self) -> int:
+        return self.hands.acknowledge_time_ms
 
 
 def incident_id(city: str, rule: str, version: int, first_signal_id: str) -> str:

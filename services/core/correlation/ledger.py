@@ -1,55 +1,120 @@
-"""What was told of every incident: its revisions, its end, and who has taken it over."""
+"""What was told of every incident: its revisions, its end, and what people have made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from services.core.correlation.incident import Acknowledgement, Incident, IncidentState
-from services.core.correlation.state import IncidentRecord
+from services.core.correlation.action import Action, ActionKind, Hands, fold
+from services.core.correlation.audit import changes_of
+from services.core.correlation.incident import Incident, IncidentState
+from services.core.correlation.planned import PlannedEvents
+from services.core.correlation.state import IncidentRecord, LedgerState
 
 # So long after it was made (by record time) an action still waits for its incident, and so many of them do.
 EARLY_ACTION_MS = 86_400_000
 MAX_EARLY_ACTIONS = 10_000
+# An incident that somebody has in hand is kept for so long after its end, in event time, until it is closed.
+HOLD_MS = 7 * 86_400_000
 
 
 class IncidentLedger:
-    """Numbers the versions of incidents and folds what people did with them."""
+    """Numbers the versions of incidents and folds what people did with them.
 
-    def __init__(self) -> None:
+    One for all rules: people merge the incident of one rule into that of another.
+    """
+
+    def __init__(self, state: LedgerState | None = None) -> None:
+        """`state`: goes on from it; the incidents that stood come back by `stand`."""
         self.standing: dict[str, Incident] = {}  # the last version of each
+        self.planned = PlannedEvents()
+        self._by_signals: dict[str, IncidentState] = {}  # of those that stand: what their signals alone say
         self._ended: dict[str, IncidentRecord] = {}
-        self._taken: dict[str, Acknowledgement] = {}
-        self._early: dict[str, Acknowledgement] = {}  # for incidents that are not there yet
+        self._joined: dict[str, set[str]] = {}  # incident -> those whose place it took
+        self._actions: dict[str, dict[str, Action]] = {}  # by incident and request
+        self._early: set[str] = set()  # those with actions that are not there yet
+        self._awaited: dict[str, IncidentRecord] = {}  # those of a checkpoint that their signals are to give again
+        if state is not None:
+            self._restore(state)
+
+    def awaits(self, incident_id: str) -> bool:
+        """Whether an incident stood in the checkpoint and is not back yet."""
+        return incident_id in self._awaited
+
+    def of_rules(self, rules: Collection[str]) -> int:
+        """Number of incidents of some rules that stand."""
+        return sum(incident.rule in rules for incident in self.standing.values())
+
+    def repeats(self, incident: Incident) -> bool:
+        """Whether that was told already: a group that was judged again may have come out the same."""
+        last = self.standing.get(incident.id)
+        if last is None or self._by_signals[incident.id] is not incident.state:
+            return False
+        return self._same(last, self._next(last, incident, last.revision, self._hands(incident.id)))
 
     def tell(self, incident: Incident) -> list[Incident]:
-        """Gives the next version of an incident that stands, and keeps it."""
-        before = self.standing.get(incident.id) or self._ended.pop(incident.id, None)
-        versions = [self._next(incident, before.revision if before else 0)]
-        if early := self._early.pop(incident.id, None):
-            self._taken.setdefault(incident.id, early)
-            versions.append(self._next(incident, versions[0].revision))
+        """Gives the next version of an incident that stands, and keeps it. Its state: what its signals say."""
+        before = self.standing.get(incident.id)
+        ended = self._ended.pop(incident.id, None)
+        if ended is not None:
+            self._joined.get(ended.superseded_by, set()).discard(incident.id)
+        self._by_signals[incident.id] = incident.state
+        revision = before.revision if before else ended.revision if ended else 0
+        if incident.id not in self._early:
+            versions = [self._next(before, incident, revision, self._hands(incident.id))]
+        else:
+            # It is told as it was found, and then with what people did: a restart does not show in the versions.
+            self._early.remove(incident.id)
+            versions = [self._next(before, incident, revision, Hands())]
+            versions.append(self._next(versions[0], incident, revision + 1, self._hands(incident.id)))
         self.standing[incident.id] = versions[-1]
         return versions
 
-    def _next(self, incident: Incident, revision: int) -> Incident:
-        taken = self._taken.get(incident.id)
-        if taken is None:
-            return replace(incident, revision=revision + 1)
-        state = IncidentState.ACKNOWLEDGED if incident.state is IncidentState.OPEN else incident.state
-        return replace(
+    def _hands(self, incident_id: str) -> Hands:
+        return fold(self._actions.get(incident_id, {}).values(), self._may_merge)
+
+    def _may_merge(self, merge: Action) -> bool:
+        """Whether a merge does not end in a ring, as of the actions before it: all of the ring would be gone."""
+        passed = merge.about
+        while passed and passed != merge.incident_id:
+            before = [a for a in self._actions.get(passed, {}).values() if a.order < merge.order]
+            passed = fold(before, self._may_merge).merged_into
+        return not passed
+
+    def _next(self, before: Incident | None, incident: Incident, revision: int, hands: Hands) -> Incident:
+        hands = hands.at_end(incident.end_ms)
+        after = replace(
             incident,
             revision=revision + 1,
-            state=state,
-            acknowledged_by=taken.actor,
-            acknowledge_time_ms=taken.time_ms,
+            state=_state(self._by_signals[incident.id], hands),
+            hands=hands,
+            supersedes=tuple(sorted(self._joined.get(incident.id, ()))),
+            planned_event=self.planned.covering(incident),
         )
+        return replace(after, changes=changes_of(before, after))
 
-    def hand_over(self, heirs: Iterable[tuple[str, str]]) -> None:
-        """(Incident, heir): who has taken an incident over has also taken the one that takes its place."""
-        found = [(taken.time_ms, i, heir) for i, heir in heirs if heir and (taken := self._taken.get(i))]
-        for _, incident_id, heir in sorted(found):
-            self._taken.setdefault(heir, self._taken[incident_id])
+    def hand_over(self, heirs: Iterable[tuple[str, str]]) -> list[str]:
+        """(Incident, heir): what people did with an incident they have also done with the one that takes its place.
+
+        Gives the incidents that are merged into an heir by that: see `tell_again`.
+        """
+        merged: set[str] = set()
+        for incident_id, heir in heirs:
+            if not heir:
+                continue
+            self._joined.setdefault(heir, set()).add(incident_id)
+            for action in list(self._actions.get(incident_id, {}).values()):
+                self._put(heir, action)
+            merged |= set(self._rename(incident_id, heir))
+        return sorted(merged)
+
+    def _rename(self, incident_id: str, heir: str) -> Iterator[str]:
+        """A merge with an incident is one with its heir from now on."""
+        for merged, actions in self._actions.items():
+            for action in list(actions.values()):
+                if action.kind is ActionKind.MERGE and action.about == incident_id:
+                    actions[action.request_id] = replace(action, about=heir)
+                    yield merged
 
     def end(self, incident_id: str, heir: str, settled_ms: int) -> Incident:
         """Gives the last version of an incident: superseded by its heir, or retracted where there is none.
@@ -58,63 +123,141 @@ class IncidentLedger:
         """
         state = IncidentState.SUPERSEDED if heir else IncidentState.RETRACTED
         last = self.standing.pop(incident_id)
+        del self._by_signals[incident_id]
         incident = replace(last, state=state, superseded_by=heir, revision=last.revision + 1)
-        self._ended[incident_id] = IncidentRecord(incident_id, incident.revision, settled_ms, heir, standing=False)
-        return incident
+        self._ended[incident_id] = IncidentRecord(
+            incident_id, last.rule, incident.revision, settled_ms, heir, standing=False
+        )
+        return replace(incident, changes=changes_of(last, incident))
 
-    def acknowledge(self, action: Acknowledgement) -> list[Incident]:
-        """Folds one action: the first for an incident counts; one that was superseded passes it to its heir."""
-        incident_id, passed = action.incident_id, set[str]()
-        while (ended := self._ended.get(incident_id)) is not None and incident_id not in passed:
-            passed.add(incident_id)
-            self._taken.setdefault(incident_id, action)
-            if not ended.superseded_by:
-                return []
+    def act(self, action: Action) -> list[Incident]:
+        """Folds one action on an incident and on whatever took its place; a repetition changes nothing."""
+        if action.kind is ActionKind.MERGE:
+            action = replace(action, about=list(self._line(action.about))[-1])
+        line = list(self._line(action.incident_id))
+        for incident_id in line:
+            self._put(incident_id, action)
+        return self.tell_again(line[-1])
+
+    def _line(self, incident_id: str) -> Iterator[str]:
+        """An incident and its heirs, the standing one last."""
+        passed = {incident_id}
+        while True:
+            yield incident_id
+            ended = self._ended.get(incident_id)
+            if ended is None or not ended.superseded_by or ended.superseded_by in passed:
+                return
             incident_id = ended.superseded_by
-        if incident_id in self._taken:
+            passed.add(incident_id)
+
+    def _put(self, incident_id: str, action: Action) -> None:
+        if incident_id not in self.standing and incident_id not in self._ended and incident_id not in self._joined:
+            if sum(len(self._actions[i]) for i in self._early) >= MAX_EARLY_ACTIONS:
+                return
+            self._early.add(incident_id)
+        _add(self._actions.setdefault(incident_id, {}), replace(action, incident_id=incident_id))
+
+    def plan(self) -> list[Incident]:
+        """New versions of the standing incidents that are planned now and were not, or the other way round."""
+        return [version for incident_id in sorted(self.standing) for version in self.tell_again(incident_id)]
+
+    def tell_again(self, incident_id: str) -> list[Incident]:
+        """The next version of an incident that stands, if anything but its signals changed."""
+        last = self.standing.get(incident_id)
+        if last is None:
             return []
-        if incident_id in self.standing:
-            self._taken[incident_id] = action
-            return self.tell(self.standing[incident_id])
-        if not passed and len(self._early) < MAX_EARLY_ACTIONS:
-            self._early.setdefault(incident_id, action)
-        return []
+        after = self._next(last, last, last.revision, self._hands(incident_id))
+        if self._same(last, after):
+            return []
+        self.standing[incident_id] = after
+        return [after]
 
-    def forget(self, incident_id: str) -> None:
-        """Drops an incident that nothing can change any more."""
-        self.standing.pop(incident_id, None)
-        self._taken.pop(incident_id, None)
+    @staticmethod
+    def _same(last: Incident, after: Incident) -> bool:
+        return replace(after, revision=last.revision) == last
 
-    def forget_ended(self, event_ms: int, log_ms: int | None) -> None:
-        """Drops ended incidents that event time has settled, and actions whose incident never came."""
-        for record in [r for r in self._ended.values() if r.settled_ms <= event_ms]:
+    def held(self, incident_id: str, age_ms: int) -> bool:
+        """Whether somebody has an incident in hand that ended so long ago, so that it must not be forgotten yet."""
+        standing = self.standing.get(incident_id)
+        return standing is not None and age_ms < HOLD_MS and standing.hands.at_work
+
+    def forget(self, incident_id: str) -> list[Incident]:
+        """Drops an incident that nothing can change any more, and gives its last version."""
+        last = self.standing.pop(incident_id, None)
+        self._by_signals.pop(incident_id, None)
+        self._actions.pop(incident_id, None)
+        self._joined.pop(incident_id, None)
+        if last is None:
+            return []
+        settled = replace(last, revision=last.revision + 1, settled=True)
+        return [replace(settled, changes=changes_of(last, settled))]
+
+    def forget_ended(self, rules: Collection[str], event_ms: int, log_ms: int | None) -> None:
+        """Drops ended incidents of some rules that their event time has settled, and actions whose incident never came.
+
+        Actions wait for an incident of any rule: by record time, which is one for all.
+        """
+        for record in [r for r in self._ended.values() if r.rule in rules and r.settled_ms <= event_ms]:
             del self._ended[record.id]
-            self._taken.pop(record.id, None)
+            self._actions.pop(record.id, None)
+            self._joined.pop(record.id, None)
+            self._joined.get(record.superseded_by, set()).discard(record.id)
         if log_ms is not None:
-            self._early = {i: a for i, a in self._early.items() if a.time_ms + EARLY_ACTION_MS > log_ms}
+            for incident_id in sorted(self._early):
+                if all(a.time_ms + EARLY_ACTION_MS <= log_ms for a in self._actions[incident_id].values()):
+                    self._early.remove(incident_id)
+                    del self._actions[incident_id]
 
-    def records(self) -> list[IncidentRecord]:
-        """What a checkpoint holds of all incidents, by id."""
-        standing = (IncidentRecord(i.id, i.revision, 0) for i in self.standing.values())
+    def forget_planned(self, event_ms: int) -> None:
+        """Drops planned events so long past that nothing which stands, or may come, lies in them."""
+        self.planned.forget(event_ms - 2 * HOLD_MS)
+
+    def snapshot(self) -> LedgerState:
+        """All that is known, in one order."""
+        return LedgerState(tuple(self._records()), tuple(self._all_actions()), tuple(self.planned.events()))
+
+    def _records(self) -> list[IncidentRecord]:
+        standing = (IncidentRecord(i.id, i.rule, i.revision, 0) for i in self.standing.values())
         return sorted([*standing, *self._ended.values()], key=lambda r: r.id)
 
-    def acknowledgements(self) -> list[Acknowledgement]:
-        """What a checkpoint holds of the actions, by the incident that they now belong to."""
-        folded = [replace(a, incident_id=i) for i, a in (self._taken | self._early).items()]
-        return sorted(folded, key=lambda a: a.incident_id)
+    def _all_actions(self) -> list[Action]:
+        found = [action for actions in self._actions.values() for action in actions.values()]
+        return sorted(found, key=lambda a: (a.incident_id, *a.order))
 
-    def restore(
-        self,
-        standing: Iterable[Incident],
-        records: Iterable[IncidentRecord],
-        acknowledgements: Iterable[Acknowledgement],
-    ) -> None:
-        """Goes on from a checkpoint. `standing`: the incidents as the signals give them, without a revision."""
-        by_id = {r.id: r for r in records}
-        self._ended = {r.id: r for r in by_id.values() if not r.standing}
-        for action in acknowledgements:
-            (self._taken if action.incident_id in by_id else self._early)[action.incident_id] = action
+    def _restore(self, state: LedgerState) -> None:
+        self.planned = PlannedEvents(state.planned)
+        self._awaited = {r.id: r for r in state.incidents if r.standing}
+        self._ended = {r.id: r for r in state.incidents if not r.standing}
+        for record in self._ended.values():
+            if record.superseded_by:
+                self._joined.setdefault(record.superseded_by, set()).add(record.id)
+        for action in state.actions:
+            _add(self._actions.setdefault(action.incident_id, {}), action)
+        self._early = self._actions.keys() - self._awaited.keys() - self._ended.keys()
+
+    def stand(self, rules: Collection[str], standing: Iterable[Incident]) -> None:
+        """Goes on with the incidents of some rules that stood, as their signals give them, without a revision."""
         for incident in standing:
-            self.standing[incident.id] = self._next(incident, by_id[incident.id].revision - 1)
-        if lost := sorted(r.id for r in by_id.values() if r.standing and r.id not in self.standing):
+            record = self._awaited.pop(incident.id)
+            self._by_signals[incident.id] = incident.state
+            hands = self._hands(incident.id)
+            self.standing[incident.id] = self._next(None, incident, record.revision - 1, hands)
+        if lost := sorted(r.id for r in self._awaited.values() if r.rule in rules):
             raise ValueError(f"the checkpoint's signals do not give its incidents {', '.join(lost[:3])}")
+
+
+def _add(actions: dict[str, Action], action: Action) -> None:
+    """Of a request that is in the log twice, the first counts."""
+    known = actions.get(action.request_id)
+    if known is None or action.order < known.order:
+        actions[action.request_id] = action
+
+
+def _state(by_signals: IncidentState, hands: Hands) -> IncidentState:
+    if hands.merged_into:
+        return IncidentState.MERGED
+    if hands.closed_by or (by_signals is IncidentState.RESOLVED and not hands.kept_open):
+        return IncidentState.RESOLVED
+    if hands.acknowledged_by:
+        return IncidentState.ACKNOWLEDGED
+    return IncidentState.REOPENED if hands.reopen_count else IncidentState.OPEN

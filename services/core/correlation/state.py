@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTimeState
-from services.core.correlation.incident import Acknowledgement
+from services.core.correlation.planned import PlannedEvent
 from services.core.signals import Signal
 
 
@@ -14,6 +15,7 @@ class IncidentRecord:
     """What is remembered of an incident beside the signals that it stands on."""
 
     id: str
+    rule: str  # by name
     revision: int
     settled_ms: int  # event time after which it is forgotten; only of those that are superseded or retracted
     superseded_by: str = ""
@@ -29,6 +31,16 @@ class CorrelatorCounters:
     unmatched: int = 0  # of no rule's concern
     settled: int = 0  # too late to change anything: event time had passed them by the rule's time to settle
     reports: int = 0  # watermark reports
+    overflow: int = 0  # too many to hold, or too many in one place and time to link
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """What is remembered of the incidents of all rules."""
+
+    incidents: tuple[IncidentRecord, ...] = ()  # by id
+    actions: tuple[Action, ...] = ()  # on the incidents above, and those that wait for one; by id
+    planned: tuple[PlannedEvent, ...] = ()  # that may still explain an incident; by city and id
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,5 @@ class CorrelatorState:
 
     event_time: EventTimeState
     signals: tuple[Signal, ...]  # every version that still matters, retracted ones too; by id
-    incidents: tuple[IncidentRecord, ...]  # by id
-    acknowledgements: tuple[Acknowledgement, ...]  # of the incidents above, and those that wait for one; by id
     counters: CorrelatorCounters
+    ledger: LedgerState = field(default_factory=LedgerState)  # empty where it is one with that of other rules

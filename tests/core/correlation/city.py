@@ -8,7 +8,8 @@ from dataclasses import replace
 from services.core.correlation.correlator import Correlator
 from services.core.correlation.event_time import Watermarks
 from services.core.correlation.incident import Incident
-from services.core.correlation.rule import Rule, Selector
+from services.core.correlation.rule import Rule
+from services.core.correlation.selector import Selector
 from services.core.signals import Evidence, Severity, Signal, signal_id
 
 MINUTE = 60_000

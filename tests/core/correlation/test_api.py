@@ -10,15 +10,29 @@ from typing import Any
 import grpc
 import pytest
 
+from services.correlation import acting as acting_module
 from services.correlation import api as api_module
 from services.correlation.api import CorrelationApi
+from services.correlation.intake import read_action, read_planned_event
+from services.correlation.planned import PlannedEventView
 from services.correlation.view import IncidentView
 from services.runtime.api.watch import TopicWatches
-from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS
+from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS
 from services.runtime.errors import CallError
 from services.runtime.fakes import MemoryLog
-from urban.correlation.v1.incident_pb2 import Incident, IncidentAction, IncidentState
-from urban.correlation.v1.service_pb2 import AcknowledgeIncidentRequest, ListIncidentsRequest
+from urban.correlation.v1.incident_pb2 import Incident, IncidentAction, IncidentState, PlannedEvent
+from urban.correlation.v1.service_pb2 import (
+    AcknowledgeIncidentRequest,
+    AssignIncidentRequest,
+    DispatchIncidentRequest,
+    ListIncidentsRequest,
+    ListPlannedEventsRequest,
+    MergeIncidentRequest,
+    ReopenIncidentRequest,
+    ReportIncidentRequest,
+    ResolveIncidentRequest,
+    UpsertPlannedEventRequest,
+)
 
 OPEN, ACKNOWLEDGED = IncidentState.INCIDENT_STATE_OPEN, IncidentState.INCIDENT_STATE_ACKNOWLEDGED
 SUPERSEDED, RETRACTED = IncidentState.INCIDENT_STATE_SUPERSEDED, IncidentState.INCIDENT_STATE_RETRACTED
@@ -47,9 +61,11 @@ class City:
     """A log with incidents, a view of it, and the calls."""
 
     def __init__(self) -> None:
-        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1})
+        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1})
         self.view = IncidentView(self.log.reader)
-        self.api = CorrelationApi(self.view, TopicWatches(self.log.reader), self.log)
+        self.planned = PlannedEventView(self.log.reader)
+        self.api = CorrelationApi(self.view, self.planned, TopicWatches(self.log.reader), self.log)
+        self.calls = self.api.service().methods
 
     async def tell(self, *incidents: Incident) -> None:
         for made in incidents:
@@ -74,9 +90,11 @@ async def city_with(*incidents: Incident) -> AsyncIterator[City]:
     city = City()
     await city.tell(*incidents)
     await city.view.start()
+    await city.planned.start()
     try:
         yield city
     finally:
+        await city.planned.stop()
         await city.view.stop()
 
 
@@ -97,7 +115,8 @@ async def test_a_page_ends_where_it_would_grow_too_large_but_is_never_empty(monk
 
 
 async def test_ended_incidents_are_listed_only_when_asked_for():
-    async with city_with(incident(1), incident(2, state=SUPERSEDED), incident(3, state=RETRACTED)) as city:
+    ended = [incident(n, state=s) for n, s in ((2, SUPERSEDED), (3, RETRACTED), (4, MERGED))]
+    async with city_with(incident(1), *ended) as city:
         assert (await city.listed())[0] == [1]
         assert (await city.listed(state=SUPERSEDED))[0] == [2]
         assert (await city.listed(state=ACKNOWLEDGED))[0] == []
@@ -129,7 +148,7 @@ async def test_an_acknowledgement_is_written_and_answered_when_the_topic_shows_i
     async with city_with(incident(1)) as city, asyncio.TaskGroup() as tasks:
         folding = tasks.create_task(city.fold_actions(folded))
         request = AcknowledgeIncidentRequest(name=incident(1).name, actor="Ana", note="on my way")
-        answer = await city.api.acknowledge_incident(request, CONTEXT)
+        answer = await city.calls["AcknowledgeIncident"](request, CONTEXT)
         folding.cancel()
         assert (answer.state, answer.revision, answer.acknowledged_by) == (ACKNOWLEDGED, 2, "Ana")
         (record,) = city.log.records(INCIDENT_ACTIONS)[0]
@@ -142,7 +161,7 @@ async def test_an_acknowledgement_is_written_and_answered_when_the_topic_shows_i
 async def refusal(city: City, number: int, actor: str = "Ana", **fields: Any) -> CallError:
     request = AcknowledgeIncidentRequest(name=incident(number).name, actor=actor, **fields)
     with pytest.raises(CallError) as refused:
-        await city.api.acknowledge_incident(request, CONTEXT)
+        await city.calls["AcknowledgeIncident"](request, CONTEXT)
     return refused.value
 
 
@@ -161,7 +180,7 @@ async def test_an_incident_that_is_superseded_meanwhile_is_answered_with_its_hei
         ended = incident(1, revision=2, state=SUPERSEDED, superseded_by=heir.id)
         folding = tasks.create_task(city.fold_actions(lambda _: [heir, ended]))
         request = AcknowledgeIncidentRequest(name=incident(1).name, actor="Ana")
-        assert (await city.api.acknowledge_incident(request, CONTEXT)).id == heir.id
+        assert (await city.calls["AcknowledgeIncident"](request, CONTEXT)).id == heir.id
         folding.cancel()
 
 
@@ -173,7 +192,7 @@ async def test_what_has_ended_cannot_be_taken_over(state):
 
 
 async def test_where_nobody_folds_the_caller_may_ask_again(monkeypatch):
-    monkeypatch.setattr(api_module, "ACKNOWLEDGE_SECONDS", 0.05)
+    monkeypatch.setattr(acting_module, "ACT_SECONDS", 0.05)
     async with city_with(incident(1)) as city:
         assert (await refusal(city, 1)).code is grpc.StatusCode.UNAVAILABLE
 
@@ -194,3 +213,112 @@ async def test_a_view_that_is_stopped_says_so():
         await city.view.stop()
         with pytest.raises(ConnectionError, match="was stopped"):
             await city.view.changed()
+
+
+PARK = incident(2)
+DEEDS = [
+    ("AssignIncident", AssignIncidentRequest(assignee="Bob"), "assignment"),
+    ("DispatchIncident", DispatchIncidentRequest(units="engine 7"), "dispatch"),
+    ("ReportIncident", ReportIncidentRequest(note="smoke"), "feedback"),
+    ("ResolveIncident", ResolveIncidentRequest(note="nothing there"), "resolution"),
+    ("MergeIncident", MergeIncidentRequest(into=PARK.name), "merging"),
+    ("ReopenIncident", ReopenIncidentRequest(note="it burns again"), "reopening"),
+]
+
+
+@pytest.mark.parametrize(("call", "asked", "action"), DEEDS)
+async def test_each_deed_is_written_once_and_answered_when_the_incident_shows_it(call, asked, action):
+    state = IncidentState.INCIDENT_STATE_RESOLVED if call == "ReopenIncident" else OPEN
+    there = incident(1, state=state)
+    there.end_time.FromSeconds(99)
+    async with city_with(there, PARK) as city, asyncio.TaskGroup() as tasks:
+        folding = tasks.create_task(city.fold_actions(lambda a: [incident(1, revision=2, actions=[a])]))
+        request = type(asked)(name=there.name, actor="Ana", request_id=REQUEST)
+        request.MergeFrom(asked)
+        answer = await city.calls[call](request, CONTEXT)
+        assert await city.calls[call](request, CONTEXT) == answer, "a repetition is answered with the same"
+        folding.cancel()
+        (record,) = city.log.records(INCIDENT_ACTIONS)[0]
+        written = IncidentAction.FromString(record.value or b"")
+        assert (written.WhichOneof("action"), written.request_id, written.seen_end_time.seconds) == (
+            action,
+            REQUEST,
+            99,
+        )
+        assert read_action(record.value).actor == "Ana"
+        if call == "MergeIncident":
+            assert written.merging.into_incident_id == PARK.id
+
+
+REQUEST = "11111111-2222-3333-4444-555555555555"
+MERGED = IncidentState.INCIDENT_STATE_MERGED
+WRONG = [
+    ("AssignIncident", AssignIncidentRequest(), {}, "assignee"),
+    ("DispatchIncident", DispatchIncidentRequest(units="x" * 257), {}, "units"),
+    ("ReportIncident", ReportIncidentRequest(note=" "), {}, "note"),
+    ("ReopenIncident", ReopenIncidentRequest(note="x"), {}, "it is open, and so cannot be reopened"),
+    ("ResolveIncident", ResolveIncidentRequest(note="x"), {"state": MERGED}, "it is merged"),
+    ("ResolveIncident", ResolveIncidentRequest(note="x"), {"settled": True}, "it is settled"),
+    ("AssignIncident", AssignIncidentRequest(assignee="B"), {"action_count": 500}, "it has had 500 actions"),
+    ("MergeIncident", MergeIncidentRequest(into=incident(1).name), {}, "another incident"),
+    ("MergeIncident", MergeIncidentRequest(into=incident(7).name), {}, "does not exist"),
+    ("MergeIncident", MergeIncidentRequest(into="x"), {}, "into: x"),
+]
+
+
+@pytest.mark.parametrize(("call", "asked", "fields", "text"), WRONG)
+async def test_a_deed_that_cannot_be_is_refused_and_not_written(call, asked, fields, text):
+    async with city_with(incident(1, **fields), PARK) as city:
+        request = type(asked)(name=incident(1).name, actor="Ana")
+        request.MergeFrom(asked)
+        with pytest.raises(CallError) as refused:
+            await city.calls[call](request, CONTEXT)
+        assert text in refused.value.message
+        assert city.log.records(INCIDENT_ACTIONS)[0] == []
+
+
+def match(number: int = 1, **fields: Any) -> PlannedEvent:
+    event = PlannedEvent(
+        name=f"cities/auckland/plannedEvents/match-{number}", title="A match", actor="Ana", radius_m=300
+    )
+    event.start_time.FromSeconds(number)
+    event.end_time.FromSeconds(number + 100)
+    event.position.SetInParent()
+    event.MergeFrom(PlannedEvent(**fields))
+    return event
+
+
+async def test_planned_events_are_written_replaced_and_listed_by_their_start():
+    async with city_with() as city:
+        for event in (match(2), match(1), match(3), match(2, title="A better match")):
+            stored = await city.calls["UpsertPlannedEvent"](UpsertPlannedEventRequest(planned_event=event), CONTEXT)
+            assert stored.HasField("update_time")
+            assert read_planned_event(stored.SerializeToString()).title == event.title
+        seen: list[tuple[str, str]] = []
+        token = ""
+        while not seen or token:
+            request = ListPlannedEventsRequest(parent="cities/auckland", page_size=2, page_token=token)
+            page = await city.calls["ListPlannedEvents"](request, CONTEXT)
+            seen += [(event.name[-1], event.title) for event in page.planned_events]
+            token = page.next_page_token
+        assert seen == [("1", "A match"), ("2", "A better match"), ("3", "A match")]
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (match(name="cities/auckland/plannedEvents/Match"), "planned_event.name"),
+        (match(title="x" * 257), "planned_event.title"),
+        (match(actor=" " * 200), "planned_event.actor"),
+        (match(radius_m=200_000), "planned_event.radius_m"),
+        (match(position={"latitude": 91}), "planned_event.position"),
+        (match(end_time={"seconds": 400 * 86_400}), "planned_event.end_time"),
+        (match(kinds=["Traffic"]), "planned_event.kinds[0]"),
+    ],
+)
+async def test_a_planned_event_that_cannot_be_is_refused_with_the_field(event, field):
+    async with city_with() as city:
+        with pytest.raises(CallError) as refused:
+            await city.calls["UpsertPlannedEvent"](UpsertPlannedEventRequest(planned_event=event), CONTEXT)
+        assert refused.value.message.startswith(f"{field}: ")
+        assert city.log.records(PLANNED_EVENTS)[0] == []

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from services.core.correlation.action import Action
 from services.core.correlation.correlator import Correlator
-from services.core.correlation.incident import Acknowledgement, IncidentState, incident_id
+from services.core.correlation.incident import IncidentState, incident_id
 from tests.core.correlation.city import (
     HOUR,
     MINUTE,
@@ -23,7 +24,7 @@ from tests.core.correlation.city import (
     report,
 )
 
-OPEN, ACKNOWLEDGED, RESOLVED, SUPERSEDED, RETRACTED = IncidentState
+OPEN, ACKNOWLEDGED, RESOLVED, SUPERSEDED, RETRACTED, REOPENED, MERGED = IncidentState
 
 
 def test_a_crowd_and_a_jam_near_each_other_are_one_incident():
@@ -110,7 +111,7 @@ def test_an_incident_keeps_its_id_while_it_grows():
 def test_a_late_signal_that_moves_the_start_makes_a_new_incident_that_supersedes_the_old():
     city = Reader()
     (old,) = city.read(crowding(), congestion(), *both(NOON + HOUR))
-    city.correlator.acknowledge(Acknowledgement(old.id, "r1", "Ana", 5))
+    city.correlator.act(Action(old.id, "r1", "Ana", 5))
     new, ended = city.read(crowding(start_ms=NOON - HOUR))
     assert (ended.id, ended.state, ended.superseded_by, ended.revision) == (old.id, SUPERSEDED, new.id, 3)
     assert (new.state, new.revision, new.start_ms) == (ACKNOWLEDGED, 1, NOON - HOUR)
@@ -146,7 +147,7 @@ def test_a_retraction_of_the_signal_in_the_middle_takes_the_incident_apart():
     x, y = congestion("x", NOON + 5 * MINUTE, north_m=-300), congestion("y", NOON + 5 * MINUTE, north_m=1100)
     (whole,) = city.read(a, b, x, y, middle, *both(NOON + HOUR))
     city.read(replace(middle, retracted=True, revision=2))
-    parts = {i.id: {s.entity_id for s in i.signals} for i in city.incidents.values() if not i.settled}
+    parts = {i.id: {s.entity_id for s in i.signals} for i in city.incidents.values() if not i.over}
     assert sorted(map(sorted, parts.values())) == [["a", "x"], ["b", "y"]]
     if whole.id not in parts:  # the signal in the middle was the first one
         assert city.incidents[whole.id].superseded_by == min(parts, key=lambda i: city.incidents[i].signals[0].id)
@@ -241,10 +242,10 @@ def test_a_restart_does_not_bring_back_what_one_rule_has_forgotten_and_another_s
 def test_an_acknowledgement_stays_while_the_incident_changes():
     city = Reader()
     (incident,) = city.read(crowding(), congestion(), *both(NOON + HOUR))
-    (taken,) = city.correlator.acknowledge(Acknowledgement(incident.id, "r1", "Ana", 5))
+    (taken,) = city.correlator.act(Action(incident.id, "r1", "Ana", 5))
     assert (taken.state, taken.revision, taken.acknowledged_by) == (ACKNOWLEDGED, 2, "Ana")
-    assert city.correlator.acknowledge(Acknowledgement(incident.id, "r1", "Ana", 5)) == []
-    assert city.correlator.acknowledge(Acknowledgement(incident.id, "r2", "Bob", 6)) == []
+    assert city.correlator.act(Action(incident.id, "r1", "Ana", 5)) == []
+    assert city.correlator.act(Action(incident.id, "r2", "Bob", 6)) == []
     city.versions.append(taken)
     city.read(congestion("late"), *both(NOON + 3 * HOUR))
     assert [(v.state, v.acknowledged_by) for v in city.versions[2:]] == [(ACKNOWLEDGED, "Ana"), (RESOLVED, "Ana")]
@@ -254,16 +255,16 @@ def test_an_acknowledgement_of_a_superseded_incident_passes_to_its_heir():
     city = Reader()
     (old,) = city.read(crowding(), congestion(), *both(NOON + HOUR))
     (new, _) = city.read(crowding(start_ms=NOON - HOUR))
-    (taken,) = city.correlator.acknowledge(Acknowledgement(old.id, "r1", "Ana", 5))
+    (taken,) = city.correlator.act(Action(old.id, "r1", "Ana", 5))
     assert (taken.id, taken.state, taken.acknowledged_by) == (new.id, ACKNOWLEDGED, "Ana")
 
 
 def test_an_acknowledgement_that_is_read_before_its_incident_waits_for_it():
     first, second = Reader(), Reader()
     (incident,) = first.read(crowding(), congestion(), *both(NOON + HOUR))
-    action = Acknowledgement(incident.id, "r1", "Ana", NOON)
-    told = [incident, *first.correlator.acknowledge(action)]
-    assert second.correlator.acknowledge(action) == []
+    action = Action(incident.id, "r1", "Ana", NOON)
+    told = [incident, *first.correlator.act(action)]
+    assert second.correlator.act(action) == []
     assert second.read(crowding(), congestion(), *both(NOON + HOUR)) == told
 
 

@@ -11,18 +11,19 @@ from typing import Any, cast
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from services.correlation.checkpoint import saved_in
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.rules import load_rules
-from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, SIGNALS
+from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, Found
 from services.runtime.fakes import MemoryLog
 from services.runtime.outbox import Outbox
 from services.runtime.records import signal_record, watermark_record
 from tests.core.correlation.city import HOUR, NOON, congestion, crowding
 from urban.common.v1.checkpoint_pb2 import Checkpoint
-from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState
+from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState, PlannedEvent
 
-RULES = load_rules()
+RULES = tuple(rule for rule in load_rules() if rule.name == "crowd_road_pressure")
 
 
 class World:
@@ -30,7 +31,7 @@ class World:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1})
+        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1})
         self.saved: list[Checkpoint] = []
         self.offset = 0
 
@@ -100,7 +101,11 @@ async def test_rows_are_stored_before_records_are_told_and_both_before_the_check
         assert start is None
         await handler.handle(world.records(*AN_INCIDENT))
         assert await handler.checkpoint() == 4
-    assert world.done == ["insert correlation.incidents", "checkpoint with 1 told"]
+    assert world.done == [
+        "insert correlation.incidents",
+        "insert correlation.incident_audit",
+        "checkpoint with 1 told",
+    ]
     assert (world.saved[0].partition, world.saved[0].next_offset, world.saved[0].watermark_ms) == (0, 4, NOON + HOUR)
 
 
@@ -186,3 +191,23 @@ async def test_a_failure_behind_the_actions_ends_the_handler(monkeypatch):
         await asyncio.sleep(0.05)
         with pytest.raises(RuntimeError, match="the disk is full"):
             await handler.handle(world.records(*AN_INCIDENT))
+
+
+async def test_a_planned_event_is_folded_and_known_after_a_kill():
+    world = World()
+    event = PlannedEvent(name="cities/auckland/plannedEvents/match", radius_m=1_000.0)
+    event.start_time.FromMilliseconds(NOON)
+    event.end_time.FromMilliseconds(NOON + HOUR)
+    event.position.latitude, event.position.longitude = CROWD.latitude, CROWD.longitude
+    records = world.records(*AN_INCIDENT)
+    async with running(world) as (handler, _):
+        await world.log.send(PLANNED_EVENTS, b"\xff", partition=0)
+        await world.log.send(PLANNED_EVENTS, event.SerializeToString(), partition=0)
+        await handler.handle(records[:2])
+        while not world.saved or saved_in(world.saved[-1]).planned_offset < 2:
+            await asyncio.sleep(0.001)
+            await handler.checkpoint()
+    async with running(world) as (handler, _):
+        await handler.handle(records[2:])
+        await until(lambda: len(world.told()) == 1)
+    assert [i.planned_event for i in world.told()] == ["match"]

@@ -11,9 +11,12 @@ from google.protobuf.json_format import Parse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.correlator import Correlator
-from services.core.correlation.incident import Acknowledgement
 from services.core.correlation.incident import Incident as CoreIncident
+from services.core.correlation.planned import PlannedEvent
+from services.core.correlation.rulebook import Rulebook, RulebookState
+from services.core.correlation.state import LedgerState
 from services.correlation.checkpoint import Saved, checkpoint_of, saved_in
 from services.correlation.intake import BadRecordError, read_action, read_signal, read_signal_record
 from services.correlation.wire import IncidentWriter
@@ -92,7 +95,7 @@ def test_an_action_needs_an_incident_and_somebody():
         read_action(action.SerializeToString())
     action.acknowledgement.note = "on my way"
     action.time.FromMilliseconds(5)
-    assert read_action(action.SerializeToString()) == Acknowledgement(CROWD.id, "r", "Ana", 5, "on my way")
+    assert read_action(action.SerializeToString()) == Action(CROWD.id, "r", "Ana", 5, "on my way")
     action.actor = ""
     with pytest.raises(BadRecordError, match="actor"):
         read_action(action.SerializeToString())
@@ -102,7 +105,7 @@ def acknowledged_incident() -> CoreIncident:
     """An incident of two signals that Ana has taken over."""
     city = Reader()
     (incident,) = city.read(CROWD, JAM, *both(NOON + HOUR))
-    (taken,) = city.correlator.acknowledge(Acknowledgement(incident.id, "r", "Ana", 1_700_000_000_123))
+    (taken,) = city.correlator.act(Action(incident.id, "r", "Ana", 1_700_000_000_123))
     return taken
 
 
@@ -141,19 +144,27 @@ def test_a_revised_signal_is_written_anew():
 def test_a_checkpoint_gives_back_the_state():
     city = Reader()
     (incident,) = city.read(CROWD, JAM, *both(NOON + HOUR))
-    city.correlator.acknowledge(Acknowledgement(incident.id, "r", "Ana", 5, "mine"))
-    city.correlator.acknowledge(Acknowledgement(CROWD.id, "s", "Bob", 6))
+    city.correlator.act(Action(incident.id, "r", "Ana", 5, "mine"))
+    city.correlator.act(Action(CROWD.id, "s", "Bob", 6))
+    city.correlator.act(Action(incident.id, "t", "Bob", 7, "over", ActionKind.RESOLVE, seen_ms=NOON + HOUR, place=9))
+    city.correlator.plan(
+        PlannedEvent("match", "auckland", "A match", 1, 2, -36.8, 174.7, 500.0, frozenset(["traffic"]))
+    )
     city.read(
         crowding(start_ms=NOON - HOUR, h3_cell=3), crowding("later", NOON + HOUR, h3_cell=3), replace(JAM, revision=2)
     )
-    saved = Saved(city.correlator.snapshot(), 17, 5, "abc", 3)
+    state = city.correlator.snapshot()
+    # Two rules that hold the same signals, and share what is remembered of incidents.
+    alone = replace(state, ledger=LedgerState())
+    saved = Saved(RulebookState((alone, alone), state.counters, state.ledger), 17, 5, 2, "abc", 3)
     message = checkpoint_of(0, saved, IncidentWriter())
     assert repr(saved_in(message)) == repr(saved)
     assert (message.next_offset, message.watermark_ms) == (17, NOON + HOUR)
-    again = Correlator.restore([RULE], SOURCES, saved_in(message).state, silence_ms=SILENCE)
+    read = saved_in(message).state
+    again = Correlator.restore([RULE], SOURCES, replace(read.rules[1], ledger=read.ledger), silence_ms=SILENCE)
     assert repr(again.snapshot()) == repr(city.correlator.snapshot())
 
 
 def test_a_checkpoint_of_nothing_gives_back_nothing():
-    saved = Saved(Correlator([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, "", 0)
+    saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, 0, "", 0)
     assert repr(saved_in(checkpoint_of(0, saved, IncidentWriter()))) == repr(saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def write(folder: Path, rule: object, name: str = "a.yaml") -> Path:
 
 
 def test_the_rule_that_is_shipped():
-    (rule,) = load_rules()
+    rule = load_rule(FOLDER / "crowd_road_pressure.yaml")
     assert (rule.name, rule.version, rule.severity) == ("crowd_road_pressure", 1, Severity.SEVERE)
     assert (rule.radius_m, rule.within_s) == (500.0, 3600)
     assert [s.key for s in rule.selectors] == [
@@ -50,7 +51,7 @@ WRONG = [
     ({"rule": "Crowd"}, "rule", "'Crowd': must be 1 to 63 of a-z"),
     ({"about": " "}, "about", "must say what the rule is for"),
     ({"severity": "bad"}, "severity", "'bad': must be one of minor, moderate, severe, extreme"),
-    ({"order": "first"}, "order", "'first': must be none"),
+    ({"order": "first"}, "order", "'first': must be one of none"),
     ({"title": "near {place}"}, "title", "{place} must be one of city, crowd, road"),
     ({"title": "near {crowd.__class__}"}, "title", "must be one of city, crowd, road"),
     ({"title": "near {crowd!r}"}, "title", "must be one of city, crowd, road"),
@@ -73,13 +74,13 @@ def test_a_wrong_field_is_named_with_file_value_and_reason(tmp_path, change, fie
     with pytest.raises(RuleFileError) as told:
         load_rule(write(tmp_path, {**GOOD, **change}))
     assert told.value.field == field
-    assert str(told.value).startswith(f"a.yaml: {field} = ")
+    assert re.match(rf"a\.yaml:\d+: {re.escape(field)} = ", str(told.value))
     assert text in str(told.value)
 
 
-@pytest.mark.parametrize("name", sorted(GOOD))
+@pytest.mark.parametrize("name", sorted(set(GOOD) - {"order"}))
 def test_every_field_is_needed(tmp_path, name):
-    with pytest.raises(RuleFileError, match=f"a.yaml: {name} = None: is missing"):
+    with pytest.raises(RuleFileError, match=f"a.yaml:1: {name} = None: is missing"):
         load_rule(write(tmp_path, {k: v for k, v in GOOD.items() if k != name}))
 
 

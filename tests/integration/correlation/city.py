@@ -9,9 +9,9 @@ from typing import cast
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from services.core.correlation.correlator import Correlator
 from services.core.correlation.event_time import Watermarks
 from services.core.correlation.incident import Incident
+from services.core.correlation.rulebook import Rulebook
 from services.core.geometry import cell_of
 from services.core.signals import Signal
 from services.correlation.intake import BadRecordError, read_signal_record
@@ -93,8 +93,9 @@ def read_topic(kafka: str, topic: str) -> list[Record]:
 
 def correlate(records: Sequence[Record]) -> list[Incident]:
     """Every version that an undisturbed correlator makes of the signal topic."""
-    sources = dict.fromkeys(KINDS, OBSERVATION_PARTITIONS)
-    correlator = Correlator(load_rules(), sources, silence_ms=60_000)
+    rules = load_rules()
+    sources = {(s.domain, s.kind): OBSERVATION_PARTITIONS for rule in rules for s in rule.selectors}
+    correlator = Rulebook(rules, sources, silence_ms=60_000)
     versions: list[Incident] = []
     for time_ms, _, value, _ in records:
         try:

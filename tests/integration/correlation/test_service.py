@@ -105,7 +105,7 @@ def test_killed_twice_it_ends_with_the_incidents_of_an_undisturbed_run(story):
         # The acknowledgement is no signal: the undisturbed run knows nothing of it.
         assert state_text(found) in (state_text(expected), "acknowledged")
         for message in (expected, found):
-            for field in ("state", "revision", "acknowledged_by", "acknowledge_time"):
+            for field in ("state", "revision", "acknowledged_by", "acknowledge_time", "actions", "action_count"):
                 message.ClearField(field)
         assert found.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
 
@@ -224,6 +224,19 @@ def test_sql_gives_the_incidents_in_their_final_version(clickhouse, story):
         assert (superseded_by, acknowledged_by) == (incident.superseded_by, incident.acknowledged_by)
         assert signal_ids == [s.id for s in incident.signals]
         assert f'"id":"{id_}"' in document.replace(" ", "")
+
+
+def test_the_audit_says_who_did_what_when_and_why(clickhouse, story):
+    heir = heir_of(story)
+    found = clickhouse.query(
+        "SELECT toString(incident_id), what, actor, why, time FROM urban.v_incident_audit ORDER BY time, what"
+    ).result_rows
+    of_old = [row[1:4] for row in found if row[0] == story.opened.id]
+    assert [what for what, _, _ in of_old if what in ("opened", "superseded")] == ["opened", "superseded"]
+    assert ("acknowledged", ACTOR, "on my way") in of_old
+    assert [row[1] for row in found if row[0] == heir.id] == ["opened", "acknowledged"]
+    (taken,) = [row[4] for row in found if row[0] == heir.id and row[1] == "acknowledged"]
+    assert taken.isoformat(timespec="milliseconds")[:23] == heir.acknowledge_time.ToJsonString()[:23]
 
 
 def test_the_incidents_own_query_returns_exactly_the_windows_that_it_names(clickhouse, story):

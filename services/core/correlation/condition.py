@@ -1,0 +1,142 @@
+"""What must be true of a group of signals for a rule to call it an incident: a tree of conditions, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.core.correlation.checks import RuleError
+
+# What `distinct` counts beside the attributes of signals.
+ENTITY = "entity"
+
+
+@dataclass(frozen=True)
+class Present:
+    """At least one signal of this name takes part."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Every part is true."""
+
+    parts: tuple[Condition, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise RuleError("all_of", [], "must have one part or more")
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one part is true."""
+
+    parts: tuple[Condition, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise RuleError("any_of", [], "must have one part or more")
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many signals, or different entities or attributes of them, begin within some time of each other."""
+
+    of: tuple[str, ...]
+    at_least: int
+    within_s: int | None = None  # from the first start to the last; None: in the whole group
+    distinct: str = ""  # "": signals; "entity"; or the name of an attribute (signals without it do not count)
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of a measure of signals that begin within some time of each other."""
+
+    of: tuple[str, ...]
+    measure: str  # name of an evidence; signals without it, or with NaN, add nothing
+    at_least: float
+    within_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """A percentile of a measure over the signals of the group, by nearest rank: the least value that so many reach."""
+
+    of: tuple[str, ...]
+    measure: str
+    percent: float  # above 0, up to 100
+    at_least: float | None = None
+    at_most: float | None = None
+    values: int = 1  # fewer of them than so many say nothing: not true
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A sequence: signals of these names, each linked with the one before it and begun after it."""
+
+    steps: tuple[str, ...]
+    within_s: int | None = None  # from the start of the first to the start of the last
+
+
+@dataclass(frozen=True)
+class Absent:
+    """No signal of some name lies near any signal of the group.
+
+    Near: within `radius_m`, in the same city, and no more than `before_s` before its window or `after_s` after it. It
+    is held, not held or unknown. Unknown it is where a partition of the kind has not passed that time, so that nobody
+    can say what was there, and where a signal of `unknown_if` lies near ("camera_offline"): a dead sensor proves
+    nothing.
+    """
+
+    of: str
+    radius_m: float
+    before_s: int = 0
+    after_s: int = 0
+    around: tuple[str, ...] = ()  # names of the signals that it must not be near; (): all that take part
+    unknown_if: tuple[str, ...] = ()
+    unknown_opens: bool = False  # whether the incident opens all the same, and says so
+
+
+Condition = Present | AllOf | AnyOf | Count | Total | Percentile | Chain | Absent
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """All conditions without parts, in the order of the rule."""
+    if isinstance(condition, AllOf | AnyOf):
+        for part in condition.parts:
+            yield from leaves(part)
+    else:
+        yield condition
+
+
+def names_in(condition: Condition) -> frozenset[str]:
+    """Names of the signals that a condition without parts looks for in the group."""
+    match condition:
+        case Present(name):
+            return frozenset((name,))
+        case Count(of=of) | Total(of=of) | Percentile(of=of):
+            return frozenset(of)
+        case Chain(steps=steps):
+            return frozenset(steps)
+        case Absent(around=around):
+            return frozenset(around)
+        case _:
+            return frozenset(name for leaf in leaves(condition) for name in names_in(leaf))
+
+
+def needed_by(condition: Condition) -> frozenset[str]:
+    """Names without which it cannot be true: at least one signal of each takes part in every incident."""
+    match condition:
+        case AllOf(parts):
+            return frozenset[str]().union(*(needed_by(part) for part in parts))
+        case AnyOf(parts):
+            return frozenset.intersection(*(needed_by(part) for part in parts))
+        case Absent():
+            return frozenset()
+        case Total(at_least=at_least) if at_least <= 0:
+            return frozenset()
+        case _:
+            names = names_in(condition)
+            return names if len(names) == 1 or isinstance(condition, Chain) else frozenset()

@@ -1,0 +1,50 @@
+"""What is to happen at moments of event time: each thing once, at the moment that it was given last."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class _Ordered(Hashable, Protocol):
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
+K = TypeVar("K", bound=_Ordered)
+
+
+class Moments(Generic[K]):
+    """Things by moment. Cost by logarithm: a moment that was taken back stays in the heap until it comes."""
+
+    def __init__(self) -> None:
+        self._when: dict[K, int] = {}
+        self._heap: list[tuple[int, K]] = []
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._when
+
+    def put(self, key: K, when_ms: int) -> None:
+        """Gives a thing its moment, in place of the one that it had."""
+        if self._when.get(key) != when_ms:
+            self._when[key] = when_ms
+            heapq.heappush(self._heap, (when_ms, key))
+
+    def drop(self, key: K) -> None:
+        """It will not happen."""
+        self._when.pop(key, None)
+
+    def next_ms(self) -> int | None:
+        """The next moment; None: nothing is to happen."""
+        while self._heap and self._when.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take(self, moment_ms: int) -> list[K]:
+        """What is to happen until then, in order; it is done with."""
+        due: list[K] = []
+        while (next_ms := self.next_ms()) is not None and next_ms <= moment_ms:
+            _, key = heapq.heappop(self._heap)
+            del self._when[key]
+            due.append(key)
+        return sorted(due)

@@ -1,0 +1,129 @@
+"""All rules over all signals, each with an event time of its own: a rule waits for the kinds that it names, no other.
+
+A city that has no rail, or whose noise meters are read once a day, must not hold back what is known of its roads.
+What people do and what they plan is one for all rules: an incident of one rule may be merged into that of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from services.core.correlation.action import Action
+from services.core.correlation.correlator import FORGET_EVERY_MS, MAX_SIGNALS, Correlator
+from services.core.correlation.event_time import Watermarks
+from services.core.correlation.incident import Incident
+from services.core.correlation.ledger import IncidentLedger
+from services.core.correlation.planned import PlannedEvent
+from services.core.correlation.rule import Rule
+from services.core.correlation.selector import Key
+from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState
+from services.core.signals import Signal
+
+# What becomes of a signal is told once, however many rules look at it: the first of these that came of it in any.
+RESULTS = ("taken", "overflow", "repeated", "settled")
+
+
+@dataclass(frozen=True)
+class RulebookState:
+    """All that is known, as plain data: what a checkpoint holds."""
+
+    rules: tuple[CorrelatorState, ...]  # in the order of the rules
+    counters: CorrelatorCounters
+    ledger: LedgerState  # of all rules
+
+
+class Rulebook:
+    """A correlator for each rule."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        sources: Mapping[tuple[str, str], int],
+        *,
+        silence_ms: int,
+        max_signals: int = MAX_SIGNALS,
+        state: RulebookState | None = None,
+    ) -> None:
+        """`sources`: number of partitions by (domain, kind). `state`: goes on from it; of the same rules."""
+        self.rules = tuple(rules)
+        self.counters = CorrelatorCounters() if state is None else replace(state.counters)
+        self._ledger = ledger = IncidentLedger(None if state is None else state.ledger)
+        limits = {"silence_ms": silence_ms, "max_signals": max_signals}
+        self._correlators = [
+            Correlator((rule,), sources, **limits, ledger=ledger)
+            if state is None
+            else Correlator.restore((rule,), sources, state.rules[number], **limits, ledger=ledger)
+            for number, rule in enumerate(rules)
+        ]
+        self._of_name = dict(zip((rule.name for rule in rules), self._correlators, strict=True))
+        self._forgotten_ms: int | None = None  # event time at which planned events were looked through last
+        self._of_key: dict[Key, list[Correlator]] = {}
+        for rule, correlator in zip(self.rules, self._correlators, strict=True):
+            for key in rule.sides_of_key:
+                self._of_key.setdefault(key, []).append(correlator)
+
+    @property
+    def event_ms(self) -> int | None:
+        """Event time that every rule has come to of which it is known, in ms since the epoch; None: of none."""
+        known = [c.event_ms for c in self._correlators if c.event_ms is not None]
+        return min(known, default=None)
+
+    def event_ms_of(self, rule: str) -> int | None:
+        """Event time that one rule, by name, has come to; None: not known."""
+        return self._of_name[rule].event_ms
+
+    @property
+    def waiting(self) -> int:
+        """Signals that event time has not passed yet; one that several rules look at counts for each."""
+        return sum(correlator.waiting for correlator in self._correlators)
+
+    @property
+    def standing(self) -> int:
+        """Incidents that are not over, or over and still correctable."""
+        return len(self._ledger.standing)
+
+    def silent(self) -> list[tuple[str, str, int]]:
+        """Partitions (domain, kind, number) that no longer hold time back."""
+        return sorted({source for correlator in self._correlators for source in correlator.silent()})
+
+    def take(self, record: Signal | Watermarks, log_time_ms: int) -> list[Incident]:
+        """Takes one record of the signal topic with its record time; gives the incidents' new versions, by rule."""
+        changes: list[Incident] = []
+        if isinstance(record, Watermarks):
+            self.counters.reports += 1
+            for correlator in self._correlators:
+                changes += correlator.take(record, log_time_ms)
+            self._forget_planned()
+            return changes
+        concerned = self._of_key.get((record.domain, record.kind, record.type), ())
+        results = set()
+        for correlator in concerned:
+            changes += correlator.take(record, log_time_ms)
+            results.add(correlator.last_result)
+        result = next((result for result in RESULTS if result in results), "unmatched")
+        setattr(self.counters, result, getattr(self.counters, result) + 1)
+        return changes
+
+    def act(self, action: Action) -> list[Incident]:
+        """Folds what somebody did; a repetition changes nothing. Where no rule knows the incident it waits for it."""
+        return self._ledger.act(action)
+
+    def plan(self, event: PlannedEvent) -> list[Incident]:
+        """Takes a planned event, or its new version; gives the incidents that are planned, or not, from now on."""
+        self._ledger.planned.put(event)
+        return self._ledger.plan()
+
+    def _forget_planned(self) -> None:
+        """What the slowest rule has passed long since explains nothing any more."""
+        if (event_ms := self.event_ms) is None:
+            return
+        now_ms = event_ms // FORGET_EVERY_MS * FORGET_EVERY_MS
+        if now_ms != self._forgotten_ms:
+            self._forgotten_ms = now_ms
+            self._ledger.forget_planned(now_ms)
+
+    def snapshot(self) -> RulebookState:
+        """All that is known, as plain data: enough to go on from here with the records that follow."""
+        rules = tuple(correlator.snapshot() for correlator in self._correlators)
+        return RulebookState(rules, replace(self.counters), self._ledger.snapshot())

@@ -1,0 +1,143 @@
+"""A response plan as data: its levels, who is told at each, and the clocks that run until somebody has acted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from services.core.correlation.checks import IDENTIFIER, RuleError
+from services.core.signals import Severity, Signal
+
+# What a clock waits for, in the order of an emergency: taken over, something sent, word from there, verified closed.
+CLOCKS = ("acknowledge", "dispatch", "feedback", "close")
+ANY_RULE = "*"
+MAX_CLOCK_S = 366 * 86_400
+MAX_HOURS = 366 * 24.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A measure of the incident's evidence stayed above a value for so many hours in a row, at one entity."""
+
+    measure: str  # name with unit, as in the evidence of signals: "aqi_24h"
+    above: float
+    hours: float = 0.0  # 0: in any window
+
+    def __post_init__(self) -> None:
+        _check_identifier("measure", self.measure)
+        if not 0.0 <= self.hours <= MAX_HOURS:
+            raise RuleError("hours", self.hours, f"must lie between 0 and {MAX_HOURS:g}")
+
+    def holds(self, signals: Sequence[Signal]) -> bool:
+        """Whether some entity's windows above the value follow each other for so long; windows may overlap."""
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for signal in signals:
+            if any(e.measure == self.measure and e.value > self.above for e in signal.evidence):
+                spans.setdefault(f"{signal.domain}/{signal.entity_id}", []).append((signal.start_ms, signal.end_ms))
+        return any(_longest_ms(found) >= self.hours * 3_600_000 for found in spans.values())
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Somebody must have acted in time; else others are told, once."""
+
+    waits_for: str
+    seconds: int
+    tell: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.waits_for not in CLOCKS:
+            raise RuleError("clocks", self.waits_for, f"must be one of {', '.join(CLOCKS)}")
+        if not 1 <= self.seconds <= MAX_CLOCK_S:
+            raise RuleError("seconds", self.seconds, f"must lie between 1 and {MAX_CLOCK_S}")
+        _check_receivers(self.tell)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One step of a plan: when it is reached, and what follows."""
+
+    name: str
+    tell: tuple[str, ...]
+    severity: Severity = Severity.MINOR  # from this severity of the incident on
+    any_of: tuple[tuple[Condition, ...], ...] = ()  # and one of these groups holds whole; none: nothing more is asked
+    clocks: tuple[Clock, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_identifier("level", self.name)
+        _check_receivers(self.tell)
+        names = [clock.waits_for for clock in self.clocks]
+        if len(set(names)) != len(names):
+            raise RuleError("clocks", names, "a clock may be named only once")
+
+    def reached(self, severity: Severity, signals: Sequence[Signal]) -> bool:
+        """Whether an incident of this severity, which stands on these signals, is at this level."""
+        if severity < self.severity:
+            return False
+        return not self.any_of or any(all(c.holds(signals) for c in group) for group in self.any_of)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done about the incidents of some rules."""
+
+    name: str
+    version: int
+    about: str  # for people: why, and after which source
+    rules: tuple[str, ...]  # names of rules; "*": those that no other plan names
+    levels: tuple[Level, ...]  # the lowest first
+
+    def __post_init__(self) -> None:
+        _check_identifier("plan", self.name)
+        if not 1 <= self.version < 2**31:
+            raise RuleError("version", self.version, "must be 1 or greater")
+        if not self.about.strip():
+            raise RuleError("about", self.about, "must say what the plan is for")
+        if not self.rules or len(set(self.rules)) != len(self.rules):
+            raise RuleError("rules", list(self.rules), "must name rules, each once")
+        for i, rule in enumerate(self.rules):
+            if rule != ANY_RULE:
+                _check_identifier(f"rules[{i}]", rule)
+        names = [level.name for level in self.levels]
+        if not names or len(set(names)) != len(names):
+            raise RuleError("levels", names, "must be at least one, and of different names")
+        for lower, higher in pairwise(self.levels):
+            if higher.severity < lower.severity:
+                raise RuleError("levels", higher.name, f"is above {lower.name}, and begins at a lower severity")
+
+    @property
+    def asks_for_signals(self) -> bool:
+        """Whether a level looks at the evidence of the incident's signals."""
+        return any(level.any_of for level in self.levels)
+
+    def level_of(self, severity: Severity, signals: Sequence[Signal]) -> Level | None:
+        """The highest level that an incident has reached; None: none, and nobody is told."""
+        return next((level for level in reversed(self.levels) if level.reached(severity, signals)), None)
+
+    def rank(self, name: str) -> int:
+        """Place of a level, -1 where the plan has none of this name."""
+        return next((i for i, level in enumerate(self.levels) if level.name == name), -1)
+
+
+def _longest_ms(spans: list[tuple[int, int]]) -> int:
+    """Length of the longest stretch that spans cover without a gap."""
+    longest, start, end = 0, 0, 0
+    for begin, finish in sorted(spans):
+        if begin > end:
+            start = begin
+        end = max(end, finish) if begin <= end else finish
+        longest = max(longest, end - start)
+    return longest
+
+
+def _check_identifier(field: str, value: str) -> None:
+    if not IDENTIFIER.fullmatch(value):
+        raise RuleError(field, value, "must be 1 to 63 of a-z, 0-9 and '_', and start with a letter")
+
+
+def _check_receivers(names: tuple[str, ...]) -> None:
+    if not names or len(set(names)) != len(names):
+        raise RuleError("tell", list(names), "must name somebody, each once")
+    for i, name in enumerate(names):
+        _check_identifier(f"tell[{i}]", name)

@@ -1,0 +1,91 @@
+"""What people have made of an incident, in the fields of its message, and their changes as rows of the audit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from services.core.correlation.action import MAX_LISTED_ACTIONS, Action, Hands
+from services.core.correlation.incident import Change, Incident
+from services.core.signals import NAMESPACE
+from services.correlation.intake import ACTIONS
+from services.runtime.records import TIME
+from urban.correlation.v1.incident_pb2 import Incident as IncidentMessage
+from urban.correlation.v1.incident_pb2 import IncidentAction
+
+AUDIT_TABLE = "correlation.incident_audit"
+_FIELDS = {kind: (name, field) for name, (kind, field) in ACTIONS.items()}
+
+
+def write_hands(hands: Hands, message: IncidentMessage) -> None:
+    """Sets the fields of an incident that people have made."""
+    for name in ("acknowledged_by", "assignee", "dispatched", "closed_by", "merged_into", "reopen_count"):
+        setattr(message, name, getattr(hands, name))
+    for name in ("acknowledge_time", "dispatch_time", "feedback_time", "close_time"):
+        if time_ms := getattr(hands, f"{name}_ms"):
+            getattr(message, name).FromMilliseconds(time_ms)
+    message.action_count = len(hands.actions)
+    message.actions.extend(action_message(action) for action in hands.actions[-MAX_LISTED_ACTIONS:])
+
+
+def action_message(action: Action) -> IncidentAction:
+    """The IncidentAction message of what somebody did."""
+    message = IncidentAction(incident_id=action.incident_id, request_id=action.request_id, actor=action.actor)
+    message.time.FromMilliseconds(action.time_ms)
+    message.seen_end_time.FromMilliseconds(action.seen_ms)
+    name, field = _FIELDS[action.kind]
+    deed = getattr(message, name)
+    deed.SetInParent()
+    deed.note = action.note
+    if field:
+        setattr(deed, field, action.about)
+    return message
+
+
+class Audited(NamedTuple):
+    """A version of an incident, and the event time at which it was made."""
+
+    incident: Incident
+    event_ms: int
+
+
+def audit_table(versions: Sequence[Audited]) -> pa.Table:
+    """Rows of `correlation.incident_audit`: what these versions changed."""
+    rows = [_audit_row(version, change) for version in versions for change in version.incident.changes]
+    return pa.table({name: pa.array([row[name] for row in rows], type_) for name, type_ in _COLUMNS.items()})
+
+
+def _audit_row(version: Audited, change: Change) -> dict[str, object]:
+    incident = version.incident
+    # By which request or at which event time: a number of a version may be another's after a restart.
+    cause = change.request_id or str(version.event_ms)
+    name = "\x1f".join((incident.id, change.what, cause))
+    return {
+        "id": str(uuid.uuid5(NAMESPACE, f"audit\x1f{name}")),
+        "city": incident.city,
+        "incident_id": incident.id,
+        "what": change.what,
+        "actor": change.actor,
+        "time": change.time_ms or version.event_ms,
+        "why": change.why,
+        "state": incident.state.name.lower(),
+        "revision": incident.revision,
+        "request_id": change.request_id,
+    }
+
+
+_COLUMNS = {
+    "id": pa.string(),
+    "city": pa.string(),
+    "incident_id": pa.string(),
+    "what": pa.string(),
+    "actor": pa.string(),
+    "time": TIME,
+    "why": pa.string(),
+    "state": pa.string(),
+    "revision": pa.uint32(),
+    "request_id": pa.string(),
+}

@@ -1,0 +1,202 @@
+"""The language of rule files: what may stand in one, what a rule is made of it, and its JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from services.core.correlation.allen import Relation
+from services.core.correlation.bond import Bond, Wind
+from services.core.correlation.checks import MAX_RADIUS_M, MAX_SECONDS, RuleError
+from services.core.correlation.rule import Rule
+from services.core.correlation.selector import Bound, Selector
+from services.core.signals import Severity
+from services.correlation.conditions import condition_schema, read_condition
+from services.correlation.fields import (
+    NAME,
+    TEXT,
+    Field,
+    Schema,
+    Table,
+    listed,
+    names_schema,
+    number,
+    number_schema,
+    object_schema,
+    one_of,
+    one_or_more,
+    read_fields,
+    text,
+    whole,
+    word_schema,
+)
+
+T = TypeVar("T")
+
+SEVERITIES = {severity.name.lower(): severity for severity in Severity}
+RELATIONS = {relation.value: relation for relation in Relation}
+
+
+def rule_schema() -> Schema:
+    """The JSON Schema of a rule file, for editors; of it the file rule.schema.json is made."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A rule of correlation",
+        **object_schema(_RULE),
+        "$defs": {"condition": condition_schema()},
+    }
+
+
+def _selectors(field: str, value: object) -> tuple[Selector, ...]:
+    return tuple(_selector(f"{field}[{i}]", entry) for i, entry in enumerate(listed(lambda _, v: v)(field, value)))
+
+
+def _selector(field: str, value: object) -> Selector:
+    fields = read_fields(field, value, _SELECTOR)
+    types = fields.pop("type")
+    return _made(field, Selector, {**fields, "type": types[0], "more_types": types[1:]})
+
+
+def _bound(field: str, value: object) -> Bound:
+    return _made(field, Bound, read_fields(field, value, _BOUND))
+
+
+def _attributes(field: str, value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        raise RuleError(field, value, "must be attributes with a value, or values")
+    return tuple((name, one_or_more(text)(f"{field}.{name}", wanted)) for name, wanted in value.items())
+
+
+def _link(field: str, value: object) -> dict[str, Any]:
+    fields = read_fields(field, value, _LINK)
+    if len(fields["between"]) != 2:
+        raise RuleError(f"{field}.between", list(fields["between"]), "must be two names")
+    return {"field": field, **fields}
+
+
+def _wind(field: str, value: object) -> Wind:
+    fields = read_fields(field, value, _WIND)
+    if "lies" in fields:
+        fields["down"] = fields.pop("lies")
+    return _made(field, Wind, fields)
+
+
+def read_rule(document: object) -> Rule:
+    """The rule of a document. RuleError names the field that is wrong, as "signals[0].kind"."""
+    fields = read_fields("", document, _RULE)
+    fields.pop("order", None)
+    links = fields.pop("links", ())
+    bonds = tuple(_bond(dict(link), fields) for link in links)
+    return Rule(name=fields.pop("rule"), selectors=fields.pop("signals"), bonds=bonds, **fields)
+
+
+def _bond(link: dict[str, Any], rule: dict[str, Any]) -> Bond:
+    """What a link leaves open is as the rule says."""
+    field, (first, second) = link.pop("field"), link.pop("between")
+    if "relation" in link:
+        link["relations"] = frozenset(link.pop("relation"))
+    shared = {"radius_m": rule["radius_m"], "within_s": rule["within_s"], "same": rule.get("same", ())}
+    return _made(field, Bond, {"first": first, "second": second, **shared, **link})
+
+
+def _made(field: str, make: Callable[..., T], fields: Mapping[str, Any]) -> T:
+    """What is made of fields; what is wrong in one is told with its place."""
+    try:
+        return make(**fields)
+    except RuleError as error:
+        raise RuleError(f"{field}.{error.field}", error.value, error.reason) from None
+
+
+_SECONDS = number_schema(0, MAX_SECONDS, integer=True)
+_METRES = number_schema(1, MAX_RADIUS_M)
+_SAME = Field(
+    listed(text), {"type": "array", "items": NAME}, "Attributes that both have, with one value.", needed=False
+)
+
+_BOUND: Table = {
+    "measure": Field(text, NAME, "Name of a figure in the evidence."),
+    "at_least": Field(number, {"type": "number"}, "Least value.", needed=False),
+    "at_most": Field(number, {"type": "number"}, "Greatest value.", needed=False),
+    "above_expected": Field(number, {"type": "number"}, "How far above what is normal, at least.", needed=False),
+}
+_SELECTOR: Table = {
+    "name": Field(text, NAME, "The rule's own word for it."),
+    "domain": Field(text, NAME, "Domain: traffic."),
+    "kind": Field(text, NAME, "Kind of the observations: road_flow."),
+    "type": Field(one_or_more(text), names_schema(), "Name of the detector, or of several that mean the same here."),
+    "minimum_score": Field(number, number_schema(0, 1), "Signals of a lower score do not count; 0.", needed=False),
+    "minimum_severity": Field(
+        one_of(SEVERITIES), word_schema(SEVERITIES), "Signals that matter less do not count; minor.", needed=False
+    ),
+    "entity": Field(text, TEXT, "Pattern of the entity id, where * is any text.", needed=False),
+    "attributes": Field(
+        _attributes,
+        {"type": "object", "additionalProperties": {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}},
+        "Labels of the entity, each with the values of which it must have one.",
+        needed=False,
+    ),
+    "where": Field(
+        listed(_bound),
+        {"type": "array", "items": object_schema(_BOUND)},
+        "Bounds of figures in the evidence; a signal without the figure does not count.",
+        needed=False,
+    ),
+}
+_DIRECTIONS = {"down": True, "up": False}
+_WIND: Table = {
+    "measure": Field(text, NAME, "Figure in the evidence of either that says where the wind comes from, in degrees."),
+    "lies": Field(
+        one_of(_DIRECTIONS),
+        word_schema(_DIRECTIONS),
+        "The second lies down the wind; or up.",
+        needed=False,
+    ),
+    "sector_deg": Field(
+        number, number_schema(0, 180), "How far the bearing may turn to either side; 45.", needed=False
+    ),
+}
+_LINK: Table = {
+    "between": Field(
+        listed(text),
+        {"type": "array", "items": NAME, "minItems": 2, "maxItems": 2},
+        "The two names; twice the same: signals of one name among themselves, which are not linked otherwise.",
+    ),
+    "radius_m": Field(number, _METRES, "Great-circle distance, at most; as the rule's.", needed=False),
+    "within_s": Field(whole, _SECONDS, "Seconds between the windows, at most; as the rule's.", needed=False),
+    "relation": Field(
+        one_or_more(one_of(RELATIONS)),
+        {"anyOf": [word_schema(RELATIONS), {"type": "array", "items": word_schema(RELATIONS), "minItems": 1}]},
+        "How the window of the first may lie to that of the second (Allen's intervals); any.",
+        needed=False,
+    ),
+    "same": _SAME,
+    "wind": Field(_wind, object_schema(_WIND), "The second lies up or down the wind of the first.", needed=False),
+}
+_RULE: Table = {
+    "rule": Field(text, NAME, "Its name; part of the id of every incident."),
+    "version": Field(whole, number_schema(1, 2**31, integer=True), "To be raised with every change."),
+    "about": Field(text, TEXT, "Why this matters, for people."),
+    "title": Field(text, TEXT, "One line; {name} is the entity of the first signal of that name, {city} the city."),
+    "severity": Field(one_of(SEVERITIES), word_schema(SEVERITIES), "How much it matters (CAP 1.2)."),
+    "signals": Field(
+        _selectors, {"type": "array", "items": object_schema(_SELECTOR), "minItems": 1}, "Which signals are looked at."
+    ),
+    "order": Field(one_of({"none": "none"}), {"enum": ["none"]}, "none: see when for sequences.", needed=False),
+    "radius_m": Field(number, _METRES, "Great-circle distance of two linked signals, at most."),
+    "within_s": Field(whole, _SECONDS, "Seconds between their windows, at most; 0: they touch or overlap."),
+    "same": _SAME,
+    "links": Field(
+        listed(_link), {"type": "array", "items": object_schema(_LINK)}, "Pairs with bounds of their own.", needed=False
+    ),
+    "when": Field(
+        read_condition,
+        {"$ref": "#/$defs/condition"},
+        "When a group of linked signals is an incident; every name takes part.",
+        needed=False,
+    ),
+    "settled_after_s": Field(
+        whole,
+        number_schema(1, MAX_SECONDS, integer=True),
+        "Seconds after the start of a window from which no signal of it comes or changes any more.",
+    ),
+}

@@ -1,0 +1,135 @@
+"""Response plans: which level an incident is at, and what is wrong in a file, with its line and field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from services.core.response.plan import Condition
+from services.core.signals import Evidence, Severity, Signal
+from services.correlation.plans import PlanFileError, load_plan, load_plans
+from services.correlation.rules import load_rules
+from tests.core.correlation.city import HOUR, NOON, crowding
+
+RULES = [rule.name for rule in load_rules()]
+PLANS = {plan.name: plan for plan in load_plans(known=RULES)}
+
+
+def pollution(level: float, hours: range, entity: str = "station") -> list[Signal]:
+    """An hourly signal of the alert at a station."""
+    made = crowding(entity)
+    told = (Evidence("alert_level", level, 1.0),)
+    return [replace(made, start_ms=NOON + h * HOUR, end_ms=NOON + (h + 1) * HOUR, evidence=told) for h in hours]
+
+
+@pytest.mark.parametrize(("level", "name"), [(1, "blue"), (2, "yellow"), (3, "orange"), (4, "red")])
+def test_the_levels_of_heavy_pollution_are_those_of_the_detector(level, name):
+    found = PLANS["heavy_pollution"].level_of(
+        Severity.MINOR, [*pollution(1.0, range(5)), *pollution(level, range(5, 6))]
+    )
+    assert found is not None
+    assert found.name == name
+
+
+def test_below_every_level_nobody_is_told():
+    assert PLANS["heavy_pollution"].level_of(Severity.EXTREME, pollution(0.0, range(9))) is None
+
+
+def test_a_duration_counts_windows_that_follow_each_other_at_one_entity():
+    condition = Condition("alert_level", 1.5, hours=4.0)
+    assert condition.holds(pollution(2.0, range(4)))
+    assert not condition.holds(pollution(2.0, range(3)))
+    assert not condition.holds([*pollution(2.0, range(2)), *pollution(2.0, range(3, 5))]), "an hour is missing"
+    assert not condition.holds([*pollution(2.0, range(2)), *pollution(2.0, range(2, 4), "other")])
+    assert condition.holds([*pollution(2.0, range(2, 4)), *pollution(2.0, range(3))]), "in any order, overlapping"
+
+
+def test_a_square_is_cleared_when_the_crowd_stays_far_above_normal():
+    plan, crowd = PLANS["crowd_evacuation"], [crowding(start_ms=NOON + h * HOUR) for h in range(2)]
+    dense = [replace(s, evidence=(Evidence("robust_z", 13.0, 5.0),)) for s in crowd]
+    levels = [plan.level_of(Severity.SEVERE, signals) for signals in (crowd, dense[:1], dense)]
+    assert [level and level.name for level in levels] == ["steer", "steer", "clear_the_square"]
+    lowest = plan.level_of(Severity.MODERATE, dense)
+    assert lowest is not None
+    assert lowest.name == "watch"
+
+
+def test_a_place_is_cleared_when_nobody_can_walk_there_any_more():
+    crowd = crowding()
+    plan, half_an_hour = PLANS["crowd_evacuation"], 30 * 60_000
+    for density, minutes, level in [(2.0, 30, "steer"), (2.2, 15, "steer"), (2.2, 30, "clear_the_square")]:
+        told = (Evidence("density_p_m2_mean", density, 1.08),)
+        quarters = [
+            replace(crowd, start_ms=at, end_ms=at + half_an_hour // 2, evidence=told)
+            for at in range(NOON, NOON + minutes * 60_000, half_an_hour // 2)
+        ]
+        found = plan.level_of(Severity.SEVERE, quarters)
+        assert found is not None
+        assert found.name == level
+
+
+def test_every_rule_that_ships_has_a_plan():
+    named = {rule for plan in PLANS.values() for rule in plan.rules}
+    assert "*" in named or set(RULES) <= named
+    assert {"heavy_pollution", "crowd_road_pressure", "noise_then_crowd", "rail_road_pressure"} <= named
+
+
+def test_a_plan_for_a_rule_that_is_not_there_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text(GOOD)
+    assert [plan.rules for plan in load_plans(tmp_path, known=["some_rule"])] == [("some_rule",)]
+    with pytest.raises(PlanFileError, match=r"a.yaml, line 4: rules\[0\] = 'some_rule': is no rule; there are other$"):
+        load_plans(tmp_path, known=["other"])
+
+
+GOOD = """\
+plan: test
+version: 1
+about: a test
+rules: [some_rule]
+levels:
+  - level: low
+    tell: [officer]
+    clocks:
+      acknowledge: {within_s: 60, tell: [leader]}
+  - level: high
+    severity: severe
+    any_of: [[{measure: aqi, above: 200}]]
+    tell: [officer]
+"""
+WRONG = [
+    ("version: 1", "version: one", 2, "version"),
+    ("version: 1", "version: 0", 2, "version"),
+    ("about: a test\n", "", 1, "about"),
+    ("rules: [some_rule]", "rules: [Some]", 4, "rules[0]"),
+    ("rules: [some_rule]", "rules: [some_rule, some_rule]", 4, "rules"),
+    ("    tell: [officer]\n    clocks", "    tell: []\n    clocks", 7, "levels[0].tell"),
+    ("within_s: 60", "within_s: 0", 9, "levels[0].clocks.acknowledge.within_s"),
+    ("within_s: 60", "within: 60", 9, "levels[0].clocks.acknowledge.within"),
+    ("acknowledge:", "hurry:", 9, "levels[0].clocks.hurry.clocks"),
+    ("severity: severe", "severity: bad", 11, "levels[1].severity"),
+    ("above: 200", "above: much", 12, "levels[1].any_of[0][0].above"),
+    ("level: high", "level: low", 5, "levels"),
+    ("about: a test", "about: a test\nabout: two", 3, "about"),
+    ("about: a test", "about: [", 5, ""),
+]
+
+
+@pytest.mark.parametrize(("text", "instead", "line", "field"), WRONG)
+def test_what_is_wrong_in_a_file_is_told_with_line_and_field(tmp_path, text, instead, line, field):
+    path: Path = tmp_path / "test.yaml"
+    path.write_text(GOOD)
+    assert load_plan(path).levels[1].severity is Severity.SEVERE
+    path.write_text(GOOD.replace(text, instead, 1))
+    with pytest.raises(PlanFileError) as refused:
+        load_plan(path)
+    assert (refused.value.field, refused.value.line) == (field, line)
+    assert str(refused.value).startswith(f"test.yaml, line {line}: ")
+
+
+def test_a_rule_has_one_plan(tmp_path):
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD.replace("plan: test", "plan: other"))
+    with pytest.raises(PlanFileError, match="the plan test is for this rule"):
+        load_plans(tmp_path)

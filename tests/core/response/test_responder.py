@@ -1,0 +1,225 @@
+"""The responder over a log of incidents: who is told of what, which clocks run out, and that nobody is told twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.core.correlation.incident import IncidentState
+from services.core.response.case import Case, Notice, Reason, Seen
+from services.core.response.plan import Clock, Level, Plan
+from services.core.response.responder import GRACE_MS, Responder
+from services.core.signals import Severity
+from services.correlation.response_checkpoint import SavedCases, cases_in, checkpoint_of_cases
+from tests.examples import examples
+
+S = IncidentState
+MINUTE = 60_000
+PLAN = Plan(
+    name="plan",
+    version=1,
+    about="a test",
+    rules=("rule",),
+    levels=(
+        Level("low", ("officer",), clocks=(Clock("acknowledge", 600, ("leader",)), Clock("close", 7200, ("leader",)))),
+        Level("high", ("officer", "command"), Severity.SEVERE, clocks=(Clock("acknowledge", 60, ("mayor",)),)),
+    ),
+)
+FIRST = Seen("i", "auckland", "rule", 1, S.OPEN, Severity.MODERATE, "Something", -36.8, 174.7, 0)
+
+
+class Desk:
+    """A responder, and what it has told: (minute, reason, receiver)."""
+
+    def __init__(self) -> None:
+        self.responder = Responder([PLAN])
+        self.notices: list[Notice] = []
+        self.revision = 0
+
+    def see(self, minute: float, seen: Seen = FIRST, **changes: object) -> list[tuple[str, str]]:
+        self.revision += 1
+        made = replace(seen, revision=self.revision, **changes)  # type: ignore[arg-type]  # the tests name real fields
+        return self._keep(self.responder.take(made, round(minute * MINUTE)))
+
+    def wait(self, minute: float) -> list[tuple[str, str]]:
+        return self._keep(self.responder.advance(round(minute * MINUTE) + GRACE_MS))
+
+    def restart(self) -> None:
+        message = checkpoint_of_cases(0, SavedCases(self.responder.cases(), 1, 2))
+        saved = cases_in(message)
+        assert saved == SavedCases(self.responder.cases(), 1, 2)
+        self.responder = Responder([PLAN], saved.cases)
+
+    def _keep(self, notices: Iterable[Notice]) -> list[tuple[str, str]]:
+        found = list(notices)
+        self.notices += found
+        return [(n.reason.name.lower() + (f" {n.clock}" if n.clock else ""), n.receiver) for n in found]
+
+
+def test_a_clock_that_runs_out_escalates_once():
+    desk = Desk()
+    assert desk.see(0) == [("opened", "officer")]
+    assert desk.wait(9.99) == []
+    assert desk.wait(10) == [("escalated acknowledge", "leader")]
+    assert desk.wait(60) == []
+    assert desk.see(61) == []
+    desk.restart()
+    assert desk.wait(90) == []
+    assert desk.notices[1].due_ms == 10 * MINUTE
+    assert desk.notices[1].text == "Nobody has taken it over in time, level low: Something."
+
+
+def test_who_acts_in_time_stops_the_clock_also_in_the_last_moment():
+    desk = Desk()
+    desk.see(0)
+    assert desk.see(10 + GRACE_MS / MINUTE - 0.001, acted=frozenset(["acknowledge"])) == []
+    assert desk.wait(60) == []
+
+
+def test_a_replay_that_nobody_looks_at_meanwhile_tells_the_same():
+    watched, read = Desk(), Desk()
+    for desk, looks in ((watched, range(0, 200)), (read, [])):
+        desk.see(0)
+        for minute in looks:
+            desk.wait(minute / 10)
+        desk.see(30, acted=frozenset(["acknowledge"]))
+        desk.see(200, state=S.RESOLVED)
+    assert watched.notices == read.notices
+    assert [n.reason for n in read.notices] == [
+        Reason.OPENED,
+        Reason.ESCALATED,
+        Reason.ESCALATED,
+        Reason.ENDED,
+        Reason.ENDED,
+    ]
+
+
+def test_levels_go_up_and_down_with_the_severity_and_their_clocks_start_anew():
+    desk = Desk()
+    desk.see(0)
+    assert desk.see(1, severity=Severity.EXTREME) == [("raised", "officer"), ("raised", "command")]
+    assert desk.wait(2) == [("escalated acknowledge", "mayor")]
+    assert desk.see(3) == [("lowered", "officer"), ("lowered", "command"), ("lowered", "mayor")]
+    assert desk.wait(30) == [], "the clock has run out in this round"
+    assert ("raised", "mayor") in desk.see(31, severity=Severity.SEVERE)
+
+
+def test_the_end_is_told_once_to_everybody_who_was_told():
+    desk = Desk()
+    desk.see(0)
+    desk.wait(10)
+    assert desk.see(20, state=S.RESOLVED) == [("ended", "officer"), ("ended", "leader")]
+    assert desk.see(30, state=S.RESOLVED, closed=True, acted=frozenset(["close"])) == []
+    assert desk.wait(10_000) == []
+    assert desk.responder.live == 0
+
+
+def test_what_its_signals_resolve_still_must_be_closed_and_nothing_else():
+    desk = Desk()
+    desk.see(0)
+    desk.see(5, state=S.RESOLVED)
+    assert desk.wait(120) == [("escalated close", "leader")]
+    assert desk.see(500, state=S.RESOLVED, settled=True) == []
+    assert desk.responder.live == 0
+
+
+def test_a_reopened_incident_is_told_anew_and_its_clocks_run_again():
+    desk = Desk()
+    desk.see(0)
+    desk.see(1, state=S.RESOLVED, closed=True)
+    assert desk.see(50, state=S.REOPENED, reopen_count=1) == [("opened", "officer")]
+    assert desk.wait(60) == [("escalated acknowledge", "leader")]
+    assert len({n.id for n in desk.notices}) == len(desk.notices)
+
+
+def test_a_planned_incident_is_told_to_nobody_and_one_that_is_found_to_be_planned_is_withdrawn():
+    desk = Desk()
+    assert desk.see(0, planned_event="match") == []
+    assert desk.wait(30) == []
+    assert desk.see(31) == [("opened", "officer")]
+    assert desk.see(32, planned_event="match") == [("withdrawn", "officer")]
+    assert desk.wait(90) == []
+    assert desk.see(91) == [("opened", "officer")]
+    assert desk.see(92, state=S.RETRACTED) == [("withdrawn", "officer")]
+
+
+def test_an_heir_goes_on_where_the_incident_was_and_nobody_is_told_again():
+    desk = Desk()
+    desk.see(0)
+    assert desk.see(5, replace(FIRST, id="heir"), supersedes=("i",)) == []
+    assert desk.see(5, state=S.SUPERSEDED, superseded_by="heir") == []
+    assert desk.wait(10) == [("escalated acknowledge", "leader")]
+    assert desk.notices[-1].seen.id == "heir"
+
+
+def test_an_incident_that_stands_again_after_its_heir_goes_on_too():
+    desk = Desk()
+    desk.see(0)
+    desk.see(5, replace(FIRST, id="heir"), supersedes=("i",))
+    desk.see(5, state=S.SUPERSEDED, superseded_by="heir")
+    assert desk.see(6, supersedes=("heir",)) == []
+    assert desk.see(6, replace(FIRST, id="heir"), state=S.SUPERSEDED, superseded_by="i") == []
+    assert desk.responder.live == 1
+
+
+def test_versions_that_are_written_again_tell_nothing_even_when_all_is_over():
+    desk = Desk()
+    desk.see(0)
+    desk.see(1, state=S.RESOLVED, closed=True)
+    before = len(desk.notices)
+    for revision in (1, 2):
+        assert desk.responder.take(replace(FIRST, revision=revision), 2 * MINUTE) == []
+    assert len(desk.notices) == before
+
+
+def test_an_incident_of_a_rule_without_a_plan_is_passed_over():
+    assert Desk().see(0, rule="other") == []
+
+
+VERSIONS = st.builds(
+    lambda id_, state, severity, acted, planned, count: replace(
+        FIRST,
+        id=id_,
+        state=state,
+        severity=severity,
+        acted=frozenset(acted),
+        planned_event=planned,
+        reopen_count=count,
+        closed=state is S.RESOLVED and count % 2 == 0,
+    ),
+    st.sampled_from("ab"),
+    st.sampled_from([S.OPEN, S.ACKNOWLEDGED, S.RESOLVED, S.RETRACTED, S.REOPENED, S.MERGED]),
+    st.sampled_from(list(Severity)),
+    st.sets(st.sampled_from(["acknowledge", "close"])),
+    st.sampled_from(["", "", "match"]),
+    st.integers(0, 2),
+)
+
+
+@examples(150)
+@given(st.lists(st.tuples(st.integers(0, 40), VERSIONS), max_size=12), st.data())
+def test_a_kill_between_any_two_steps_with_any_repetition_tells_the_same_and_no_id_twice(steps, data):
+    log, minute = [], 0
+    for number, (gap, seen) in enumerate(steps):
+        minute += gap
+        log.append((minute * MINUTE, replace(seen, revision=number + 1)))
+    end_ms = (minute + 300) * MINUTE
+
+    straight = Responder([PLAN])
+    told = [n for at, seen in log for n in straight.take(seen, at)] + straight.advance(end_ms)
+    assert len({n.id for n in told}) == len(told)
+
+    # Killed after some records with a checkpoint of some records before: those in between are read again.
+    saved = data.draw(st.integers(0, len(log)), "checkpoint")
+    killed = data.draw(st.integers(saved, len(log)), "kill")
+    first = Responder([PLAN])
+    written = [n for at, seen in log[:saved] for n in first.take(seen, at)]
+    cases: list[Case] = cases_in(checkpoint_of_cases(0, SavedCases(first.cases(), saved, 0))).cases
+    written += [n for at, seen in log[saved:killed] for n in first.take(seen, at)]
+    second = Responder([PLAN], cases)
+    again = [n for at, seen in log[saved:] for n in second.take(seen, at)] + second.advance(end_ms)
+    known = {n.id for n in written}
+    assert written + [n for n in again if n.id not in known] == told

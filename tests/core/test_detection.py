@@ -51,6 +51,7 @@ def test_a_breach_raises_a_signal_that_says_all():
         "latitude": pytest.approx(math.nan, nan_ok=True),
         "longitude": pytest.approx(math.nan, nan_ok=True),
         "h3_cell": 0,
+        "attributes": (),
     }
     (evidence,) = signal.evidence
     assert (evidence.measure, evidence.value, evidence.threshold) == ("speed_mean", 50, 20)

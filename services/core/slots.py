@@ -155,13 +155,12 @@ class Slots:
         slot = index.get(entity_id)  # the same id twice in one dictionary
         if slot is not None:
             return slot
-        if self._free or len(self._ids) < self._limit:
-            self._begin_change()
+        if not self._free and len(self._ids) >= self._limit:
+            return -1
+        self._begin_change()
         if self._free:
             slot = heapq.heappop(self._free)
             self._cities[slot], self._ids[slot] = city, entity_id
-        elif len(self._ids) >= self._limit:
-            return -1
         else:
             slot = len(self._ids)
             self._cities.append(city)

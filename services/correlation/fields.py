@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from services.core.correlation.checks import IDENTIFIER, RuleError
+
+T = TypeVar("T")
 
 Reader = Callable[[str, object], Any]
 Schema = dict[str, Any]
@@ -41,6 +43,14 @@ def read_fields(field: str, document: object, table: Table, what: str = "rule") 
         if entry.needed and name not in document:
             raise RuleError(f"{prefix}{name}", None, "is missing")
     return {name: table[name].read(f"{prefix}{name}", value) for name, value in document.items()}
+
+
+def made(field: str, make: Callable[..., T], fields: Mapping[str, Any]) -> T:
+    """What is made of fields; what is wrong in one is told with its place."""
+    try:
+        return make(**fields)
+    except RuleError as error:
+        raise RuleError(f"{field}.{error.field}" if field else error.field, error.value, error.reason) from None
 
 
 def object_schema(table: Table) -> Schema:

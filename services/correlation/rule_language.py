@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from services.core.correlation.allen import Relation
 from services.core.correlation.bond import Bond, Wind
@@ -19,6 +18,7 @@ from services.correlation.fields import (
     Schema,
     Table,
     listed,
+    made,
     names_schema,
     number,
     number_schema,
@@ -30,8 +30,6 @@ from services.correlation.fields import (
     whole,
     word_schema,
 )
-
-T = TypeVar("T")
 
 SEVERITIES = {severity.name.lower(): severity for severity in Severity}
 RELATIONS = {relation.value: relation for relation in Relation}
@@ -54,11 +52,11 @@ def _selectors(field: str, value: object) -> tuple[Selector, ...]:
 def _selector(field: str, value: object) -> Selector:
     fields = read_fields(field, value, _SELECTOR)
     types = fields.pop("type")
-    return _made(field, Selector, {**fields, "type": types[0], "more_types": types[1:]})
+    return made(field, Selector, {**fields, "type": types[0], "more_types": types[1:]})
 
 
 def _bound(field: str, value: object) -> Bound:
-    return _made(field, Bound, read_fields(field, value, _BOUND))
+    return made(field, Bound, read_fields(field, value, _BOUND))
 
 
 def _attributes(field: str, value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -78,7 +76,7 @@ def _wind(field: str, value: object) -> Wind:
     fields = read_fields(field, value, _WIND)
     if "lies" in fields:
         fields["down"] = fields.pop("lies")
-    return _made(field, Wind, fields)
+    return made(field, Wind, fields)
 
 
 def read_rule(document: object) -> Rule:
@@ -96,15 +94,7 @@ def _bond(link: dict[str, Any], rule: dict[str, Any]) -> Bond:
     if "relation" in link:
         link["relations"] = frozenset(link.pop("relation"))
     shared = {"radius_m": rule["radius_m"], "within_s": rule["within_s"], "same": rule.get("same", ())}
-    return _made(field, Bond, {"first": first, "second": second, **shared, **link})
-
-
-def _made(field: str, make: Callable[..., T], fields: Mapping[str, Any]) -> T:
-    """What is made of fields; what is wrong in one is told with its place."""
-    try:
-        return make(**fields)
-    except RuleError as error:
-        raise RuleError(f"{field}.{error.field}", error.value, error.reason) from None
+    return made(field, Bond, {"first": first, "second": second, **shared, **link})
 
 
 _SECONDS = number_schema(0, MAX_SECONDS, integer=True)

@@ -20,6 +20,14 @@ class YamlError(ValueError):
         self.line, self.reason = line, reason
 
 
+class KeyTwiceError(YamlError):
+    """A key that stands there twice: `line` is that of the second one."""
+
+    def __init__(self, field: str, key: str, first_line: int, line: int) -> None:
+        super().__init__(line, f"{key!r} stands there twice")
+        self.field, self.key, self.first_line = field, key, first_line
+
+
 class Lines:
     """Where the fields of a document stand. A field is named as errors name it: "signals[0].kind"."""
 
@@ -82,9 +90,9 @@ class _Walk:
             key_line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise YamlError(key_line, f"the key {key!r} must be text")
-            if key in found:
-                raise YamlError(key_line, f"{key!r} stands there twice")
             inner = f"{field}.{key}" if field else key
+            if key in found:
+                raise KeyTwiceError(inner, key, self._lines.of(inner), key_line)
             found[key] = self.value(inner, entry)
             self._lines.put(inner, key_line)
         return found

@@ -19,7 +19,7 @@ from services.runtime.codec import MAX_OBSERVATIONS, MAX_SOURCE_ID, MAX_TIME_MS,
 from services.runtime.contracts import FrameContract
 from services.runtime.dictionaries import RawDictionaries
 from services.runtime.id_codes import UNREADABLE, IdCodes
-from services.runtime.record_columns import Records, rows, runs
+from services.runtime.record_columns import Records, rows, runs, widths
 from services.runtime.wire_fields import (
     BASE_TIME,
     BYTES,
@@ -144,8 +144,7 @@ class FrameBlocks:
         """The ids of each record, which begin where its header ends: those that are few, and those that are known."""
         few = find_ids(data, np.where(begin < 0, end, begin), end)
         codes = np.empty(len(few.text), np.int64)
-        for width in np.unique(few.text.length).tolist():
-            some = np.flatnonzero(few.text.length == width)
+        for width, some in widths(few.text.length):
             codes[some] = self._ids.read(rows(text, few.text.begin[some], width))
         unreadable = np.zeros(len(begin), np.bool_)
         unreadable[few.record[codes < 0]] = True

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.java import find_java
-from deploy.local.kafka_config import NodePorts, node_properties, write_properties
+from deploy.local.kafka_config import NodePorts, TlsListener, node_properties, tls_properties, write_properties
 from deploy.local.kafka_jars import classpath
 from deploy.local.kafka_probe import Cluster, ask_cluster
 from deploy.local.ports import LOOPBACK, free_port
@@ -42,6 +42,7 @@ class KafkaSettings:
     first_port: int = 9092  # 0: any free port
     heap_mib: int = 256
     overrides: Mapping[str, str] = field(default_factory=dict)
+    tls: TlsListener | None = None  # a second listener, on any free port
 
     def __post_init__(self) -> None:
         if not 1 <= self.brokers <= 9:
@@ -82,6 +83,11 @@ class KafkaCluster:
         return ",".join(f"{LOOPBACK}:{ports.broker}" for _, ports in sorted(self.ports.items()))
 
     @property
+    def bootstrap_tls(self) -> str:
+        """The same of the listeners by TLS."""
+        return ",".join(f"{LOOPBACK}:{ports.tls}" for _, ports in sorted(self.ports.items()))
+
+    @property
     def node_ids(self) -> range:
         """Ids of all nodes, running or not."""
         return range(1, self.settings.brokers + 1)
@@ -105,11 +111,15 @@ class KafkaCluster:
             taken.add(broker)
             controller = free_port(0, taken)
             taken.add(controller)
-            self.ports[node] = NodePorts(broker, controller)
+            tls = free_port(0, taken) if self.settings.tls else 0
+            taken.add(tls)
+            self.ports[node] = NodePorts(broker, controller, tls)
         for node in self.node_ids:
             home = self._node_home(node)
             home.mkdir(parents=True, exist_ok=True)
-            properties = node_properties(node, self.ports, home / "data", self.settings.overrides)
+            tls = self.settings.tls
+            more = {**(tls_properties(self.ports[node], tls) if tls else {}), **self.settings.overrides}
+            properties = node_properties(node, self.ports, home / "data", more)
             write_properties(home / "server.properties", properties)
 
     def start_node(self, node: int) -> None:

@@ -17,10 +17,41 @@ class NodePorts:
 
     broker: int
     controller: int
+    tls: int = 0  # for clients with a certificate; 0: no such listener
 
     def __post_init__(self) -> None:
         if self.broker == self.controller:
             raise ValueError(f"one port for both broker and controller: {self.broker}")
+
+
+@dataclass(frozen=True)
+class TlsListener:
+    """A second listener: by TLS, for who has a certificate of `authority`, and may do what ACLs say.
+
+    A client's name is the common name (CN) of its certificate. The listener in the clear stays, for the brokers
+    themselves and whoever sets up the ACLs: who comes by it may do everything.
+    """
+
+    keystore: Path  # the broker's key (PKCS 8) and certificate, one after the other, in PEM
+    authority: Path  # PEM
+
+
+def tls_properties(ports: NodePorts, tls: TlsListener) -> dict[str, str]:
+    """What such a listener adds to a node's properties."""
+    return {
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{ports.broker},CONTROLLER://{LOOPBACK}:{ports.controller}"
+        f",SSL://{LOOPBACK}:{ports.tls}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{ports.broker},SSL://{LOOPBACK}:{ports.tls}",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(tls.keystore),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(tls.authority),
+        "listener.name.ssl.ssl.client.auth": "required",
+        "listener.name.ssl.ssl.principal.mapping.rules": "RULE:^.*CN=([^,]+).*$/$1/",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
 
 
 def node_properties(

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 
 from services.cli.addresses import Addresses
 from services.runtime.catalogue import camel
+from services.runtime.grpc_client import open_channel
 
 ANSWER_TIMEOUT_S = 20.0
 # An incident may list thousands of signals; a page of them is larger than gRPC's usual 4 MiB.
@@ -33,7 +34,7 @@ def messages_of(service: str) -> Any:
 @contextmanager
 def open_stub(addresses: Addresses, service: str) -> Iterator[Any]:
     """A stub of a running service; the channel closes with the block."""
-    with grpc.insecure_channel(addresses.service(service).grpc, options=OPTIONS) as channel:
+    with open_channel(addresses.service(service).grpc, OPTIONS) as channel:
         yield stub_of(service, channel)
 
 

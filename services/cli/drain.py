@@ -9,6 +9,7 @@ from typing import Any
 
 from services.core.kind import Domain
 from services.runtime.catalogue import OBSERVATION_PARTITIONS, observations
+from services.runtime.kafka_security import client_security
 
 # A checkpoint, which the ledger goes with, is written every few seconds.
 POLL_INTERVAL_S = 0.3
@@ -48,7 +49,7 @@ def wait_until_drained(client: Any, ends: Offsets, deadline: float, check: Calla
 async def _end_offsets(kafka: str, topics: Iterable[str]) -> Offsets:
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, **client_security())
     await consumer.start()
     try:
         await consumer.topics()  # fetches what the client must know of them

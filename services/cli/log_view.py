@@ -8,6 +8,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from services.runtime.kafka_security import client_security
 from services.runtime.log import LogError, LogRecord
 
 READ_TIMEOUT_MS = 10_000
@@ -26,7 +27,11 @@ class LogView:
     def __init__(self, kafka: str) -> None:
         self._kafka = kafka
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=100
+            bootstrap_servers=kafka,
+            **client_security(),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=100,
         )
 
     async def __aenter__(self) -> LogView:

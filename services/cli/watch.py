@@ -106,9 +106,10 @@ class _Source:
         import grpc
 
         from services.cli.calls import OPTIONS, messages_of, reason_of, stub_of
+        from services.runtime.grpc_client import open_aio_channel
 
         request_type = self._request_type(messages_of(self._service))
-        async with grpc.aio.insecure_channel(self.address, options=OPTIONS) as channel:
+        async with open_aio_channel(self.address, OPTIONS) as channel:
             method = getattr(stub_of(self._service, channel), f"Watch{self._method}")
             while True:
                 call = method(request_type(**self._fields, resume_token=self._token), timeout=STREAM_S)

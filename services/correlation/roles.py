@@ -132,7 +132,7 @@ class CorrelationApiRole:
         self._watches = TopicWatches(self._open_watch, settings.subscriber_patience_seconds)
         self._planned = PlannedEventView(self._open_reader)
         api = CorrelationApi(self._view, self._planned, self._watches, self._writer)
-        self.server = GrpcServer(settings.grpc_host, settings.grpc_port, [api.service()])
+        self.server = GrpcServer.of(settings, [api.service()])
 
     @property
     def port(self) -> int:

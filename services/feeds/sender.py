@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from services.runtime.grpc_client import open_aio_channel
 from urban.common.v1.entity_pb2 import Entity
 from urban.common.v1.service_pb2 import UpsertEntityRequest
 
@@ -106,7 +107,7 @@ class FrameSender:
     async def register(self, entities: Sequence[Entity]) -> None:
         """Each entity as it is now; asked again while the service is away. AioRpcError where it says no."""
         at_once = asyncio.Semaphore(REGISTER_AT_ONCE)
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with open_aio_channel(self.address) as channel:
             stub = self.stub(channel)
 
             async def upsert(entity: Entity) -> None:
@@ -123,7 +124,7 @@ class FrameSender:
     async def run(self) -> None:
         """Serve until closed and all acknowledged. Raises AioRpcError where the service refuses the stream itself."""
         retry_s = RETRY_FIRST_S
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with open_aio_channel(self.address) as channel:
             stub = self.stub(channel)
             while True:
                 before = self._acknowledged

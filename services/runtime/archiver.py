@@ -25,6 +25,7 @@ from services.runtime import catalogue, metrics
 from services.runtime.archive_ledger import ArchiveLedger, Store, Tally
 from services.runtime.codec import decode_record
 from services.runtime.contracts import FrameContract
+from services.runtime.kafka_security import client_security
 from services.runtime.records import TIME
 
 log = structlog.get_logger(__name__)
@@ -126,6 +127,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         }
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=kafka,
+            **client_security(),
             client_id=instance,
             group_id=catalogue.consumer_group(domain.name, "archiver"),
             enable_auto_commit=False,

@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord
 from google.protobuf.message import DecodeError
 
 from services.core.state import Counters, PartitionState
+from services.runtime.kafka_security import client_security
 from services.runtime.log import Acknowledged, LogWriter
 from services.runtime.packing import join
 from services.runtime.producer import acknowledged_at_last
@@ -82,7 +83,11 @@ class CheckpointStore:
         A broken one is passed over with a warning. UnknownLayoutError: it is whole, but of another version.
         """
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=100
+            bootstrap_servers=self._kafka,
+            **client_security(),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=100,
         )
         await consumer.start()
         try:

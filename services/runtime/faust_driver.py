@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 import faust
@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP as TP  # told on: lanes name partitions and know no Faust
 from yarl import URL
 
+from services.runtime.kafka_security import client_context
 from services.runtime.record_columns import Records
 from services.runtime.whole_fetches import read_whole
 
@@ -54,8 +55,10 @@ class Membership(NamedTuple):
 class Intake:
     """What the driver must know of its host: how much room there is, and what is safe to commit."""
 
-    def __init__(self) -> None:
+    def __init__(self, misplaced: Callable[[], None] = lambda: None) -> None:
+        """`misplaced` is called when Faust has gone to the committed offsets, wherever a handler wants to go on."""
         self.safe_offsets: dict[TP, int] = {}
+        self.misplaced = misplaced
         self._waiting = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -238,6 +241,15 @@ class FetchConsumer(stock.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self.app.intake.safe_offsets.get(tp)
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Faust does so some time after an assignment; on a busy machine handlers have sought their own place by then.
+
+        Where that lies before the committed offset, as without a checkpoint, no record might ever come to show it.
+        """
+        committed = await super().seek_to_committed()
+        self.app.intake.misplaced()
+        return committed
+
     async def seek_exactly(self, tp: TP, offset: int) -> int:
         """Go on at `offset`; the number of seeks of the partition so far. IllegalStateError: it is not ours now."""
         return await self._thread.seek_exactly(tp, offset)
@@ -271,9 +283,11 @@ class FetchApp(faust.App):
     def __init__(self, group: str, kafka: str, intake: Intake, **settings: Any) -> None:
         self.intake = intake
         urls = [URL(f"kafka://{server}") for server in kafka.split(",")]
+        context = client_context()
         super().__init__(
             group,
             broker=urls,
+            broker_credentials=None if context is None else faust.SSLCredentials(context),
             store="memory://",
             key_serializer="raw",
             value_serializer="raw",

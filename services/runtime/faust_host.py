@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from services.runtime.faust_driver import FetchApp, FetchConsumer, Intake, Membership
+from services.runtime.kafka_security import client_security
 from services.runtime.lane import Lane, LogLostError, PartitionHandler
 from services.runtime.membership import mend_static_members
 
@@ -43,7 +44,7 @@ class _PartitionLog:
 
     def __init__(self, kafka: str) -> None:
         self.consumer: FetchConsumer | None = None
-        self._asking = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+        self._asking = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, **client_security())
 
     async def start(self) -> None:
         await self._asking.start()
@@ -96,7 +97,7 @@ class ProcessorHost:
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._failure: BaseException | None = None
-        self._intake = Intake()
+        self._intake = Intake(self._misplace)
         self._log = _PartitionLog(kafka)
         self._app: FetchApp | None = None
         self._membership: Membership | None = None
@@ -202,6 +203,10 @@ class ProcessorHost:
                 log.info("partition_kept", topic=tp.topic, partition=tp.partition, offset=lane.position)
             else:
                 self._begin(tp)
+
+    def _misplace(self) -> None:
+        for lane, _ in self._lanes.values():
+            lane.misplace()
 
     def _begin(self, tp: TP) -> None:
         handler = self._handlers[tp.topic](tp.partition)

@@ -17,8 +17,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
+from services.runtime.certificates import Certificates
 from services.runtime.errors import CallError, invalid_field, out_of_range, resource_exhausted, unavailable
 from services.runtime.log import LogError, OffsetGoneError, RecordTooLargeError
+from services.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -75,12 +77,32 @@ class Service:
 class GrpcServer:
     """A server of some services. `start` binds; `stop` lets calls end."""
 
-    def __init__(self, host: str, port: int, services: Sequence[Service]) -> None:
-        """`port` 0: any free one."""
-        self._address = f"{host}:{port}"
+    def __init__(
+        self, host: str, port: int, services: Sequence[Service], *, certificates: str = "", probe_port: int = 0
+    ) -> None:
+        """`port` 0: any free one.
+
+        `certificates`: a folder (certificates.py) with which it speaks TLS to those alone who have a certificate of the
+        same authority. `probe_port`: there it answers health, and nothing else, to anybody and in the clear, as probes
+        of Kubernetes have no certificate; 0: nowhere.
+        """
+        self._host, self._address, self._probe_port = host, f"{host}:{port}", probe_port
+        self._certificates = certificates
         self._services = services
         self._server: grpc.aio.Server | None = None
+        self._probes: grpc.aio.Server | None = None
         self.port = 0  # bound port, after the start
+
+    @classmethod
+    def of(cls, settings: Settings, services: Sequence[Service]) -> GrpcServer:
+        """That of a service."""
+        return cls(
+            settings.grpc_host,
+            settings.grpc_port,
+            services,
+            certificates=settings.grpc_tls,
+            probe_port=settings.probe_port,
+        )
 
     async def start(self) -> None:
         """Binds and serves. RuntimeError where the address is taken."""
@@ -90,9 +112,17 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [service.descriptor.full_name for service in self._services]
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        self.port = server.add_insecure_port(self._address)
+        if self._certificates:
+            self.port = server.add_secure_port(self._address, server_credentials(self._certificates))
+        else:
+            self.port = server.add_insecure_port(self._address)
         await server.start()
         self._server = server
+        if self._probe_port:
+            self._probes = grpc.aio.server(options=OPTIONS)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
+            self._probes.add_insecure_port(f"{self._host}:{self._probe_port}")
+            await self._probes.start()
         self._names = ("", *names)
         await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         await self.mark_ready(True)
@@ -113,6 +143,27 @@ class GrpcServer:
             server, self._server = self._server, None
             await self.mark_stopping()
             await server.stop(drain_seconds)
+        if self._probes is not None:
+            probes, self._probes = self._probes, None
+            await probes.stop(None)
+
+
+def server_credentials(folder: str) -> grpc.ServerCredentials:
+    """Of this folder; who calls needs a certificate of its authority. Other files hold from the next handshake on."""
+    certificates = Certificates(folder)
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        authority, certificate, key = certificates.read()
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], root_certificates=authority)
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        return configuration() if certificates.renewed() else None
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(),
+        renewed,  # type: ignore[arg-type]  # None is what it asks for where nothing has changed
+        require_client_authentication=True,
+    )
 
 
 def _handlers_of(service: Service) -> grpc.GenericRpcHandler[Any, Any]:

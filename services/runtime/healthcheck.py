@@ -1,7 +1,8 @@
 """Asks the service in this container whether it can do its work now: `python -m services.runtime.healthcheck`.
 
 The answer is that of gRPC's health service, which follows what the role needs (services/runtime/readiness.py). It is
-what the image's HEALTHCHECK runs; where probes speak gRPC by themselves, as in Kubernetes, nobody needs it. Exit
+what the image's HEALTHCHECK runs; where probes speak gRPC by themselves, as in Kubernetes, nobody needs it. It asks at
+URBAN_PROBE_PORT where that is set; else by TLS with URBAN_GRPC_TLS, whose certificate has to name 127.0.0.1 then. Exit
 status: 0 it can, 1 it cannot or does not answer, and why.
 """
 
@@ -12,15 +13,16 @@ import sys
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.runtime.grpc_client import open_channel
 from services.runtime.settings import Settings
 
 # Shorter than the image's own timeout, so that a silent server is told as one.
 ANSWER_TIMEOUT_S = 3.0
 
 
-def ask(address: str, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
+def ask(address: str, timeout_s: float = ANSWER_TIMEOUT_S, *, in_the_clear: bool = False) -> str:
     """What is wrong with the server at `address` (host:port); empty: it serves."""
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address) if in_the_clear else open_channel(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.RpcError as error:
@@ -32,11 +34,12 @@ def ask(address: str, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
 
 def main() -> int:
     """Ask the server of this container's own settings."""
-    port = Settings().grpc_port  # type: ignore[call-arg]  # every field has a default
+    settings = Settings()  # type: ignore[call-arg]  # every field has a default
+    port = settings.probe_port or settings.grpc_port
     if port == 0:
         print("URBAN_GRPC_PORT is not set: a server on any free port cannot be asked", file=sys.stderr)
         return 1
-    trouble = ask(f"127.0.0.1:{port}")
+    trouble = ask(f"127.0.0.1:{port}", in_the_clear=bool(settings.probe_port))
     print(trouble or "serving")
     return 1 if trouble else 0
 

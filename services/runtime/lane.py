@@ -102,6 +102,11 @@ class Lane:
         self._at_rest.clear()
         self._wake.set()
 
+    def misplace(self) -> None:
+        """Reading goes on elsewhere: it has to be told its place again."""
+        self._misplaced = True
+        self._wake.set()
+
     def finish(self) -> None:
         """Ask for the end: no further fetch is begun."""
         self._finishing = True

@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 
 from services.runtime.catalogue import CHECKPOINT_BYTES
+from services.runtime.kafka_security import client_security
 from services.runtime.log import Acknowledged, Headers, LogError, RecordTooLargeError, Unsent, record_size
 from services.runtime.rows import time_text
 
@@ -81,6 +82,7 @@ class KafkaWriter:
     async def _connect(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._kafka,
+            **client_security(),
             acks="all",
             enable_idempotence=True,
             compression_type=self._compression,
@@ -258,7 +260,7 @@ class KafkaWriter:
 
     async def _limit_of(self, topic: str) -> int:
         """What the brokers take as a batch of a topic, in bytes; 0 where they do not tell."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka, **client_security())
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={_MAX_MESSAGE_BYTES: None})
         try:
             await admin.start()

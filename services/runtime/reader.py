@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from services.runtime.kafka_security import client_security
 from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogRecord, OffsetGoneError
 
 # A topic that was created a moment ago is not known to every broker at once.
@@ -36,6 +37,7 @@ class KafkaReader:
     async def start(self, positions: Mapping[int, int] | int, *, pass_over_gone: bool = False) -> None:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka,
+            **client_security(),
             enable_auto_commit=False,
             auto_offset_reset="none",
             # Half a second of aiokafka's default would delay whoever reads to the end of a quiet topic.
@@ -56,7 +58,7 @@ class KafkaReader:
 
     async def _find_partitions(self) -> list[TopicPartition]:
         # The consumer only knows partitions of topics that it was assigned, and it can only be assigned partitions.
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka, **client_security())
         try:
             await admin.start()
             async with asyncio.timeout(METADATA_SECONDS):

@@ -15,6 +15,7 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 
 from services.runtime import metrics
+from services.runtime.kafka_security import client_security
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +95,10 @@ def kafka_probe(kafka: str) -> Probe:
             try:
                 # It asks for the versions that the broker knows: a connection alone would come up with a paused one.
                 connection = await create_conn(
-                    host, int(port), request_timeout_ms=int(PROBE_TIMEOUT_S * 1000 / len(servers))
+                    host,
+                    int(port),
+                    request_timeout_ms=int(PROBE_TIMEOUT_S * 1000 / len(servers)),
+                    **client_security(),
                 )
             except (OSError, KafkaError, TimeoutError) as error:
                 failure = error

@@ -23,6 +23,7 @@ from services.runtime.catalogue import Topic, domain_topics, shared_topics
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.grpc_server import GrpcServer
 from services.runtime.kafka_connection import mend_connections
+from services.runtime.kafka_security import secure_kafka
 from services.runtime.logs import configure_logs
 from services.runtime.memory import give_back, hold_little, leave_out_pandas, look_seldom
 from services.runtime.migrations import ensure_schema
@@ -84,6 +85,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     """
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
     settle()
+    secure_kafka(settings.kafka_tls)
     process = _Process(service, settings, roles, topics)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(process.run())
@@ -174,7 +176,7 @@ class _Process:
         if API in self._roles:
             server: GrpcServer = getattr(self._roles[API], "server")  # noqa: B009 (of that role only)
             return server
-        self._health = GrpcServer(self._settings.grpc_host, self._settings.grpc_port, [])
+        self._health = GrpcServer.of(self._settings, [])
         await self._health.start()
         return self._health
 

@@ -19,8 +19,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="URBAN_", frozen=True, extra="ignore")
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
+    kafka_tls: str = Field(
+        "",
+        description="Folder of ca.crt, tls.crt and tls.key: Kafka is spoken to by TLS, and this certificate says who we"
+        " are; empty: in the clear",
+    )
     clickhouse: str = Field(
-        "http://127.0.0.1:8123", description="ClickHouse HTTP interface, http://[user:password@]host:port"
+        "http://127.0.0.1:8123",
+        description="ClickHouse HTTP interface, http://[user:password@]host:port; by TLS"
+        " https://user:password@host:port/?ca_cert=/folder/ca.crt",
     )
     clickhouse_cluster: str = Field(
         "",
@@ -32,6 +39,17 @@ class Settings(BaseSettings):
     )
     grpc_host: str = Field("127.0.0.1", description="Address that the gRPC server binds to")
     grpc_port: int = Field(0, ge=0, le=65535, description="Port of the gRPC server; 0: any free one")
+    grpc_tls: str = Field(
+        "",
+        description="Folder of ca.crt, tls.crt and tls.key: gRPC speaks TLS, to those alone who have a certificate of"
+        " ca.crt; empty: in the clear",
+    )
+    probe_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port where gRPC's health service, and nothing else, is told in the clear; 0: nowhere",
+    )
     metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint")
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of the Prometheus endpoint; 0: any free one")
     ready_file: str = Field(

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from services.runtime.catalogue import Topic
+from services.runtime.kafka_security import client_security
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ async def ensure_topics(kafka: str, topics: Iterable[Topic], *, timeout_s: float
 async def _connect(kafka: str) -> AIOKafkaAdminClient:
     async for attempt in stamina.retry_context(on=KafkaError, attempts=None, timeout=READY_TIMEOUT_S, wait_max=1.0):
         with attempt:
-            admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+            admin = AIOKafkaAdminClient(bootstrap_servers=kafka, **client_security())
             try:
                 await admin.start()
             except KafkaError:

@@ -28,9 +28,11 @@ PATIENCE_SECONDS = 60.0
 class Client:
     """Calls the methods of a domain's service by name; requests may be bytes."""
 
-    def __init__(self, domain: str, port: int, options: Sequence[tuple[str, Any]] = ()) -> None:
+    def __init__(
+        self, domain: str, port: int, options: Sequence[tuple[str, Any]] = (), channel: grpc.aio.Channel | None = None
+    ) -> None:
         self.port = port
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=list(options))
+        self.channel = channel or grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=list(options))
         self._methods = service_of(domain).methods_by_name
         self._service = service_of(domain).full_name
 

@@ -94,7 +94,7 @@ class ApiRole:
         parts.push_async_callback(_end, self._beating)
         watches = Watches(self._domain, self._open_watch, self._settings.subscriber_patience_seconds)
         service = self._service(collectors, watches, clickhouse)
-        server = GrpcServer(self._settings.grpc_host, self._settings.grpc_port, [service])
+        server = GrpcServer.of(self._settings, [service])
         parts.push_async_callback(server.stop, drain_seconds)
         parts.callback(watches.stop)
         await server.start()

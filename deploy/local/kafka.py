@@ -111,9 +111,9 @@ class KafkaCluster:
             taken.add(broker)
             controller = free_port(0, taken)
             taken.add(controller)
-            tls = free_port(0, taken) if self.settings.tls else 0
-            taken.add(tls)
-            self.ports[node] = NodePorts(broker, controller, tls)
+            by_tls = free_port(0, taken) if self.settings.tls else 0
+            taken.add(by_tls)
+            self.ports[node] = NodePorts(broker, controller, by_tls)
         for node in self.node_ids:
             home = self._node_home(node)
             home.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import typer
 
 from services.cli.addresses import Addresses, NothingRunsError, find_addresses
 from services.cli.output import JsonOption, RootOption, fail, say, table
+from services.runtime.clickhouse_address import client_address
 
 if TYPE_CHECKING:
     from services.cli.letters import Choice, LetterRow, Place
@@ -216,7 +217,9 @@ def _ask(addresses: Addresses, question: Callable[[Any], list[LetterRow]]) -> li
     from services.cli.sql import in_clickhouse_words
 
     try:
-        with clickhouse_connect.get_client(dsn=addresses.clickhouse, autogenerate_session_id=False) as client:
+        with clickhouse_connect.get_client(
+            **client_address(addresses.clickhouse), autogenerate_session_id=False
+        ) as client:
             return question(client)
     except ClickHouseError as error:
         fail(in_clickhouse_words(str(error)))

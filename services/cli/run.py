@@ -20,6 +20,7 @@ from services.cli.figures import Figures, scrape_all
 from services.cli.screen import Say, Screen, open_screen
 from services.cli.summary import Summary, read_stored, rss_mb, versions
 from services.cli.view import Meter, Newest, View
+from services.runtime.clickhouse_address import client_address
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -146,5 +147,5 @@ class Run:
 def _connect(url: str) -> Client:
     import clickhouse_connect
 
-    client: Any = clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False)
+    client: Any = clickhouse_connect.get_client(**client_address(url), autogenerate_session_id=False)
     return client  # type: ignore[no-any-return]  # the library types it as one of several

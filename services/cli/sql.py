@@ -11,6 +11,7 @@ import typer
 
 from services.cli.addresses import NothingRunsError, find_addresses
 from services.cli.output import RootOption, fail
+from services.runtime.clickhouse_address import client_address
 
 
 class Format(StrEnum):
@@ -36,7 +37,7 @@ def sql(
     text = (sys.stdin.read() if query == "-" else query).strip().rstrip(";")
     try:
         addresses = find_addresses(root)
-        with clickhouse_connect.get_client(dsn=addresses.clickhouse, compress=False) as client:
+        with clickhouse_connect.get_client(**client_address(addresses.clickhouse), compress=False) as client:
             if text[:6].lower() == "insert":
                 # What gives no rows takes no format.
                 client.command(text)

@@ -11,6 +11,7 @@ import typer
 
 from services.cli.addresses import Addresses, NothingRunsError, find_addresses
 from services.cli.output import JsonOption, RootOption, fail, table
+from services.runtime.clickhouse_address import client_address
 
 if TYPE_CHECKING:
     from services.cli.figures import Figures
@@ -148,7 +149,7 @@ def _ledger(clickhouse: str) -> tuple[Mapping[str, list[Book]], list[str]]:
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     try:
-        with clickhouse_connect.get_client(dsn=clickhouse, autogenerate_session_id=False) as client:
+        with clickhouse_connect.get_client(**client_address(clickhouse), autogenerate_session_id=False) as client:
             rows = client.query(_BOOKS).result_rows
     except ClickHouseError as error:
         return {}, [f"ClickHouse at {clickhouse}: {str(error).splitlines()[0]}"]

@@ -10,6 +10,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from services.runtime import metrics
+from services.runtime.clickhouse_address import client_address
 from services.runtime.patience import LONGEST_ANSWER_S, keep_trying
 from services.runtime.settings import Settings
 
@@ -43,7 +44,7 @@ class ClickHouse:
         async def connect() -> AsyncClient:
             # Requests are bounded by us, as the client does not bound the time that sending a body takes.
             return await clickhouse_connect.get_async_client(
-                dsn=url, autogenerate_session_id=False, send_receive_timeout=LONGEST_ANSWER_S
+                **client_address(url), autogenerate_session_id=False, send_receive_timeout=LONGEST_ANSWER_S
             )
 
         return cls(await keep_trying("connect", connect, answer_timeout_s, give_up_s=timeout_s), answer_timeout_s)

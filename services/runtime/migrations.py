@@ -21,6 +21,7 @@ import stamina
 import structlog
 from clickhouse_connect.driver.client import Client
 
+from services.runtime.clickhouse_address import client_address
 from services.runtime.entity_dictionary import columns_of_view, create_statement, quoted
 from services.runtime.memory import leave_out_dates
 from services.runtime.patience import passes
@@ -74,7 +75,7 @@ def migrate(url: str, databases: Iterable[str] | None = None, *, cluster: str = 
         if unknown:
             raise ValueError(f"no schema of {', '.join(sorted(unknown))}; there are {', '.join(wanted)}")
         wanted = {name: folder for name, folder in wanted.items() if name in set(databases)}
-    with clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False) as client:
+    with clickhouse_connect.get_client(**client_address(url), autogenerate_session_id=False) as client:
         if cluster:
             for database in wanted:
                 client.command(replicated_database(database, cluster))

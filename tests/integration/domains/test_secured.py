@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -38,6 +42,7 @@ from tests.integration.domains.test_alone import ROWS, requests
 from tests.integration.processor.city import WAIT_S, City, empty_city
 
 HOST = "127.0.0.1"
+AUTHORITY_FILE = "ca.pem"
 ROLES = (
     *((TRAFFIC.name, role) for role in ("api", "processor", "archiver")),
     *(("correlation", role) for role in ("api", "processor", "responder")),
@@ -55,8 +60,8 @@ def secured(
     tmp_path_factory: pytest.TempPathFactory, download_cache: Path, authority: trustme.CA
 ) -> Iterator[LocalServers]:
     folder = tmp_path_factory.mktemp("secured")
-    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    tls = TlsListener(write_keystore(folder / "broker.pem", authority, HOST), folder / "ca.pem")
+    authority.cert_pem.write_to_path(str(folder / AUTHORITY_FILE))
+    tls = TlsListener(write_keystore(folder / "broker.pem", authority, HOST), folder / AUTHORITY_FILE)
     settings = ServerSettings(
         kafka=KafkaSettings(first_port=0, tls=tls), clickhouse_port=0, clickhouse_fsync=False, cache=download_cache
     )
@@ -96,14 +101,37 @@ async def city(secured: LocalServers, tmp_path: Path) -> AsyncIterator[City]:
         yield city
 
 
-async def _start(city: City, secured: LocalServers, authority: trustme.CA, service: str, role: str, name: str) -> Child:
-    """A role with a certificate of `name`; returns when it is ready."""
-    assert secured.kafka is not None
-    ready = city.folder / f"{service}-{role}.json"
+@asynccontextmanager
+async def _by_tls(url: str, authority: trustme.CA) -> AsyncIterator[int]:
+    """A port of loopback where the server behind `url` is spoken to by TLS: the embedded one has none itself."""
+    server = urlsplit(url)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back_reader, back_writer = await asyncio.open_connection(server.hostname, server.port)
+        await asyncio.gather(pass_on(reader, back_writer), pass_on(back_reader, writer))
+
+    async with await asyncio.start_server(serve, HOST, 0, ssl=context) as listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+async def _start(city: City, kafka: str, clickhouse: str, authority: trustme.CA, service: str, role: str) -> Child:
+    """A role with certificates of its own name; returns when it is ready."""
+    name = f"{service}-{role}"
+    ready = city.folder / f"{name}.json"
     child = city.start(
         role,
         service,
-        URBAN_KAFKA=secured.kafka.bootstrap_tls,
+        URBAN_KAFKA=kafka,
+        URBAN_CLICKHOUSE=clickhouse,
         URBAN_KAFKA_TLS=str(write_folder(city.folder / f"kafka-{name}", authority, name)),
         URBAN_GRPC_TLS=str(write_folder(city.folder / f"grpc-{name}", authority, name, HOST)),
         URBAN_CLOCK="replay",
@@ -112,44 +140,48 @@ async def _start(city: City, secured: LocalServers, authority: trustme.CA, servi
 
     async def is_ready() -> bool:
         if child.poll() is not None:
-            raise AssertionError(f"{service} {role} has ended:\n{child.tail()}")
+            raise AssertionError(f"{name} has ended:\n{child.tail()}")
         return ready.exists()
 
-    await city.until(is_ready, f"{service} {role} is ready")
+    await city.until(is_ready, f"{name} is ready")
     return child
 
 
 async def test_an_observation_comes_through_with_each_role_s_own_rights(
     secured: LocalServers, city: City, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ):
+    assert secured.kafka is not None
     await city.prepare()
     await ensure_topics(city.kafka, shared_topics(()))
-    children = {
-        f"{service}-{role}": await _start(city, secured, authority, service, role, f"{service}-{role}")
-        for service, role in ROLES
-    }
-    monkeypatch.setenv(VARIABLE, str(write_folder(city.folder / "caller", authority, "caller")))
-    port = json.loads((city.folder / "traffic-api.json").read_text())["grpc"]
-    client = Client(TRAFFIC.name, port, channel=open_aio_channel(f"{HOST}:{port}"))
-    try:
-        answers, error = await collect(client.ReportFrames(requests(client, TRAFFIC), timeout=PATIENCE_SECONDS))
-        assert error is None
-        assert [answer.accepted for answer in answers] == [ROWS] * len(TRAFFIC.kinds)
-    finally:
-        await client.channel.close(None)
+    async with _by_tls(city.clickhouse_url, authority) as port:
+        kafka = secured.kafka.bootstrap_tls
+        url = f"https://{HOST}:{port}/?ca_cert={secured.root / AUTHORITY_FILE}"
+        children = {
+            f"{service}-{role}": await _start(city, kafka, url, authority, service, role) for service, role in ROLES
+        }
+        monkeypatch.setenv(VARIABLE, str(write_folder(city.folder / "caller", authority, "caller")))
+        api = json.loads((city.folder / "traffic-api.json").read_text())["grpc"]
+        client = Client(TRAFFIC.name, api, channel=open_aio_channel(f"{HOST}:{api}"))
+        try:
+            answers, error = await collect(client.ReportFrames(requests(client, TRAFFIC), timeout=PATIENCE_SECONDS))
+            assert error is None
+            assert [answer.accepted for answer in answers] == [ROWS] * len(TRAFFIC.kinds)
+        finally:
+            await client.channel.close(None)
 
-    async def stored() -> bool:
-        windows = await city.query(
-            f"SELECT sum(revision) FROM traffic.road_flow_windows FINAL WHERE window = '{ROAD_FLOW.windows[0].name}'"
-        )
-        rows = await city.query("SELECT count() FROM traffic.road_flow FINAL")
-        return (windows, rows) == ([(ROWS,)], [(ROWS,)])
+        async def stored() -> bool:
+            window = ROAD_FLOW.windows[0].name
+            windows = await city.query(
+                f"SELECT sum(revision) FROM traffic.road_flow_windows FINAL WHERE window = '{window}'"
+            )
+            rows = await city.query("SELECT count() FROM traffic.road_flow FINAL")
+            return (windows, rows) == ([(ROWS,)], [(ROWS,)])
 
-    await city.until(stored, "all observations are in windows and in the archive")
-    for name, child in children.items():
-        assert child.poll() is None, f"{name} has ended:\n{child.tail()}"
-        assert "AuthorizationFailed" not in child.log.read_text(), name
-    assert [child.stop(WAIT_S) for child in children.values()] == [0] * len(children)
+        await city.until(stored, "all observations are in windows and in the archive")
+        for name, child in children.items():
+            assert child.poll() is None, f"{name} has ended:\n{child.tail()}"
+            assert "AuthorizationFailed" not in child.log.read_text(), name
+        assert [child.stop(WAIT_S) for child in children.values()] == [0] * len(children)
 
 
 async def test_a_role_has_no_other_one_s_rights(secured: LocalServers, city: City, authority: trustme.CA):

@@ -31,6 +31,8 @@ def _components(city: City) -> dict[str, str]:
     return {
         "components/kafka-strimzi/topics.yaml": text_of(kafka.topics(city)),
         "components/kafka-strimzi/users.yaml": text_of(kafka.users(city)),
+        "components/kafka-strimzi/certificates.yaml": text_of(kafka.certificates(city)),
+        "components/kafka-strimzi/kustomization.yaml": _kafka_component(),
         "components/keda/scaledobjects.yaml": text_of(scaled),
         "components/keda/kustomization.yaml": _scaling_component("scaledobjects.yaml", scaled, city),
         "components/hpa/autoscalers.yaml": text_of(autoscalers),
@@ -64,6 +66,17 @@ def _monitoring(city: City) -> dict[str, str]:
         f"{folder}/METRICS.md": metric_schema.page(),
         **{f"{folder}/dashboards/{file}": text for file, text in shown.items()},
     }
+
+
+def _kafka_component() -> str:
+    settings = [f"URBAN_KAFKA={kafka.CLUSTER}-kafka-bootstrap:{kafka.PORT}"]
+    component = {
+        **kustomization(["kafka.yaml", "topics.yaml", "users.yaml"]),
+        "configMapGenerator": [{"name": "urban-settings", "behavior": "merge", "literals": settings}],
+        "patches": [{"path": "certificates.yaml"}],
+    }
+    component |= {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
+    return text_of([component])
 
 
 def _scaling_component(file: str, objects: list[Object], city: City) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.k8s.kafka import CLUSTER
+from deploy.k8s.kafka import CLUSTER, PORT, SCALER
 from deploy.k8s.objects import Object, resource
 from deploy.k8s.roles import API, City, Role
 from deploy.k8s.workloads import labels
 from services.runtime.catalogue import consumer_group
 
-BOOTSTRAP = f"{CLUSTER}-kafka-bootstrap:9092"
+BOOTSTRAP = f"{CLUSTER}-kafka-bootstrap:{PORT}"
+AUTHENTICATION = "kafka"
 # Committed is what a checkpoint covers, so that some seconds of records are always "lag". A worker folds 10,000 frames
 # of 256 a second and more (tests/benchmarks/README.md): ten seconds of that is behind, not busy.
 LAG_OF_ONE = 100_000
@@ -21,7 +22,8 @@ API_MOST, API_CPU_PERCENT = 10, 60
 
 
 def scaled_objects(city: City) -> list[Object]:
-    return [_scaled(city, role) for role in city.roles if _most(city, role) > FEWEST]
+    scaled = [_scaled(city, role) for role in city.roles if _most(city, role) > FEWEST]
+    return [_authentication(), *scaled]
 
 
 def autoscalers(city: City) -> list[Object]:
@@ -39,6 +41,18 @@ def without_replicas(objects: list[Object], city: City) -> list[dict[str, Any]]:
         for role in city.roles
         if role.name in targets
     ]
+
+
+def _authentication() -> Object:
+    """KEDA comes to Kafka with the certificate of its own user."""
+    references = [
+        {"parameter": "ca", "name": f"{CLUSTER}-cluster-ca-cert", "key": "ca.crt"},
+        {"parameter": "cert", "name": SCALER, "key": "user.crt"},
+        {"parameter": "key", "name": SCALER, "key": "user.key"},
+    ]
+    return resource(
+        "keda.sh/v1alpha1", "TriggerAuthentication", AUTHENTICATION, {"spec": {"secretTargetRef": references}}
+    )
 
 
 def _most(city: City, role: Role) -> int:
@@ -68,12 +82,14 @@ def _scaled(city: City, role: Role) -> Object:
                     "bootstrapServers": BOOTSTRAP,
                     "consumerGroup": group,
                     "topic": topic.name,
+                    "tls": "enable",
                     "lagThreshold": str(LAG_OF_ONE),
                     # The services begin at the first record; the scaler's own default would see no lag at all.
                     "offsetResetPolicy": "earliest",
                     # A partition that stands still, at a flood of bad records say, is not helped by more workers.
                     "excludePersistentLag": "true",
                 },
+                "authenticationRef": {"name": AUTHENTICATION},
             }
             for topic in city.shared_out(role)
         ],

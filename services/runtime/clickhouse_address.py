@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 def client_address(url: str) -> dict[str, Any]:
     """Arguments for clickhouse_connect.get_client, which looks at a URL's port and not at its scheme.
 
-    Without this https://host:9440 would be spoken to in the clear, password and all. ValueError: neither http nor https.
+    Without this https://host:9440 would be spoken to in the clear, password and all. ValueError: another scheme.
     """
     scheme = urlsplit(url).scheme
     if scheme not in ("http", "https"):

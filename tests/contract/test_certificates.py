@@ -22,6 +22,7 @@ from services.runtime.healthcheck import ask
 from tests.certificates import write_folder
 
 HOST = "127.0.0.1"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 PATIENCE_S = 20.0
 
 
@@ -210,6 +211,6 @@ async def test_probes_are_answered_in_the_clear_and_nothing_else_is(authority: t
         await server.mark_ready(False)
         assert "NOT_SERVING" in await asyncio.to_thread(ask, address, in_the_clear=True)
         async with grpc.aio.insecure_channel(address) as channel:
-            reflection = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+            reflection = channel.stream_stream(REFLECTION, bytes, bytes)
             call = reflection(iter([b""]), timeout=PATIENCE_S)
             assert await call.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -42,6 +42,7 @@ def test_the_driver_was_written_for_this_version():
             ["self", "consumer", "active_partitions", "timeout", "max_records"],
         ),
         (driver.AIOKafkaConsumerThread, "seek_to_committed", ["self"]),
+        (driver.Consumer, "seek_to_committed", ["self"]),
         (driver.AIOKafkaConsumerThread, "call_thread", ["self", "fun", "args", "kwargs"]),
         (driver.AIOKafkaConsumerThread, "_ensure_consumer", ["self"]),
         (driver.AIOKafkaConsumerThread, "__post_init__", ["self"]),
@@ -68,6 +69,7 @@ def test_only_what_the_list_above_names_is_overridden():
             "_filter_tps_with_pending_acks",
             "_new_offset",
             "_new_consumer_thread",
+            "seek_to_committed",
         },
         faust_driver.FetchThread: {
             "_fetch_records",
@@ -117,6 +119,7 @@ def test_read_offsets_are_kept_in_the_mapping_that_the_driver_replaces():
 def test_after_a_rebalance_faust_goes_to_the_committed_offsets_before_it_fetches():
     source = inspect.getsource(Recovery._resume_streams)
     assert source.index("perform_seek") < source.index("resume_flow")
+    assert "self.seek_to_committed()" in inspect.getsource(consumer_module.Consumer.perform_seek)
 
 
 def test_a_member_with_a_lasting_name_leaves_its_group_only_when_it_has_none_any_more():

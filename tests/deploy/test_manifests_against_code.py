@@ -13,6 +13,7 @@ from deploy.k8s.roles import PROFILES, City, Role
 from services.cli.domains import find_domains, service_names
 from services.core.kind import Domain
 from services.runtime.catalogue import consumer_group
+from services.runtime.certificates import AUTHORITY, CERTIFICATE, KEY
 from services.runtime.settings import Settings
 from tests.deploy.rendering import (
     OVERLAYS,
@@ -94,8 +95,10 @@ def test_services_may_go_to_the_servers_that_their_settings_name():
     objects = overlay("prod")
     kafka = _settings(objects)["URBAN_KAFKA"]
     cluster = named(objects, "Kafka", "urban")
-    plain = {listener["port"] for listener in cluster["spec"]["kafka"]["listeners"] if not listener["tls"]}
-    assert kafka == f"{cluster['metadata']['name']}-kafka-bootstrap:{plain.pop()}"
+    (listener,) = cluster["spec"]["kafka"]["listeners"]
+    assert listener["tls"]
+    assert listener["authentication"] == {"type": "tls"}
+    assert kafka == f"{cluster['metadata']['name']}-kafka-bootstrap:{listener['port']}"
     egress = named(objects, "NetworkPolicy", "to-servers")["spec"]["egress"]
     by_pods = {tuple(to["podSelector"]["matchLabels"].items()): _ports(rule) for rule in egress for to in rule["to"]}
     assert int(kafka.rpartition(":")[2]) in by_pods[("strimzi.io/cluster", "urban"),]
@@ -126,7 +129,9 @@ def _allowed(user: Object, resource: str) -> dict[str, set[str]]:
 def test_each_role_has_a_principal_that_may_do_what_the_catalogue_says_and_no_more():
     objects = combination(("kafka-strimzi",))
     users = {one["metadata"]["name"]: one for one in of_kind(objects, "KafkaUser")}
-    assert set(users) == {role.name for role in CITY.roles}
+    assert set(users) == {*(role.name for role in CITY.roles), "keda"}
+    scaler = {**_allowed(users["keda"], "topic"), **_allowed(users["keda"], "group")}
+    assert set().union(*scaler.values()) == {"Describe"}
     for role in CITY.roles:
         topics = _allowed(users[role.name], "topic")
         assert {n for n, may in topics.items() if "Read" in may} == {t.name for t in CITY.read(role)}
@@ -136,6 +141,21 @@ def test_each_role_has_a_principal_that_may_do_what_the_catalogue_says_and_no_mo
         # Of another domain it may not even know the topics.
         others = {d.name for d in CITY.domains} - {role.service}
         assert not [name for name in topics if others & set(name.split(".")[1:3])]
+
+
+def test_each_role_comes_to_kafka_with_the_certificate_of_its_own_user():
+    """The files are those that services/runtime/certificates.py reads, and nothing is shown to another role."""
+    for role in CITY.roles:
+        objects = combination(("kafka-strimzi",))
+        pod = named(objects, "StatefulSet" if role.profile.lasting else "Deployment", role.name)["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        folder = {one["name"]: one.get("value") for one in container["env"]}["URBAN_KAFKA_TLS"]
+        (mount,) = (one for one in container["volumeMounts"] if one["mountPath"] == folder)
+        (volume,) = (one for one in pod["spec"]["volumes"] if one["name"] == mount["name"])
+        secrets = [source["secret"] for source in volume["projected"]["sources"]]
+        assert [secret["name"] for secret in secrets] == [role.name, "urban-cluster-ca-cert"]
+        files = {item["path"]: item["key"] for secret in secrets for item in secret["items"]}
+        assert files == {CERTIFICATE: "user.crt", KEY: "user.key", AUTHORITY: "ca.crt"}
 
 
 def test_groups_are_those_that_the_code_joins():
@@ -148,9 +168,11 @@ def test_groups_are_those_that_the_code_joins():
     services = {"runtime": [d.name for d in CITY.domains], "correlation": ["correlation"]}
     groups = {consumer_group(service, role) for folder, role in joined for service in services[folder]}
     users = of_kind(combination(("kafka-strimzi",)), "KafkaUser")
-    assert {name for user in users for name in _allowed(user, "group")} == groups
+    assert {name for user in users if user["metadata"]["name"] != "keda" for name in _allowed(user, "group")} == groups
     scaled = {t["metadata"]["consumerGroup"] for one in _scaled() for t in one["spec"]["triggers"]}
     assert scaled <= groups
+    (scaler,) = (user for user in users if user["metadata"]["name"] == "keda")
+    assert scaled <= set(_allowed(scaler, "group"))
     assert scaled
 
 

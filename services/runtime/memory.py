@@ -26,7 +26,7 @@ LARGE_BYTES = 4 << 20
 # What the heap keeps at its end, so that it does not grow and shrink with every fetch.
 KEPT_BYTES = 32 << 20
 # glibc would make 8 for each core. Each leaves holes of its own, and what is free at the end of another than the first
-# never goes back: 7 to 18 MB of a worker's. With a million windows, one and two took the same processor time.
+# never goes back: 7 to 27 MB of a worker's. With a million windows, one and two took the same processor time.
 HEAPS = 1
 # Between two times that pages in holes go back: it takes some ms, and some of them are needed again.
 GIVE_BACK_INTERVAL_S = 5.0
@@ -58,7 +58,10 @@ def look_seldom() -> None:
 
 
 def hold_little() -> None:
-    """From now on the C library keeps little of what is free; where it is not glibc, nothing changes."""
+    """From now on the C library keeps little of what is free; where it is not glibc, nothing changes.
+
+    To be called before the process has a second thread: how many heaps there may be is asked once.
+    """
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)

@@ -25,7 +25,7 @@ from services.runtime.grpc_server import GrpcServer
 from services.runtime.kafka_connection import mend_connections
 from services.runtime.kafka_security import secure_kafka
 from services.runtime.logs import configure_logs
-from services.runtime.memory import give_back, hold_little, leave_out_pandas, look_seldom
+from services.runtime.memory import give_back, leave_out_pandas, look_seldom
 from services.runtime.migrations import ensure_schema
 from services.runtime.readiness import Probe, Readiness, kafka_probe
 from services.runtime.role import Role, end
@@ -74,7 +74,6 @@ def settle() -> None:
     leave_out_pandas()
     mend_connections()
     look_seldom()
-    hold_little()
 
 
 def run_service(service: str, settings: Settings, roles: Mapping[str, Role], topics: Sequence[Topic]) -> int:

@@ -52,7 +52,6 @@ _HOLES = """
 import asyncio
 import psutil
 from services.runtime import memory
-memory.hold_little()
 memory.GIVE_BACK_INTERVAL_S = 0.01
 
 def held_mb():
@@ -77,3 +76,37 @@ def test_what_is_free_among_other_things_goes_back():
     by_itself_mb, given_back_mb = map(float, run(_HOLES).split())
     assert by_itself_mb < 10, "the C library gives holes back by itself: give_back may go"
     assert given_back_mb > 35
+
+
+# Threads that ask for memory at once, each in a heap of its own where it may have one.
+_THREADS = """
+import ctypes, threading
+import {first}
+import services.runtime.roles
+import numpy as np
+
+all_there = threading.Barrier(8)
+
+def ask():
+    all_there.wait()
+    held = [np.ones(1_000) for _ in range(1_000)]
+    all_there.wait()
+
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = (ctypes.c_int, ctypes.c_void_p)
+libc.fflush.argtypes = (ctypes.c_void_p,)
+libc.malloc_info(0, libc.fopen(b"/dev/stdout", b"w"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+@pytest.mark.parametrize("first", ["services.core.kind", "services.runtime.service", "services.correlation.roles"])
+def test_all_threads_share_one_heap_whatever_is_imported_first(first: str):
+    assert run(_THREADS.format(first=first)).count("<heap nr=") == 1

@@ -3,6 +3,9 @@
 For each encoding the topic is written once; then the engines take turns, each with a fresh process, a fresh group and
 fresh results, as often as repetitions are asked for. A run ends when all results are there, or when none came for a
 while. Results that are not those of a plain count disqualify the figure.
+
+All of it takes one or two hours. Each run is in the JSON as soon as it has ended, and `--go-on` goes on with a JSON
+that is there.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from deploy.local.kafka import KafkaSettings
@@ -45,19 +48,25 @@ def find_engines() -> list[Engine]:
     ]
 
 
-def measure(engines: Sequence[Engine], job: Job, encoding: Encoding, repetitions: int, at: Endpoints) -> list[Trial]:
-    """All runs of these engines on one encoding, with a job of one size."""
+Turn = tuple[int, Engine, Sink]
+
+
+def measure(turns: Sequence[Turn], job: Job, encoding: Encoding, at: Endpoints, keep: Callable[[Trial], None]) -> None:
+    """These turns on one encoding, with a job of one size."""
     wanted, names = expected(job), entities(job)
     tell(f"{encoding}: writing {job.observations:,} observations")
     make_topic(at.kafka, TOPIC)
     size = write(at.kafka, TOPIC, encoding, records(job, encoding))
     tell(f"{encoding}: {size / job.observations:.1f} bytes an observation, {len(wanted):,} windows expected")
-    trials = []
-    for repetition in range(repetitions):
-        for engine in engines:
-            for sink in engine.sinks:
-                trials.append(_try(engine, sink, job, encoding, repetition, at, wanted, names))
-    return trials
+    for repetition, engine, sink in turns:
+        keep(_try(engine, sink, job, encoding, repetition, at, wanted, names))
+
+
+def turns_left(engines: Sequence[Engine], encoding: Encoding, repetitions: int, done: Iterable[Trial]) -> list[Turn]:
+    """Who is still to run, one after the other in each repetition."""
+    past = {(trial.repetition, trial.engine, trial.sink) for trial in done if trial.encoding == encoding}
+    every = ((turn, engine, sink) for turn in range(repetitions) for engine in engines for sink in engine.sinks)
+    return [turn for turn in every if (turn[0], turn[1].name, turn[2]) not in past]
 
 
 def _try(
@@ -89,6 +98,34 @@ def _try(
         f" {trial.wall_s:.1f} s; {'correct' if trial.correct else trial.troubles}"
     )
     return trial
+
+
+class Book:
+    """What was measured, in a file that is whole after every run."""
+
+    def __init__(self, path: Path, engines: Sequence[Engine], *, go_on: bool) -> None:
+        """`go_on`: with what the file has already."""
+        before = json.loads(path.read_text(encoding="utf-8")) if go_on and path.is_file() else {}
+        self.trials = [Trial.from_json(trial) for trial in before.get("trials", ())]
+        self._path = path
+        self._engines = before.get("engines", {}) | {
+            e.name: {"version": e.version(), **e.settings, "remarks": e.remarks} for e in engines
+        }
+        # One for each time that it was gone on with.
+        self._machines = [*before.get("machines", ()), describe_machine()]
+
+    def keep(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        document = {
+            "machines": self._machines,
+            "engines": self._engines,
+            "summary": summarise(self.trials),
+            "trials": [trial.as_json() for trial in self.trials],
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._path.with_suffix(".draft")
+        draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        draft.replace(self._path)
 
 
 def summarise(trials: Iterable[Trial]) -> list[dict[str, object]]:
@@ -132,10 +169,11 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", type=Path, default=REPOSITORY / "build" / "peers.json")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".urban" / "cache", help="folder of downloads")
+    parser.add_argument("--go-on", action="store_true", help="keep the runs that --output has already")
     given = parser.parse_args()
     configure_logs("console", "warning")
     engines = [e for e in find_engines() if not given.engine or e.name in given.engine]
-    trials: list[Trial] = []
+    book = Book(given.output, engines, go_on=given.go_on)
     server = ServerSettings(kafka=KafkaSettings(first_port=0), clickhouse_port=0, cache=given.cache)
     with tempfile.TemporaryDirectory() as name, LocalServers(Path(name), server, progress=tell) as at:
         for encoding in [Encoding(e) for e in given.encoding or Encoding]:
@@ -144,16 +182,9 @@ def main() -> int:
             for size in sorted({min(e.observations or whole, whole) for e in able}, reverse=True):
                 of_size = [e for e in able if min(e.observations or whole, whole) == size]
                 job = Job(size // ROWS_PER_FRAME * ROWS_PER_FRAME)
-                trials += measure(of_size, job, encoding, given.repetitions, at)
-    rows = summarise(trials)
-    document = {
-        "machine": describe_machine(),
-        "engines": {e.name: {"version": e.version(), **e.settings, "remarks": e.remarks} for e in engines},
-        "summary": rows,
-        "trials": [trial.as_json() for trial in trials],
-    }
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+                if turns := turns_left(of_size, encoding, given.repetitions, book.trials):
+                    measure(turns, job, encoding, at, book.keep)
+    rows = summarise(book.trials)
     print(as_markdown(rows))
     return 0 if all(row["correct"] for row in rows if row["engine"] == "urban-brain") else 1
 

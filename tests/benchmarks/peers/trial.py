@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,6 +54,11 @@ class Trial:
     @property
     def observations_per_cpu_s(self) -> int:
         return round(self.observations / self.cpu_s) if self.cpu_s else 0
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Trial:
+        """The reverse of `as_json`."""
+        return cls(**{name: value for name, value in told.items() if name != "observations_per_cpu_s"})
 
     def as_json(self) -> dict[str, object]:
         """As JSON has it."""

@@ -165,6 +165,7 @@ class FixedSeries:
             more["history"] = self._look_back(rows, self._history.at_hand, len(slots))
             if self._history.at_hand < self._history.windows:
                 more["further"] = self._further(len(slots))
+                more["oldest_ms"] = int(self._starts_with_data(None, None)[0])
         return self._complete(rows, cells, patterns[0], slots, **more)
 
     def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:

@@ -29,6 +29,7 @@ from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
 from services.runtime.decoder import Decoder
 from services.runtime.entities import EntityRegistry
+from services.runtime.entity_facts import EntityFacts
 from services.runtime.late_records import late_records
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
@@ -88,6 +89,7 @@ class KindProcessor:
         self._names: SlotNames | None = None
         self._decoder = Decoder(shop.contract)
         self._newcomers = Newcomers()
+        self._facts = EntityFacts(shop.registry, shop.domain)
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
     def _make_saver(self, obsolete: Collection[str] = ()) -> StateSaver:
@@ -183,7 +185,7 @@ class KindProcessor:
     def _put_indices(self, batch: WindowBatch) -> None:
         for index in self._shop.kind.indices:
             if index.window == batch.window.name:
-                table = records.index_table(batch, index.compute(batch), self._number)
+                table = records.index_table(batch, index.compute(batch), self._number, self._names_of(batch))
                 self._shop.outbox.put({f"{self._shop.domain}.{index.name}": table})
 
     async def _find_signals(self, batch: WindowBatch) -> list[Signal]:
@@ -202,12 +204,7 @@ class KindProcessor:
         labels = {follower.label for follower in followers if follower.label}
         if not wanted and not labels:
             return batch
-        # Of the entities of this batch only: a late revision is of one among thousands.
-        slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
-        cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
-        registry, domain = self._shop.registry, self._shop.domain
-        numbers = {n: registry.numbers(domain, cities, ids, n, d)[row_of_slot] for n, d in wanted.items()}
-        words = {n: registry.labels(domain, cities, ids, n)[row_of_slot] for n in sorted(labels)}
+        numbers, words = self._facts.of(batch, wanted, labels)
         return replace(batch, attributes=numbers, labels=words)
 
     async def _with_baselines(self, batch: WindowBatch) -> list[WindowBatch]:

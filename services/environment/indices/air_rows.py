@@ -49,12 +49,24 @@ def compute_days(batch: WindowBatch) -> IndexRows:
     return IndexRows.joined([part for hours in hours_of(batch) for part in _days(batch, hours)])
 
 
+def present_index(batch: WindowBatch, hours: Hours, standard: Standard) -> AirQualityIndex:
+    """The index of the hour that leaves. Shapes: (rows,)."""
+    hourly = concentrations(batch, hours, HOURS_OF_DAY)
+    return hours.once(("present", standard.id), lambda: index_of_hour(standard, hourly))
+
+
+def index_of_last_day(batch: WindowBatch, hours: Hours, standard: Standard) -> AirQualityIndex:
+    """The index of the 24 hours up to and with the hour that leaves. Shapes: (1, rows)."""
+    hourly = concentrations(batch, hours, _ROLLING_HOURS)
+    return hours.once(("last day", standard.id), lambda: rolling_index(standard, hourly))
+
+
 def _hour(batch: WindowBatch, hours: Hours) -> Iterator[IndexRows]:
     standard = standard_at(hours, hours.start_ms)
     if standard is None:
         return
     hourly = concentrations(batch, hours, _ROLLING_HOURS)
-    present, rolling = index_of_hour(standard, hourly), rolling_index(standard, hourly)
+    present, rolling = present_index(batch, hours, standard), index_of_last_day(batch, hours, standard)
     day = {p: mean_of_present(values[-HOURS_OF_DAY:], standard.hours_of_day_needed, 0) for p, values in hourly.items()}
     eight = {
         p: mean_of_present(hourly[p][-8:], standard.eight_hours.hours_needed, 0) for p in (Pollutant.O3, Pollutant.CO)

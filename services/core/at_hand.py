@@ -81,7 +81,8 @@ class AtHand:
 
     def _reach(self, oldest_ms: int, newest_ms: int) -> None:
         """Tells the windows from the oldest to the newest start that are not known as they are."""
-        if not self._versions or not self._first_ms <= oldest_ms <= self._first_ms + len(self._versions) * self._slide_ms:
+        follows = 0 <= self._place(oldest_ms) <= len(self._versions)
+        if not self._versions or not follows:
             self._first_ms, self._versions = oldest_ms, []
         elif self._place(newest_ms) >= _ROOM * self._windows:
             self._move(self._place(oldest_ms))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.at_hand import AtHand
 from services.core.aggregates import REVISION, Arrays, ColumnFold
+from services.core.at_hand import AtHand
 from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
 from services.core.sketch import Sketch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,7 +34,7 @@ from services.runtime.entity_facts import EntityFacts
 from services.runtime.late_records import late_records
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
-from services.runtime.partitioner import partition_of_key
+from services.runtime.partitioner import partitions_of_keys
 from services.runtime.record_columns import Records
 from services.runtime.slot_names import SlotNames
 from services.runtime.state_saver import StateSaver
@@ -261,12 +262,11 @@ class KindProcessor:
 
     def _put_signals(self, signals: Sequence[Signal]) -> None:
         shop = self._shop
-        outgoing = []
-        for signal in signals:
-            key, value, headers = records.signal_record(signal)
-            partition = partition_of_key(key.decode(), shop.signal_partitions)
-            outgoing.append(Outgoing(catalogue.SIGNALS, partition, key, value, headers))
-            metrics.SIGNALS.labels(shop.domain, signal.type).inc()
+        told = [records.signal_record(signal) for signal in signals]
+        partitions = partitions_of_keys([key.decode() for key, _, _ in told], shop.signal_partitions).tolist()
+        outgoing = [Outgoing(catalogue.SIGNALS, p, *record) for p, record in zip(partitions, told, strict=True)]
+        for type_of_signal, count in Counter(signal.type for signal in signals).items():
+            metrics.SIGNALS.labels(shop.domain, type_of_signal).inc(count)
         shop.outbox.put({f"{shop.domain}.signals": records.signals_table(signals)}, outgoing)
 
     def _put_late(self, late: Late) -> None:

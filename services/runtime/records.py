@@ -50,9 +50,7 @@ def windows_table(batch: WindowBatch, kafka_partition: int, names: SlotNames | N
     )
 
 
-def index_table(
-    batch: WindowBatch, rows: IndexRows, kafka_partition: int, names: SlotNames | None = None
-) -> pa.Table:
+def index_table(batch: WindowBatch, rows: IndexRows, kafka_partition: int, names: SlotNames | None = None) -> pa.Table:
     """Rows of an index of the batch, each of one of its entities. `names`: as of `windows_table`."""
     slots, names = batch.slot[rows.of_row], SlotNames.of(batch, names)
     return pa.table(

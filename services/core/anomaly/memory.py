@@ -25,7 +25,7 @@ def places_of(slot: Int64Array) -> Places:
 
 def some_of(places: Places, rows: Int64Array) -> Int64Array:
     """The slots of some rows."""
-    return rows + places.start if isinstance(places, slice) else places[rows]
+    return rows + int(places.start) if isinstance(places, slice) else places[rows]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory, Places, places_of
+from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory, places_of
 from services.core.anomaly.robust import FEWEST, Residual, clip, gain, judge, learn_sigma
 
 

@@ -32,6 +32,7 @@ COLUMNS = {
     Pollutant.O3: "o3_ug_m3",
     Pollutant.CO: "co_mg_m3",
 }
+UNITS = {pollutant: "mg/m³" if pollutant is Pollutant.CO else "µg/m³" for pollutant in COLUMNS}
 _NOTHING_SAID = Place()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION, Arrays, ColumnFold
+from services.core.at_hand import AtHand
 from services.core.kind import Kind, Window
 from services.core.panes import Panes, Ring
 from services.core.sketch import Sketch
@@ -78,6 +79,9 @@ class FixedSeries:
         self._teller = Teller(*parts)
         self._teller_of_previous = Teller(*parts, only=self._previous)
         self._teller_of_history = Teller(*parts, only=self._history.measures if self._history else ())
+        if self._history:
+            names = (REVISION, *self._history.measures)
+            self._at_hand = AtHand(self._history.at_hand, window.slide_ms, names, self._version_of, self._look_at_all)
 
     def due(self, before_ms: int | None, watermark_ms: int, touched: Touched, slots: Slots) -> list[WindowBatch]:
         """What leaves where the watermark goes from `before_ms` to `watermark_ms`: final windows in one batch, and
@@ -162,9 +166,11 @@ class FixedSeries:
         previous = self._tell_previous(before, patterns[1] if looks else {}, slots) if self._with_previous else {}
         more: dict[str, Any] = {"previous": previous}
         if self._history:
-            more["history"] = self._look_back(rows, self._history.at_hand, len(slots))
+            at_hand = self._at_hand.look_back(rows.starts[rows.which], rows.slots, len(slots))
+            more["history"] = at_hand or self._look_back(rows, self._history.at_hand, len(slots))
             if self._history.at_hand < self._history.windows:
                 more["further"] = self._further(len(slots))
+                more["oldest_ms"] = int(self._starts_with_data(None, None)[0])
         return self._complete(rows, cells, patterns[0], slots, **more)
 
     def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
@@ -212,6 +218,20 @@ class FixedSeries:
             return self._look_back(rows, min(windows, max(1, back)), slots)
 
         return look_back
+
+    def _version_of(self, start_ms: int) -> tuple[int, ...] | None:
+        """Another one when the window of that start may tell something else."""
+        ends_ms = start_ms + self.window.size_ms
+        found = [
+            self._panes.change((ring.number, pane))
+            for ring in self._rings
+            for pane in range(start_ms, ends_ms, ring.pane_ms)
+        ]
+        return tuple(found) if any(found) else None
+
+    def _look_at_all(self, start_ms: int, slots: int) -> Measures:
+        every = FixedRows(np.array([start_ms]), np.zeros(slots, np.int64), np.arange(slots), self.window.size_ms)
+        return self._teller_of_history.look(every, slots)
 
     def _look_back(self, rows: FixedRows, windows: int, slots: int) -> Measures:
         """What is looked at of so many windows up to each row's, the oldest first. Shapes: (rows, windows)."""

@@ -130,6 +130,10 @@ class Panes:
         """Every pane, as names() tells them, with a number that is another one when it may have changed."""
         return [(*pane, self._changes[pane]) for pane in self.names()]
 
+    def change(self, pane: tuple[int, int]) -> int:
+        """Another number when the pane may have changed; 0: there is none."""
+        return self._changes.get(pane, 0)
+
     def starts(self, ring: int) -> Int64Array:
         """Starts of the panes of a ring, ascending."""
         return np.array(sorted(start for r, start in self._rows if r == ring), np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,8 @@ class WindowBatch:
     ends_ms: NDArray[np.int64] | None = None  # of sessions, whose ends differ
     early: bool = False  # of windows that are still open: what they hold so far
     further: Callable[[NDArray[np.int64], NDArray[np.int64]], Mapping[str, NDArray[np.float64]]] | None = None
+    oldest_ms: int | None = None  # no window that `look_back` tells of begins before, of any entity; None: not known
+    _made: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.slot)
@@ -98,6 +101,12 @@ class WindowBatch:
     @property
     def end_ms(self) -> NDArray[np.int64]:
         return self.start_ms + self.window.size_ms if self.ends_ms is None else self.ends_ms
+
+    def once(self, name: object, make: Callable[[], Any]) -> Any:
+        """What `make` makes of this batch alone, made once for all that ask for it by that name. Not to be changed."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
     def look_back(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
         """The whole history of some rows, as `history` tells it; of windows before all that are kept there may be none.

@@ -58,7 +58,8 @@ AIR_QUALITY = Kind(
     measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
-    # Two weeks of hours are 36 kB for each station (100 bytes an hour), and as much again while they are looked at.
+    # Two weeks of hours are 36 kB for each station (100 bytes an hour), and as much again while they are looked at;
+    # those that are at hand are 12 kB.
     max_entities=5_000,
     detectors=(
         Detector("polluted_air", "1", "1h", find_polluted_air, attributes=SAMPLING, history=air_rows.HISTORY),

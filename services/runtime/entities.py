@@ -46,6 +46,7 @@ class EntityRegistry:
         self._open_reader = open_reader or (lambda topic: KafkaReader(kafka, topic))
         self.on_new: Callable[[str, str, str], None] | None = None  # hears city, domain and id of who was not known
         self._reader: LogReader | None = None
+        self.version = 0  # another number when something of an entity may have changed
         self._entities: dict[_Key, Entity] = {}
         self._names: dict[tuple[str, str], list[str]] = {}  # ids by city and domain, in order
         self._positions: dict[int, int] = {}
@@ -123,6 +124,7 @@ class EntityRegistry:
         self._put((match["city"], match["domain"], match["entity"]), entity)
 
     def _put(self, key: _Key, entity: Entity | None) -> None:
+        self.version += 1
         names = self._names.setdefault(key[:2], [])
         known = key in self._entities
         if entity is None:

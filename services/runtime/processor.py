@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,10 +30,11 @@ from services.runtime.contracts import FrameContract
 from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_table
 from services.runtime.decoder import Decoder
 from services.runtime.entities import EntityRegistry
+from services.runtime.entity_facts import EntityFacts
 from services.runtime.late_records import late_records
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
-from services.runtime.partitioner import partition_of_key
+from services.runtime.partitioner import partitions_of_keys
 from services.runtime.record_columns import Records
 from services.runtime.slot_names import SlotNames
 from services.runtime.state_saver import StateSaver
@@ -88,6 +90,7 @@ class KindProcessor:
         self._names: SlotNames | None = None
         self._decoder = Decoder(shop.contract)
         self._newcomers = Newcomers()
+        self._facts = EntityFacts(shop.registry, shop.domain)
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
     def _make_saver(self, obsolete: Collection[str] = ()) -> StateSaver:
@@ -183,7 +186,7 @@ class KindProcessor:
     def _put_indices(self, batch: WindowBatch) -> None:
         for index in self._shop.kind.indices:
             if index.window == batch.window.name:
-                table = records.index_table(batch, index.compute(batch), self._number)
+                table = records.index_table(batch, index.compute(batch), self._number, self._names_of(batch))
                 self._shop.outbox.put({f"{self._shop.domain}.{index.name}": table})
 
     async def _find_signals(self, batch: WindowBatch) -> list[Signal]:
@@ -202,12 +205,7 @@ class KindProcessor:
         labels = {follower.label for follower in followers if follower.label}
         if not wanted and not labels:
             return batch
-        # Of the entities of this batch only: a late revision is of one among thousands.
-        slots, row_of_slot = np.unique(batch.slot, return_inverse=True)
-        cities, ids = ([texts[s] for s in slots.tolist()] for texts in (batch.cities, batch.entity_ids))
-        registry, domain = self._shop.registry, self._shop.domain
-        numbers = {n: registry.numbers(domain, cities, ids, n, d)[row_of_slot] for n, d in wanted.items()}
-        words = {n: registry.labels(domain, cities, ids, n)[row_of_slot] for n in sorted(labels)}
+        numbers, words = self._facts.of(batch, wanted, labels)
         return replace(batch, attributes=numbers, labels=words)
 
     async def _with_baselines(self, batch: WindowBatch) -> list[WindowBatch]:
@@ -264,12 +262,11 @@ class KindProcessor:
 
     def _put_signals(self, signals: Sequence[Signal]) -> None:
         shop = self._shop
-        outgoing = []
-        for signal in signals:
-            key, value, headers = records.signal_record(signal)
-            partition = partition_of_key(key.decode(), shop.signal_partitions)
-            outgoing.append(Outgoing(catalogue.SIGNALS, partition, key, value, headers))
-            metrics.SIGNALS.labels(shop.domain, signal.type).inc()
+        told = [records.signal_record(signal) for signal in signals]
+        partitions = partitions_of_keys([key.decode() for key, _, _ in told], shop.signal_partitions).tolist()
+        outgoing = [Outgoing(catalogue.SIGNALS, p, *record) for p, record in zip(partitions, told, strict=True)]
+        for type_of_signal, count in Counter(signal.type for signal in signals).items():
+            metrics.SIGNALS.labels(shop.domain, type_of_signal).inc(count)
         shop.outbox.put({f"{shop.domain}.signals": records.signals_table(signals)}, outgoing)
 
     def _put_late(self, late: Late) -> None:

@@ -50,13 +50,13 @@ def windows_table(batch: WindowBatch, kafka_partition: int, names: SlotNames | N
     )
 
 
-def index_table(batch: WindowBatch, rows: IndexRows, kafka_partition: int) -> pa.Table:
-    """Rows of an index of the batch, each of one of its entities."""
-    slots = batch.slot[rows.of_row].tolist()
+def index_table(batch: WindowBatch, rows: IndexRows, kafka_partition: int, names: SlotNames | None = None) -> pa.Table:
+    """Rows of an index of the batch, each of one of its entities. `names`: as of `windows_table`."""
+    slots, names = batch.slot[rows.of_row], SlotNames.of(batch, names)
     return pa.table(
         {
-            "city": pa.array([batch.cities[slot] for slot in slots], pa.string()),
-            "entity_id": pa.array([batch.entity_ids[slot] for slot in slots], pa.string()),
+            "city": names.take_cities(slots),
+            "entity_id": names.take_ids(slots),
             "start_time": pa.array(rows.start_ms, TIME),
             "end_time": pa.array(rows.end_ms, TIME),
             "kafka_partition": pa.array(np.full(len(rows), kafka_partition, np.uint32)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory, Places
 from services.core.anomaly.score import WEEK_MS
 
 # Nothing counts as rarer than that many windows a week: once in twenty million years nobody has estimated.
@@ -51,16 +51,17 @@ class Budget:
     def step(
         self,
         memory: Memory,
-        slot: Int64Array,
+        places: Places,
         time_ms: Int64Array,
         expected_a_week: Float64Array,
         wanted: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
         """Which of the wanted findings are alarms; those are paid. Shapes: (rows,); each slot once, times ascending."""
         price, last_ms = memory.of("budget.price"), memory.of("budget.time_ms")
-        worn_off = self.per_week * np.maximum(time_ms - last_ms[slot], 0) / WEEK_MS
-        now = np.maximum(price[slot] - worn_off, -self.saved)
-        rarity = np.log10(self.per_week / np.maximum(expected_a_week, RAREST_A_WEEK))
-        alarm = wanted & (rarity >= np.maximum(now, 0.0))
-        price[slot], last_ms[slot] = now + alarm, time_ms
-        return np.asarray(alarm)
+        worn_off = self.per_week * np.maximum(time_ms - last_ms[places], 0) / WEEK_MS
+        now = np.maximum(price[places] - worn_off, -self.saved)
+        alarm, some = np.zeros(len(time_ms), np.bool_), np.flatnonzero(wanted)
+        rarity = np.log10(self.per_week / np.maximum(expected_a_week[some], RAREST_A_WEEK))
+        alarm[some] = rarity >= np.maximum(now[some], 0.0)
+        price[places], last_ms[places] = now + alarm, time_ms
+        return alarm

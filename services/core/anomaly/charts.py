@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Memory, Places
 
 # That of Montgomery's example (Introduction to Statistical Quality Control, 4th ed., 2001, p. 428, as IMSL's manual has
 # it): small weights find small changes.
@@ -48,10 +48,10 @@ class Ewma:
     def fields(self) -> tuple[Field, ...]:
         return (Field("ewma.mean"),)
 
-    def step(self, memory: Memory, slot: Int64Array, z: Float64Array) -> Float64Array:
+    def step(self, memory: Memory, places: Places, z: Float64Array) -> Float64Array:
         """Takes in the next z of each of these entities, and tells their EWMA. Shapes: (rows,); no NaN, a slot once."""
         mean = memory.of("ewma.mean")
-        mean[slot] = now = ewma(mean[slot], np.clip(z, -MOST_SIGMAS, MOST_SIGMAS), self.weight)
+        mean[places] = now = ewma(mean[places], np.clip(z, -MOST_SIGMAS, MOST_SIGMAS), self.weight)
         return now / ewma_sigma(1.0, self.weight)
 
 
@@ -79,11 +79,11 @@ class Cusum:
     def fields(self) -> tuple[Field, ...]:
         return tuple(Field(f"cusum.{name}") for name in ("high", "low", "high_windows", "low_windows"))
 
-    def step(self, memory: Memory, slot: Int64Array, z: Float64Array) -> Shift:
+    def step(self, memory: Memory, places: Places, z: Float64Array) -> Shift:
         """Takes in the next z of each of these entities. Shapes: (rows,); no NaN, each slot once."""
         z = np.clip(z, -MOST_SIGMAS, MOST_SIGMAS)
         names = [field.name for field in self.fields]
-        high, low, high_windows, low_windows = (memory.of(name)[slot] for name in names)
+        high, low, high_windows, low_windows = (memory.of(name)[places] for name in names)
         high, low = cusum(high, low, z, self.slack)
         high_windows = np.where(high > 0, high_windows + 1, 0.0)
         low_windows = np.where(low > 0, low_windows + 1, 0.0)
@@ -93,5 +93,5 @@ class Cusum:
             rise, fall = self.slack + high / high_windows, -self.slack - low / low_windows
         found = up | down
         for name, now in zip(names, (high, low, high_windows, low_windows), strict=True):
-            memory.of(name)[slot] = np.where(found, 0.0, now)
+            memory.of(name)[places] = np.where(found, 0.0, now)
         return Shift(found, windows, np.where(up, rise, np.where(down, fall, 0.0)))

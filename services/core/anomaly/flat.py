@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Memory, Places
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,18 @@ class Flat:
     def fields(self) -> tuple[Field, ...]:
         return (Field("flat.first", np.nan), Field("flat.windows"))
 
-    def step(self, memory: Memory, slot: Int64Array, value: Float64Array) -> tuple[Float64Array, Float64Array]:
+    def step(self, memory: Memory, places: Places, value: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Takes in the next value of each of these entities. Shapes: (rows,); no NaN, each slot once.
 
         Returns the length of the run that the value belongs to, and of the run that it ended (0: it ended none), in
         windows.
         """
         first, windows = memory.of("flat.first"), memory.of("flat.windows")
-        before = windows[slot]
-        stays = np.abs(value - first[slot]) <= self.tolerance  # False where there was none yet: NaN
+        before = windows[places]
+        ended = before.copy()
+        stays = np.abs(value - first[places]) <= self.tolerance  # False where there was none yet: NaN
         now = np.where(stays, before + 1, 1.0)
-        first[slot] = np.where(stays, first[slot], value)
-        windows[slot] = now
-        return now, np.where(stays, 0.0, before)
+        first[places] = np.where(stays, first[places], value)
+        windows[places] = now
+        ended[stays] = 0.0
+        return now, ended

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Memory, Places
 from services.core.anomaly.robust import Residual, clip, gain, judge, learn_sigma
 
 
@@ -26,12 +26,12 @@ class Recent:
         return (Field("recent.level"), Field("recent.sigma"))
 
     def step(
-        self, memory: Memory, slot: Int64Array, value: Float64Array, seen: Float64Array, floor: Float64Array
+        self, memory: Memory, places: Places, value: Float64Array, seen: Float64Array, floor: Float64Array
     ) -> Residual:
         """Judges the next value of each of these entities, and takes it in. Shapes: (rows,); no NaN, each slot once."""
         level, sigma = memory.of("recent.level"), memory.of("recent.sigma")
-        expected, spread = np.where(seen == 0, value, level[slot]), sigma[slot]
+        expected, spread = np.where(seen == 0, value, level[places]), sigma[places]
         residual = judge(value, expected, spread, seen, floor)
-        level[slot] = expected + self.level_rate * residual.error
-        sigma[slot] = learn_sigma(spread, clip(residual, seen), gain(seen, self.sigma_rate))
+        level[places] = expected + self.level_rate * residual.error
+        sigma[places] = learn_sigma(spread, clip(residual, seen), gain(seen, self.sigma_rate))
         return residual

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory, Places
 from services.core.anomaly.score import WEEK_MS
 
 NEVER_MS = -(2**62)
@@ -27,22 +27,22 @@ class Presence:
     def fields(self) -> tuple[Field, ...]:
         return (Field("presence.first_ms", NEVER_MS, dtype="<i8"), Field("presence.last_ms", NEVER_MS, dtype="<i8"))
 
-    def is_next(self, memory: Memory, slot: Int64Array, start_ms: Int64Array) -> NDArray[np.bool_]:
+    def is_next(self, memory: Memory, places: Places, start_ms: Int64Array) -> NDArray[np.bool_]:
         """Whether these windows are later than the last of their entity. Shapes: (rows,)."""
-        return np.asarray(start_ms > memory.of("presence.last_ms")[slot])
+        return np.asarray(start_ms > memory.of("presence.last_ms")[places])
 
     def step(
-        self, memory: Memory, slot: Int64Array, start_ms: Int64Array, seen: Float64Array
+        self, memory: Memory, places: Places, start_ms: Int64Array, seen: Float64Array
     ) -> tuple[Float64Array, Float64Array]:
         """Takes in that these entities told something. Shapes: (rows,); each slot once, each the next of its entity.
 
         Returns how many windows were missing just before, and how many each tells in a week, this one included.
         """
         first, last = memory.of("presence.first_ms"), memory.of("presence.last_ms")
-        gap = self._missing(last[slot], start_ms)
-        first[slot] = np.where(first[slot] == NEVER_MS, start_ms, first[slot])
-        last[slot] = start_ms
-        return gap, self._a_week(memory, slot, seen + 1)
+        gap = self._missing(last[places], start_ms)
+        first[places] = np.where(first[places] == NEVER_MS, start_ms, first[places])
+        last[places] = start_ms
+        return gap, self._a_week(memory, places, seen + 1)
 
     def silent(self, memory: Memory, now_ms: int, seen: Float64Array) -> tuple[Float64Array, Float64Array]:
         """For how many whole windows each entity has been silent, and how many it told in a week before that.
@@ -52,8 +52,8 @@ class Presence:
         slot = np.arange(len(memory))
         return self._missing(memory.of("presence.last_ms")[slot], np.int64(now_ms)), self._a_week(memory, slot, seen)
 
-    def _a_week(self, memory: Memory, slot: Int64Array, seen: Float64Array) -> Float64Array:
-        first, last = memory.of("presence.first_ms")[slot], memory.of("presence.last_ms")[slot]
+    def _a_week(self, memory: Memory, places: Places, seen: Float64Array) -> Float64Array:
+        first, last = memory.of("presence.first_ms")[places], memory.of("presence.last_ms")[places]
         due = (last - first) / self.window_ms + 1
         return np.asarray(np.minimum(seen / due, 1.0) * (WEEK_MS / self.window_ms))
 

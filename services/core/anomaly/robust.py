@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory, Places
 
 # 0.6745 = the 75th percentile of the standard normal distribution: MAD / 0.6745 estimates sigma
 # (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
@@ -115,22 +115,22 @@ class LongRun:
     def fields(self) -> tuple[Field, ...]:
         return (Field("long_run.level"), Field("long_run.sigma"), Field("long_run.deviation"))
 
-    def least_sigma(self, memory: Memory, slot: Int64Array) -> Float64Array:
+    def least_sigma(self, memory: Memory, places: Places) -> Float64Array:
         """The least sigma of these entities for this and other detectors. Shape: (rows,)."""
-        level, deviation = memory.of("long_run.level")[slot], memory.of("long_run.deviation")[slot]
+        level, deviation = memory.of("long_run.level")[places], memory.of("long_run.deviation")[places]
         least = np.maximum(_FLOOR_SHARE * deviation, _FLOOR_DIGITS * np.abs(level))
         return np.asarray(np.maximum(least, self.floor))
 
     def step(
-        self, memory: Memory, slot: Int64Array, value: Float64Array, seen: Float64Array, floor: Float64Array
+        self, memory: Memory, places: Places, value: Float64Array, seen: Float64Array, floor: Float64Array
     ) -> Residual:
         """Judges the next value of each of these entities, and takes it in. Shapes: (rows,); no NaN, each slot once."""
         level, sigma = memory.of("long_run.level"), memory.of("long_run.sigma")
-        expected, spread = np.where(seen == 0, value, level[slot]), sigma[slot]
+        expected, spread = np.where(seen == 0, value, level[places]), sigma[places]
         residual = judge(value, expected, spread, seen, floor)
         clipped, weight = clip(residual, seen), gain(seen, self.rate)
-        level[slot] = expected + weight * clipped
-        sigma[slot] = learn_sigma(spread, clipped, weight)
+        level[places] = expected + weight * clipped
+        sigma[places] = learn_sigma(spread, clipped, weight)
         deviation = memory.of("long_run.deviation")
-        deviation[slot] += weight * (np.abs(residual.error) - deviation[slot])
+        deviation[places] += weight * (np.abs(residual.error) - deviation[places])
         return residual

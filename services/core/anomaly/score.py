@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory, Places, some_of
 from services.core.kind import DAY_MS
 
 WEEK_MS = 7 * DAY_MS
@@ -29,6 +30,10 @@ ORDINARY = 1e9
 # log10 of a number of windows a week that is no finding at all: about what a week has of one minute each.
 DULL = 4.0
 _LN10 = math.log(10)
+# A threshold moves by (windows)^-0.6 of itself at first, as stochastic approximation asks for.
+_SLOWING = 0.6
+# Rates from which on it is looked up how much that is: numbers of up to 100,000 windows.
+_LEAST_LOOKED_UP = 1e-3
 
 
 @dataclass(frozen=True)
@@ -62,52 +67,80 @@ class Tail:
             *record,
         )
 
-    def surprise(self, memory: Memory, slot: Int64Array, statistic: Float64Array, seen: Float64Array) -> Float64Array:
+    def surprise(self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array) -> Float64Array:
         """-log10 of the probability of a statistic so great; 0 below the threshold and early on. Shapes: (rows,)."""
-        threshold = memory.of(self._threshold)[slot]
-        beyond = self._beyond(statistic, threshold)
-        told = beyond / (self._mean_excess(memory, slot) * _LN10) - math.log10(self.share)
+        told = np.zeros(len(statistic))
+        rows, ratio = self._beyond(statistic, memory.of(self._threshold)[places])
+        counted = seen[rows] >= self.warm_up
+        rows, beyond = rows[counted], np.log(ratio[counted])
+        slot = some_of(places, rows)
+        surprise = beyond / (self._mean_excess(memory, slot) * _LN10) - math.log10(self.share)
         if self.records:
-            beaten = statistic > memory.of(f"{self.name}.record")[slot]
-            told = np.where(beaten, np.maximum(told, np.log10(seen + 1)), told)
-        return np.where((beyond > 0) & (seen >= self.warm_up), told, 0.0)
+            beaten = statistic[rows] > memory.of(f"{self.name}.record")[slot]
+            surprise = np.where(beaten, np.maximum(surprise, np.log10(seen[rows] + 1)), surprise)
+        told[rows] = surprise
+        return told
 
-    def learn(self, memory: Memory, slot: Int64Array, statistic: Float64Array, seen: Float64Array) -> None:
+    def learn(self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array) -> None:
         """Takes in a statistic of each of these entities. Shapes: (rows,); no NaN, each slot once."""
-        threshold = memory.of(self._threshold)[slot]
-        beyond = self._beyond(statistic, threshold)
-        counted = (beyond > 0) & (seen >= self.warm_up)
+        threshold = memory.of(self._threshold)[places]
+        rows, ratio = self._beyond(statistic, threshold)
+        counted = seen[rows] >= self.warm_up
+        slot = some_of(places, rows[counted])
         most = self.most_excess * self._mean_excess(memory, slot)
-        memory.of(f"{self.name}.excess")[slot] += np.where(counted, np.minimum(beyond, most), 0.0)
-        memory.of(f"{self.name}.excesses")[slot] += counted
+        memory.of(f"{self.name}.excess")[slot] += np.minimum(np.log(ratio[counted]), most)
+        memory.of(f"{self.name}.excesses")[slot] += 1
         if self.records:
             record = memory.of(f"{self.name}.record")
-            record[slot] = np.maximum(record[slot], statistic)
-        step = np.maximum(self.rate, (seen + 1) ** -0.6) * threshold
-        moved = threshold + step * np.where(beyond > 0, 1 - self.share, -self.share)
-        memory.of(self._threshold)[slot] = np.maximum(moved, self.least)
+            record[places] = np.maximum(record[places], statistic)
+        way = np.full(len(statistic), -self.share)
+        way[rows] = 1 - self.share
+        memory.of(self._threshold)[places] = np.maximum(threshold + self._pace(seen) * threshold * way, self.least)
 
     @property
     def _threshold(self) -> str:
         return f"{self.name}.threshold"
 
-    def _beyond(self, statistic: Float64Array, threshold: Float64Array) -> Float64Array:
-        return np.log(np.maximum(statistic, threshold) / threshold)
+    def _beyond(self, statistic: Float64Array, threshold: Float64Array) -> tuple[Int64Array, Float64Array]:
+        """The rows beyond their threshold, which are few, and by how many times. Shapes: (few,)."""
+        rows = np.flatnonzero(statistic > threshold)
+        ratio = statistic[rows] / threshold[rows]
+        beyond = ratio > 1.0  # not by less than a number can tell
+        return rows[beyond], ratio[beyond]
+
+    def _pace(self, seen: Float64Array) -> Float64Array:
+        """How much of itself the threshold moves by. Shapes: (rows,)."""
+        if self.rate < _LEAST_LOOKED_UP:
+            return np.maximum(self.rate, (seen + 1) ** -_SLOWING)
+        paces = _paces(self.rate)
+        return np.asarray(paces.take(np.minimum(seen, len(paces) - 1).astype(np.int64)), np.float64)
 
     def _mean_excess(self, memory: Memory, slot: Int64Array) -> Float64Array:
         total, count = memory.of(f"{self.name}.excess")[slot], memory.of(f"{self.name}.excesses")[slot]
         return np.asarray((total + self.prior * self.excess) / (count + self.prior))
 
 
+@lru_cache(maxsize=8)
+def _paces(rate: float) -> Float64Array:
+    """max(rate, (windows + 1)^-0.6) by windows, up to where it is the rate for good."""
+    windows = np.arange(math.ceil(rate ** (-1 / _SLOWING)) + 2, dtype=np.float64)
+    return np.maximum(rate, (windows + 1) ** -_SLOWING)
+
+
 def combine(surprises: Sequence[Float64Array]) -> Float64Array:
     """One surprise of several about the same windows: their mean, as far as they are known to depend on each other."""
-    mean = np.mean(np.stack(surprises), axis=0)
+    total = surprises[0]
+    for surprise in surprises[1:]:
+        total = total + surprise
+    mean = total / len(surprises)
     return np.where(mean > 0, mean - math.log10(DEPENDENCE), 0.0)
 
 
 def a_week(surprise: Float64Array, windows_a_week: Float64Array) -> Float64Array:
     """Windows a week that are expected to be so surprising by chance; ORDINARY where nothing is surprising at all."""
-    return np.where(surprise > 0, windows_a_week * 10.0**-surprise, ORDINARY)
+    expected, some = np.full(len(surprise), ORDINARY), np.flatnonzero(surprise > 0)
+    expected[some] = windows_a_week[some] * 10.0 ** -surprise[some]
+    return expected
 
 
 def score(expected_a_week: Float64Array) -> Float64Array:
@@ -131,11 +164,19 @@ class News:
         return (Field("news.shown"), Field("news.time_ms", dtype="<i8"))
 
     def step(
-        self, memory: Memory, slot: Int64Array, time_ms: Int64Array, expected_a_week: Float64Array
+        self, memory: Memory, places: Places, time_ms: Int64Array, expected_a_week: Float64Array
     ) -> NDArray[np.bool_]:
         """Which of these findings are news; they count as shown. Shapes: (rows,); each slot once, times ascending."""
         shown, last_ms = memory.of("news.shown"), memory.of("news.time_ms")
-        before = shown[slot] * 0.5 ** (np.maximum(time_ms - last_ms[slot], 0) / self.half_ms)
-        strength = np.maximum(DULL - np.log10(np.maximum(expected_a_week, np.finfo(np.float64).tiny)), 0.0)
-        shown[slot], last_ms[slot] = np.maximum(before, strength), time_ms
+        before = shown[places] * self._faded(np.maximum(time_ms - last_ms[places], 0))
+        # Of most there is none: what is expected more often is dull.
+        strength, some = np.zeros(len(time_ms)), np.flatnonzero(expected_a_week < 2 * 10.0**DULL)
+        rarest = np.maximum(expected_a_week[some], np.finfo(np.float64).tiny)
+        strength[some] = np.maximum(DULL - np.log10(rarest), 0.0)
+        shown[places], last_ms[places] = np.maximum(before, strength), time_ms
         return np.asarray(strength > before * (1 + self.margin))
+
+    def _faded(self, ago_ms: Int64Array) -> Float64Array:
+        """What is left after that time. As a rule it is the same of all. Shapes: (rows,), or (1,) for all."""
+        same = len(ago_ms) > 0 and bool((ago_ms == ago_ms[0]).all())
+        return np.asarray(0.5 ** ((ago_ms[:1] if same else ago_ms) / self.half_ms), np.float64)

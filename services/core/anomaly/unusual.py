@@ -13,7 +13,7 @@ from services.core.anomaly.budget import Budget
 from services.core.anomaly.charts import Ewma
 from services.core.anomaly.flat import Flat
 from services.core.anomaly.level import Recent
-from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory
+from services.core.anomaly.memory import Field, Float64Array, Int64Array, Memory, Places, places_of
 from services.core.anomaly.missing import Presence
 from services.core.anomaly.robust import LongRun, Residual
 from services.core.anomaly.score import News, Tail, a_week, combine, score
@@ -91,6 +91,10 @@ class Unusual:
         `phase` of each row is below `seasonal.phases`: its hour of the day or of the week.
         """
         memory.grow(int(slot.max(initial=-1)) + 1)
+        if bool((slot[1:] > slot[:-1]).all()):  # as in most batches: each entity has one window
+            later = self.presence.is_next(memory, places_of(slot), start_ms)
+            if bool((later & np.isfinite(value)).all()):
+                return self._step(memory, slot, start_ms, phase, value)
         told = _nothing(len(slot))
         for some in _turns(slot):
             later = self.presence.is_next(memory, slot[some], start_ms[some])
@@ -110,27 +114,28 @@ class Unusual:
     def _step(
         self, memory: Memory, slot: Int64Array, start_ms: Int64Array, phase: Int64Array, value: Float64Array
     ) -> Judgement:
-        seen = memory.of("seen")[slot]
-        gap, told_a_week = self.presence.step(memory, slot, start_ms, seen)
-        floor = self.long_run.least_sigma(memory, slot)
+        places = places_of(slot)
+        seen = memory.of("seen")[places].copy()
+        gap, told_a_week = self.presence.step(memory, places, start_ms, seen)
+        floor = self.long_run.least_sigma(memory, places)
         expected = self._expect(memory, slot, phase, value, seen, floor)
         statistics = {
             "residual": np.abs(expected.z),
-            "step": np.abs(self.recent.step(memory, slot, value, seen, floor).z),
-            "drift": np.abs(self.ewma.step(memory, slot, expected.z)),
+            "step": np.abs(self.recent.step(memory, places, value, seen, floor).z),
+            "drift": np.abs(self.ewma.step(memory, places, expected.z)),
         }
-        surprises = {n: self.tails[n].surprise(memory, slot, s, seen) for n, s in statistics.items()}
+        surprises = {n: self.tails[n].surprise(memory, places, s, seen) for n, s in statistics.items()}
         for name, statistic in statistics.items():
-            self.tails[name].learn(memory, slot, statistic, seen)
+            self.tails[name].learn(memory, places, statistic, seen)
         expected_a_week = a_week(combine([*surprises.values()]), told_a_week)
-        is_news = self.news.step(memory, slot, start_ms, expected_a_week)
-        alarm = self.budget.step(memory, slot, start_ms, expected_a_week, is_news)
-        run, ended = self.flat.step(memory, slot, value)
-        flat = self._own_score("run", memory, slot, run, seen, told_a_week)
-        missing = self._own_score("gap", memory, slot, gap, seen, told_a_week)
+        is_news = self.news.step(memory, places, start_ms, expected_a_week)
+        alarm = self.budget.step(memory, places, start_ms, expected_a_week, is_news)
+        run, ended = self.flat.step(memory, places, value)
+        flat = self._own_score("run", memory, places, run, seen, told_a_week)
+        missing = self._own_score("gap", memory, places, gap, seen, told_a_week)
         self._learn_some("run", memory, slot, ended, seen, ended > 0)
         self._learn_some("gap", memory, slot, gap, seen, seen > 0)
-        memory.of("seen")[slot] = seen + 1
+        memory.of("seen")[places] = seen + 1
         return Judgement(
             score(expected_a_week), expected.expected, expected.sigma, is_news, alarm, flat, missing, **surprises
         )
@@ -145,9 +150,12 @@ class Unusual:
         floor: Float64Array,
     ) -> Residual:
         """The residual by the time of day for entities of which it tells something, by the long run for the others."""
-        earns = memory.of("seasonal.sigma")[slot] < SEASON_EARNS * memory.of("long_run.sigma")[slot]
+        places = places_of(slot)
+        earns = memory.of("seasonal.sigma")[places] < SEASON_EARNS * memory.of("long_run.sigma")[places]
         by_time = self.seasonal.step(memory, slot, phase, value, seen, floor)
-        at_all = self.long_run.step(memory, slot, value, seen, floor)
+        at_all = self.long_run.step(memory, places, value, seen, floor)
+        if not earns.any():
+            return at_all
         chosen = [np.where(earns, getattr(by_time, f.name), getattr(at_all, f.name)) for f in fields(Residual)]
         return Residual(*chosen)
 
@@ -155,18 +163,21 @@ class Unusual:
         self,
         tail: str,
         memory: Memory,
-        slot: Int64Array,
+        places: Places,
         statistic: Float64Array,
         seen: Float64Array,
         told_a_week: Float64Array,
     ) -> Float64Array:
-        surprise = self.tails[tail].surprise(memory, slot, statistic, seen)
+        surprise = self.tails[tail].surprise(memory, places, statistic, seen)
         return score(a_week(surprise, told_a_week))
 
     def _learn_some(
         self, tail: str, memory: Memory, slot: Int64Array, statistic: Float64Array, seen: Float64Array, which: BoolArray
     ) -> None:
-        self.tails[tail].learn(memory, slot[which], statistic[which], seen[which])
+        if bool(which.all()):
+            self.tails[tail].learn(memory, places_of(slot), statistic, seen)
+        elif len(some := np.flatnonzero(which)):
+            self.tails[tail].learn(memory, slot[some], statistic[some], seen[some])
 
 
 def _nothing(rows: int) -> Judgement:
@@ -185,7 +196,7 @@ def _turns(slot: Int64Array) -> Iterator[Int64Array]:
     order = np.argsort(slot, kind="stable")
     sorted_slots = slot[order]
     turn = np.arange(len(slot)) - np.searchsorted(sorted_slots, sorted_slots)
-    if not turn.any():  # as in most batches: each entity has one window
+    if not turn.any():
         yield np.arange(len(slot))
         return
     by_turn = order[np.argsort(turn, kind="stable")]

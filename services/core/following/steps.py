@@ -58,7 +58,8 @@ class Steps:
         last[slot] = start_ms
         hours = self._cities.hour_of_week(start_ms, slot)
         values = {name: self._past.at(start_ms, name, slot) for name in self._past.names}
-        told = []
+        told: list[Told] = []
+        weighed = None if told_from is None else observations_weighed(memories.common, slot, start_ms)
         for (place, follower), memory in zip(self.followers.items(), memories.own, strict=True):
             rows = self._wanted(follower, slot, values)
             mine = slot if rows is None else slot[rows]
@@ -80,11 +81,13 @@ class Steps:
                 every_ms=self._every_ms,
             )
             finding = follower.step(moment)
-            if told_from is not None:
-                weighed = observations_weighed(memories.common, mine, start_ms)
-                lately = start_ms - last[neighbour] <= self._keep_ms
-                weighed += np.where(lately, observations_weighed(memories.common, neighbour, start_ms), 0)
-                told.append(_some(Told(place, start_ms, mine, weighed, finding), told_from[mine] <= start_ms))
+            if told_from is not None and weighed is not None:
+                revision = weighed if rows is None else weighed[rows]
+                if follower.label:
+                    lately = start_ms - last[neighbour] <= self._keep_ms
+                    of_neighbour = observations_weighed(memories.common, neighbour, start_ms)
+                    revision = revision + np.where(lately, of_neighbour, 0)
+                told.append(_some(Told(place, start_ms, mine, revision, finding), told_from[mine] <= start_ms))
         return told
 
     def _wanted(self, follower: Follower, slot: Int64Array, values: Mapping[str, Float64Array]) -> Int64Array | None:

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.history import History
-from services.core.kind import DAY_MS
+from services.core.kind import DAY_MS, HOUR_MS
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.windows import WindowBatch
-from services.environment.indices.air_rows import standard_at
-from services.environment.indices.attribution import RISE_HOURS, find_rises
+from services.environment.indices.air_rows import index_of_last_day, present_index, standard_at
+from services.environment.indices.attribution import RISE_HOURS, rise_at_end
 from services.environment.indices.averaging import HOURS_OF_DAY
 from services.environment.indices.heavy_pollution import Alert, Plan, level_at_end, plan_of_day
 from services.environment.indices.hours import COLUMNS, Hours, all_concentrations, concentrations, hours_of
 from services.environment.indices.standard import Pollutant
-from services.environment.indices.station_index import index_of_hour, rolling_by_date, surely_below, surely_known
+from services.environment.indices.station_index import rolling_by_date, surely_below, surely_known
 
 Float64Array = NDArray[np.float64]
 
@@ -63,12 +63,11 @@ def find_polluted_air(batch: WindowBatch) -> Finding:
         standard = standard_at(hours, hours.start_ms)
         if standard is None:
             continue
-        told = index_of_hour(standard, concentrations(batch, hours, HOURS_OF_DAY))
+        told = present_index(batch, hours, standard)
         index[hours.rows] = told.index
         for pollutant, values in zip(told.pollutants, told.sub_indices, strict=True):
             iaqi[pollutant][hours.rows] = values
-        for row in hours.rows.tolist():
-            models[row] = standard.id
+        _name(models, hours, standard.id)
     severity = np.full(len(batch), int(Severity.MINOR))
     for bound, how_bad in _SEVERE_ABOVE:
         severity[index > bound] = how_bad
@@ -87,8 +86,7 @@ def find_heavy_pollution(batch: WindowBatch) -> Finding:
         if plan is None or not hours.programme.alerts:
             continue
         level[hours.rows], index[hours.rows] = _levels(batch, hours, plan)
-        for row in hours.rows.tolist():
-            models[row] = plan.id
+        _name(models, hours, plan.id)
     severity = np.array(_ALERT_SEVERITY, np.int64)[level]
     evidence = (
         EvidenceColumn("alert_level", level.astype(np.float64), float(Alert.BLUE)),
@@ -104,9 +102,8 @@ def find_pollution_rise(batch: WindowBatch) -> Finding:
     for hours in hours_of(batch):
         hourly = concentrations(batch, hours, RISE_HOURS + 1, tuple(LEAST_RISE))
         for pollutant, least in LEAST_RISE.items():
-            values = hourly[pollutant]
-            found[hours.rows] |= find_rises(values, least)[-1]
-            rises[pollutant][hours.rows] = values[-1] - np.fmin.reduce(values[:-1], axis=0)
+            rising, rises[pollutant][hours.rows] = rise_at_end(hourly[pollutant], least)
+            found[hours.rows] |= rising
     times = np.fmax.reduce([rises[p] / least for p, least in LEAST_RISE.items()])
     evidence = tuple(
         EvidenceColumn(f"{COLUMNS[p]}_rise", rises[p], least, batch.measures[f"{COLUMNS[p]}_mean"] - rises[p])
@@ -119,11 +116,18 @@ def find_pollution_rise(batch: WindowBatch) -> Finding:
 def _levels(batch: WindowBatch, hours: Hours, plan: Plan) -> tuple[NDArray[np.int64], Float64Array]:
     """Level of the alert and 24-hour index of each row."""
     clock, hourly = (hours.programme, hours.place.clock, hours.start_ms), concentrations(batch, hours, EPISODE.at_hand)
-    level, index = np.zeros(len(hours.rows), np.int64), rolling_by_date(*clock, hourly)[-1]
+    level, standard = np.zeros(len(hours.rows), np.int64), standard_at(hours, hours.start_ms)
+    nothing = np.full(len(hours.rows), np.nan)
+    index = nothing if standard is None else index_of_last_day(batch, hours, standard).index[-1]
     # As a rule the air has been good for so long that whatever was before is over; and as a rule each single hour was.
     steps = plan.lifted_after_hours + 1
-    below, known = surely_below(*clock, hourly, plan.lowest), surely_known(*clock, hourly, steps)
-    open_rows = below & ~known
+    below = surely_below(*clock, hourly, plan.lowest)
+    # And where nobody has told anything before these hours, they are all that there is to look at.
+    earliest_ms = hours.start_ms - (EPISODE.at_hand - 1) * HOUR_MS
+    if batch.oldest_ms is not None and batch.oldest_ms >= earliest_ms:
+        open_rows = np.zeros(len(hours.rows), np.bool_)
+    else:
+        open_rows = below & ~surely_known(*clock, hourly, steps)
     if len(rows := np.flatnonzero(~below)):
         series = rolling_by_date(*clock, _of(hourly, rows), steps)
         open_rows[rows] = ~(series < plan.lowest).all(axis=0)
@@ -139,6 +143,14 @@ def _levels(batch: WindowBatch, hours: Hours, plan: Plan) -> tuple[NDArray[np.in
 def _of(hourly: Mapping[Pollutant, Float64Array], rows: NDArray[np.int64]) -> dict[Pollutant, Float64Array]:
     """The hours of some rows, those of each side by side as before."""
     return {pollutant: values.T[rows].T for pollutant, values in hourly.items()}
+
+
+def _name(models: list[str], hours: Hours, model: str) -> None:
+    """That model is what these hours were judged by."""
+    if len(hours.rows) == len(models):
+        models[:] = [model] * len(models)
+    for row in hours.rows.tolist() if len(hours.rows) < len(models) else ():
+        models[row] = model
 
 
 def _local_day(hours: Hours) -> date:

@@ -85,10 +85,19 @@ class AirQualityIndex:
 
     def primary_names(self) -> NDArray[np.object_]:
         """The primary pollutants as text, several joined by a comma, none as the empty text. Shape: that of `index`."""
-        names = np.full(self.index.shape, "", dtype=object)
-        for pollutant, rows in zip(self.pollutants, self.primary, strict=True):
-            names = np.where(rows, np.where(names == "", "", names + ",") + pollutant.value, names)
-        return names
+        number = np.zeros(self.index.shape, np.int64)
+        for place, rows in enumerate(self.primary):
+            number += rows.astype(np.int64) << place
+        return np.asarray(_names_of(self.pollutants)[number], np.object_)
+
+
+@lru_cache
+def _names_of(pollutants: tuple[Pollutant, ...]) -> NDArray[np.object_]:
+    """The names of all sets of pollutants; bit i of a set's number says whether the one at place i is in it."""
+    names = np.empty(1 << len(pollutants), np.object_)
+    for number in range(len(names)):
+        names[number] = ",".join(p.value for place, p in enumerate(pollutants) if number >> place & 1)
+    return names
 
 
 def air_quality_index(

@@ -14,6 +14,7 @@ from services.environment.indices.air_quality import AirQualityIndex
 from services.environment.indices.averaging import HOURS_OF_DAY, mean_of_present
 from services.environment.indices.hours import (
     COLUMNS,
+    UNITS,
     Hours,
     concentrations,
     hour_of_day,
@@ -22,8 +23,15 @@ from services.environment.indices.hours import (
 )
 from services.environment.indices.programmes import place_of_standard
 from services.environment.indices.standard import Pollutant, Standard
-from services.environment.indices.station_index import index_of_day, index_of_hour, rolling_index
+from services.environment.indices.station_index import (
+    DayMean,
+    day_mean,
+    index_of_day,
+    index_of_hour,
+    rolling_index,
+)
 
+Float64Array = NDArray[np.float64]
 Columns = dict[str, NDArray[np.float64] | NDArray[np.bool_] | NDArray[np.object_]]
 
 # The longest day that is told: that of yesterday, with the hours of today that its 8-hour means reach into.
@@ -49,13 +57,35 @@ def compute_days(batch: WindowBatch) -> IndexRows:
     return IndexRows.joined([part for hours in hours_of(batch) for part in _days(batch, hours)])
 
 
+def present_index(batch: WindowBatch, hours: Hours, standard: Standard) -> AirQualityIndex:
+    """The index of the hour that leaves. Shapes: (rows,)."""
+    hourly = concentrations(batch, hours, HOURS_OF_DAY)
+    return hours.once(("present", standard.id), lambda: index_of_hour(standard, hourly, _day_mean_of(hours)))
+
+
+def index_of_last_day(batch: WindowBatch, hours: Hours, standard: Standard) -> AirQualityIndex:
+    """The index of the 24 hours up to and with the hour that leaves. Shapes: (1, rows)."""
+    hourly = concentrations(batch, hours, _ROLLING_HOURS)
+    return hours.once(("last day", standard.id), lambda: rolling_index(standard, hourly, mean=_day_mean_of(hours)))
+
+
+def _day_mean_of(hours: Hours) -> DayMean:
+    """Means that all who judge these hours share. Of one pollutant and unit there is one series."""
+
+    def mean(pollutant: Pollutant, unit: str, values: Float64Array, needed: int) -> Float64Array:
+        return hours.once((pollutant, unit, needed), lambda: day_mean(pollutant, unit, values, needed))
+
+    return mean
+
+
 def _hour(batch: WindowBatch, hours: Hours) -> Iterator[IndexRows]:
     standard = standard_at(hours, hours.start_ms)
     if standard is None:
         return
     hourly = concentrations(batch, hours, _ROLLING_HOURS)
-    present, rolling = index_of_hour(standard, hourly), rolling_index(standard, hourly)
-    day = {p: mean_of_present(values[-HOURS_OF_DAY:], standard.hours_of_day_needed, 0) for p, values in hourly.items()}
+    present, rolling = present_index(batch, hours, standard), index_of_last_day(batch, hours, standard)
+    mean, needed = _day_mean_of(hours), standard.hours_of_day_needed
+    day = {p: mean(p, UNITS[p], values, needed) for p, values in hourly.items()}
     eight = {
         p: mean_of_present(hourly[p][-8:], standard.eight_hours.hours_needed, 0) for p in (Pollutant.O3, Pollutant.CO)
     }

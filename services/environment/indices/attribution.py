@@ -58,6 +58,18 @@ def upwind_sources(
     return Upwind(candidate, off_axis, bearing, distance)
 
 
+def rise_at_end(
+    hourly: Float64Array, least_rise: float, factor: float = RISE_FACTOR
+) -> tuple[NDArray[np.bool_], Float64Array]:
+    """Whether the last hour is such a rise over all hours before it, and by how much it is more than their least.
+
+    As `find_rises` has it. Shapes: (hours, …) to (…).
+    """
+    now, least = hourly[-1], np.fmin.reduce(hourly[:-1], axis=0)
+    rise = now - least
+    return np.asarray((rise >= least_rise) & (now >= factor * least), np.bool_), rise
+
+
 def find_rises(
     hourly: Float64Array, least_rise: float, hours: int = RISE_HOURS, factor: float = RISE_FACTOR
 ) -> NDArray[np.bool_]:

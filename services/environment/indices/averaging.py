@@ -40,6 +40,10 @@ def rolling_mean(hourly: Float64Array, hours: int, steps: int, needed: int) -> F
     Hours that are not given are not known. `hours` is a multiple of 8, as what is summed is shared by all steps.
     """
     given = _newest(hourly, hours + steps - 1)
+    if steps == 1 and given.ndim == 2 and given.strides[0] == given.itemsize:
+        return mean_of_present(given, needed, axis=0)[None]
+    # Side by side lie the hours of one place; what is done to all places at once is faster the other way round.
+    given = np.ascontiguousarray(given)
     present = ~np.isnan(given)
     count = _rolling_sum(present.astype(np.int64), hours)
     total = _rolling_sum(np.where(present, given, 0.0), hours)
@@ -51,7 +55,7 @@ def rolling_greatest(hourly: Float64Array, hours: int, steps: int, needed: int, 
 
     Shapes: (given, …) to (steps, …); hours that are not given are not known.
     """
-    given = _newest(hourly, hours + steps - 1)
+    given = np.ascontiguousarray(_newest(hourly, hours + steps - 1))
     known = np.cumsum(~np.isnan(given), axis=0)
     known[hours:] -= known[:-hours].copy()
     greatest, held = given, 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from services.environment.indices.programmes import PROGRAMMES, find_programme
 from services.environment.indices.standard import Pollutant, Programme
 
 Float64Array = NDArray[np.float64]
+Made = TypeVar("Made")
 
 # An hour's mean takes 45 minutes of data (GB 3095-2012, table 4; 40 CFR 50 asks for 75 %, too).
 LEAST_SHARE_OF_HOUR = 0.75
@@ -30,16 +32,25 @@ COLUMNS = {
     Pollutant.O3: "o3_ug_m3",
     Pollutant.CO: "co_mg_m3",
 }
+UNITS = {pollutant: "mg/m³" if pollutant is Pollutant.CO else "µg/m³" for pollutant in COLUMNS}
 _NOTHING_SAID = Place()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hours:
-    """Rows of a batch whose hours begin at one moment in one city."""
+    """Rows of a batch whose hours begin at one moment in one city. One batch has the same objects for all who ask."""
 
     rows: NDArray[np.int64]
     start_ms: int  # of the hour that leaves
     place: Place
+    _made: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, name: object, make: Callable[[], Made]) -> Made:
+        """What `make` makes of these hours alone, made once for all that ask for it. Not to be changed."""
+        if name not in self._made:
+            self._made[name] = make()
+        found: Made = self._made[name]
+        return found
 
     @property
     def programme(self) -> Programme:
@@ -56,8 +67,13 @@ class Hours:
         return int(self.place.clock.offset_ms(self.start_ms + away_ms).min())
 
 
-def hours_of(batch: WindowBatch) -> Iterator[Hours]:
+def hours_of(batch: WindowBatch) -> Sequence[Hours]:
     """The rows of a batch of hours by city and start: as a rule one part, and more after late observations."""
+    found: Sequence[Hours] = batch.once(Hours, lambda: [*_hours_of(batch)])
+    return found
+
+
+def _hours_of(batch: WindowBatch) -> Iterator[Hours]:
     told = [batch.cities[slot] for slot in batch.slot.tolist()]
     names = sorted(set(told))
     cities = np.array([names.index(city) for city in told]) if len(names) > 1 else np.zeros(len(told), np.int64)
@@ -69,9 +85,18 @@ def hours_of(batch: WindowBatch) -> Iterator[Hours]:
 
 def valid_hours(batch: WindowBatch, hours: Hours, column: str, aggregate: str, last: int) -> Float64Array:
     """The last so many hours of a column, the newest last, NaN where too little was measured. Shape: (last, rows)."""
-    values = batch.history[f"{column}_{aggregate}"][hours.rows, -last:]
-    count = batch.history[f"{column}_count"][hours.rows, -last:]
-    return _valid(values, count, _enough(batch, hours.rows))
+
+    def all_at_hand() -> Float64Array:
+        values, count = (_rows_of(batch, hours, f"{column}_{name}") for name in (aggregate, "count"))
+        return _valid(values, count, _enough(batch, hours.rows))
+
+    return hours.once((column, aggregate), all_at_hand)[-last:]
+
+
+def _rows_of(batch: WindowBatch, hours: Hours, name: str) -> Float64Array:
+    """What is at hand of the rows; as a rule they are all. Shape: (rows, windows)."""
+    history = batch.history[name]
+    return history if len(hours.rows) == len(history) else history[hours.rows]
 
 
 def _enough(batch: WindowBatch, rows: NDArray[np.int64]) -> Float64Array:
@@ -103,7 +128,7 @@ def all_concentrations(batch: WindowBatch, rows: NDArray[np.int64], last: int) -
 
 def observations(batch: WindowBatch, hours: Hours, last: int) -> NDArray[np.int64]:
     """How many there were in each of the last hours. Shape: (last, rows)."""
-    return batch.history[REVISION][hours.rows, -last:].T.astype(np.int64)
+    return _rows_of(batch, hours, REVISION)[:, -last:].T.astype(np.int64)
 
 
 def hour_of_day(time_ms: int, offset_ms: int) -> int:

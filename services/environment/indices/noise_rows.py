@@ -29,6 +29,7 @@ Columns = dict[str, NDArray[np.float64] | NDArray[np.bool_] | NDArray[np.object_
 # The longest local day, that on which summer time ends.
 LONGEST_DAY_HOURS = 25
 HISTORY = History(LONGEST_DAY_HOURS, ("laeq_db_energy_mean", "laeq_db_count", "lamax_db_max"))
+_CODES = np.array([*(zone.code for zone in GB_ZONES), ""], np.object_)  # none where the place is -1
 # Number of a meter: place of its zone in GB_ZONES, so 0 to 3 are the classes of that number, 4 is 4a and 5 is 4b.
 ZONE = (("noise_zone", float("nan")),)
 
@@ -78,7 +79,7 @@ def _day(batch: WindowBatch, hours: Hours) -> IndexRows:
         "levening_db": evening,
         "lnight_db": night,
         "lden_db": day_evening_night_db(day, evening, night),
-        "zone": np.array([GB_ZONES[z].code if z >= 0 else "" for z in zone.tolist()], dtype=object),
+        "zone": _CODES[zone],
         "zone_day_db": gb_day,
         "zone_night_db": gb_night,
         "zone_night_lamax_db": burst,

@@ -5,7 +5,7 @@ Concentrations are hours first, (hours, stations), in µg/m³, of CO in mg/m³; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from services.environment.indices.standard import EightHours, Period, Pollutant,
 
 Float64Array = NDArray[np.float64]
 Hourly = Mapping[Pollutant, Float64Array]
+# The mean of the last 24 hours of a pollutant, in that unit, where so many of them are known.
+DayMean = Callable[[Pollutant, str, Float64Array, int], Float64Array]
 Terms = dict[tuple[Pollutant, Period], Float64Array]
 
 _PARTICLES = (Pollutant.PM2_5, Pollutant.PM10)
@@ -34,9 +36,19 @@ _PARTICLES = (Pollutant.PM2_5, Pollutant.PM10)
 _ABOVE = 1.0 + 1e-6
 
 
+def day_mean(_pollutant: Pollutant, _unit: str, values: Float64Array, needed: int) -> Float64Array:
+    """Shapes: (24 or more, …) to (…)."""
+    return mean_of_present(values[-HOURS_OF_DAY:], needed, axis=0)
+
+
+def units_of(standard: Standard) -> dict[Pollutant, str]:
+    """What the standard's tables ask for."""
+    return {table.pollutant: table.unit for table in standard.tables}
+
+
 def in_units_of(standard: Standard, hourly: Hourly) -> dict[Pollutant, Float64Array]:
     """Concentrations in the units that the standard's tables ask for; gases in ppb and ppm at 25 °C."""
-    units = {table.pollutant: table.unit for table in standard.tables}
+    units = units_of(standard)
     found = {}
     for pollutant, values in hourly.items():
         if units[pollutant] in ("ppb", "ppm"):
@@ -46,9 +58,9 @@ def in_units_of(standard: Standard, hourly: Hourly) -> dict[Pollutant, Float64Ar
     return found
 
 
-def index_of_hour(standard: Standard, hourly: Hourly) -> AirQualityIndex:
+def index_of_hour(standard: Standard, hourly: Hourly, mean: DayMean = day_mean) -> AirQualityIndex:
     """The index of the last hour, out of at least 24. Shapes: (24 or more, stations) to (stations,)."""
-    given = in_units_of(standard, hourly)
+    given, units = in_units_of(standard, hourly), units_of(standard)
     terms: Terms = {}
     for pollutant, period in standard.hourly:
         values = given[pollutant]
@@ -59,21 +71,24 @@ def index_of_hour(standard: Standard, hourly: Hourly) -> AirQualityIndex:
         elif standard.nowcast and pollutant in _PARTICLES:
             terms[pollutant, period] = nowcast(values[-NOWCAST_HOURS:])[-1]
         else:
-            terms[pollutant, period] = mean_of_present(values[-HOURS_OF_DAY:], standard.hours_of_day_needed, axis=0)
+            terms[pollutant, period] = mean(pollutant, units[pollutant], values, standard.hours_of_day_needed)
     return air_quality_index(standard, standard.hourly, _as_single(terms))
 
 
-def rolling_concentrations(standard: Standard, hourly: Hourly, steps: int) -> Terms:
+def rolling_concentrations(standard: Standard, hourly: Hourly, steps: int, mean: DayMean | None = None) -> Terms:
     """What the index of the 24 hours up to each of the last hours is made of, in the standard's units.
 
-    Shapes: (hours, stations) to (steps, stations); hours that are not given are not known.
+    Shapes: (hours, stations) to (steps, stations); hours that are not given are not known. `mean`: who knows that of
+    one step.
     """
-    given, rule = in_units_of(standard, hourly), standard.eight_hours
+    given, units, rule = in_units_of(standard, hourly), units_of(standard), standard.eight_hours
     starts = rule.last_start_hour - rule.first_start_hour + 1
     terms: Terms = {}
     for pollutant, period in standard.daily:
         values, needed = given[pollutant], standard.hours_of_day_needed
-        if period is Period.DAY:
+        if period is Period.DAY and mean is not None and steps == 1:
+            terms[pollutant, period] = mean(pollutant, units[pollutant], values, needed)[None]
+        elif period is Period.DAY:
             terms[pollutant, period] = rolling_mean(values, HOURS_OF_DAY, steps, needed)
         elif period is Period.HOUR:
             terms[pollutant, period] = rolling_greatest(values, HOURS_OF_DAY, steps, needed, np.inf)
@@ -83,9 +98,10 @@ def rolling_concentrations(standard: Standard, hourly: Hourly, steps: int) -> Te
     return terms
 
 
-def rolling_index(standard: Standard, hourly: Hourly, steps: int = 1) -> AirQualityIndex:
+def rolling_index(standard: Standard, hourly: Hourly, steps: int = 1, mean: DayMean | None = None) -> AirQualityIndex:
     """The index of the 24 hours up to each of the last hours. Shapes: (hours, stations) to (steps, stations)."""
-    return air_quality_index(standard, standard.daily, _as_single(rolling_concentrations(standard, hourly, steps)))
+    terms = rolling_concentrations(standard, hourly, steps, mean)
+    return air_quality_index(standard, standard.daily, _as_single(terms))
 
 
 def rolling_by_date(

@@ -7,15 +7,19 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.geometry import great_circle_m
-from services.core.kind import MINUTE_MS
+from services.core.geometry import EARTH_RADIUS_M, great_circle_m
+from services.core.kind import GREATEST_CODE, MINUTE_MS
 from services.core.pattern import Steps
+
+Float64Array = NDArray[np.float64]
 
 # A call about the same nature is of the same case up to so long after, and so far from, another one of it. Active911
 # takes alerts of a dispatch centre for duplicates "within 10 minutes of a previous alarm, within 0.05 miles, with the
 # same title" by default (active911.com/?p=3288, read 2026-11-26); 0.05 miles are 80.5 m.
 CASE_WITHIN_MS = 10 * MINUTE_MS
 CASE_RADIUS_M = 80.5
+_M_OF_DEGREE = np.radians(1.0) * EARTH_RADIUS_M
+_ROUNDED = 1e-6  # much more than a distance is wrong by
 
 
 class EmergencyNature(IntEnum):
@@ -31,6 +35,23 @@ class EmergencyNature(IntEnum):
     OTHER = 8
 
 
+def _mark_near(
+    latitude: Float64Array, longitude: Float64Array, other_latitude: Float64Array, other_longitude: Float64Array
+) -> NDArray[np.bool_]:
+    """Who is within the radius of the other; not who has no place. Shapes: (n,).
+
+    A way north and then east is never shorter than the great circle, and the one north never longer. So as a rule
+    neither is asked for, and what rounding makes of it is left to those.
+    """
+    north_m = np.abs(latitude - other_latitude) * _M_OF_DEGREE
+    around_m = north_m + np.abs(longitude - other_longitude) * _M_OF_DEGREE
+    near = np.asarray(around_m <= CASE_RADIUS_M * (1.0 - _ROUNDED), np.bool_)
+    open_rows = np.flatnonzero(~near & (north_m <= CASE_RADIUS_M * (1.0 + _ROUNDED)))
+    places = (values[open_rows] for values in (latitude, longitude, other_latitude, other_longitude))
+    near[open_rows] = great_circle_m(*places) <= CASE_RADIUS_M
+    return near
+
+
 def mark_cases(steps: Steps) -> NDArray[np.bool_]:
     """Which calls open a case: no earlier call of the same entity and nature is near in time and place. Shape: (n,).
 
@@ -41,8 +62,9 @@ def mark_cases(steps: Steps) -> NDArray[np.bool_]:
     is_call = steps.columns["calls"] > 0.0
     nature = np.nan_to_num(steps.columns["nature"])
     order = np.flatnonzero(is_call)
-    order = order[np.lexsort((nature[order], steps.entity[order]))]  # stable: time stays in its order
-    about = np.stack((steps.entity[order], nature[order].astype(np.int64)))
+    about = steps.entity[order] * (GREATEST_CODE + 1) + nature[order].astype(np.int64)
+    by_what = np.argsort(about, kind="stable")  # time stays in its order
+    order, about = order[by_what], about[by_what]
     time_ms, latitude, longitude = (
         values[order] for values in (steps.time_ms, steps.columns["latitude"], steps.columns["longitude"])
     )
@@ -51,12 +73,10 @@ def mark_cases(steps: Steps) -> NDArray[np.bool_]:
     back = 1
     while len(later):
         earlier = later - back
-        near = (about[:, later] == about[:, earlier]).all(axis=0) & (
-            time_ms[later] - time_ms[earlier] <= CASE_WITHIN_MS
-        )
+        near = (about[later] == about[earlier]) & (time_ms[later] - time_ms[earlier] <= CASE_WITHIN_MS)
         later, earlier = later[near], earlier[near]  # times ascend: who is too far back stays so
-        distance_m = great_circle_m(latitude[later], longitude[later], latitude[earlier], longitude[earlier])
-        opens[later[distance_m <= CASE_RADIUS_M]] = False
+        here, there = ((latitude[some], longitude[some]) for some in (later, earlier))
+        opens[later[_mark_near(*here, *there)]] = False
         back += 1
         later = later[opens[later] & (later >= back)]
     found = np.zeros(len(steps), np.bool_)

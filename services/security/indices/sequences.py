@@ -119,10 +119,11 @@ def _order(
     at_once: NDArray[np.generic] | None = None,
     within: NDArray[np.float64] | None = None,
 ) -> tuple[Int64Array, BoolArray]:
-    """Places of the marked uses, by credential (and what they lie `within`), then time, then `at_once`; and where
-    another credential begins. Shapes: (uses,)."""
+    """Places of the marked uses of who has several, by credential (and what they lie `within`), then time, then
+    `at_once`; and where another credential begins. Shapes: (uses,)."""
     a, b = steps.columns["person_a"], steps.columns["person_b"]
     places = np.flatnonzero(which & ~np.isnan(a + b))
+    places = places[_mark_repeated(a[places])]
     groups = [steps.entity[places], a[places], b[places], *([] if within is None else [within[places]])]
     keys = [steps.time_ms[places], *reversed(groups)]
     order = np.lexsort(keys if at_once is None else [at_once[places], *keys])
@@ -131,6 +132,16 @@ def _order(
     for group in groups:
         new[1:] |= np.diff(group[order]) != 0
     return places[order], new
+
+
+def _mark_repeated(numbers: NDArray[np.float64]) -> BoolArray:
+    """Which numbers come more than once: of who is there once there is no sequence. No NaN. Shapes: (n,)."""
+    order = np.argsort(numbers)
+    ordered = numbers[order]
+    same = ordered[1:] == ordered[:-1]
+    repeated = np.zeros(len(numbers), np.bool_)
+    repeated[order[1:][same]] = repeated[order[:-1][same]] = True
+    return repeated
 
 
 def _back(steps: Steps, order: Int64Array, found: BoolArray) -> BoolArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -64,11 +64,18 @@ class Verdict:
     uncovered: bool = False  # to be judged again when a partition that was silent is heard
 
 
+# Of what has no outcomes to tell.
+PLAINLY_HELD, PLAINLY_NOT = Verdict(Truth.HELD), Verdict(Truth.NOT_HELD)
+
+
 class Member(Protocol):
     """A signal of a group."""
 
     signal: Signal
-    neighbours: set[str]
+
+    @property
+    def neighbours(self) -> Collection[str]:
+        """Ids of the signals that it is linked with."""
 
 
 Members = Mapping[str, Sequence[Member]]  # by name of the rule, each by start and id
@@ -89,7 +96,7 @@ def judge(condition: Condition, members: Members, look_around: LookAround) -> Ve
             )
         case Present(name):
             # A name tells itself: the signals are there.
-            return Verdict(Truth.HELD if members.get(name) else Truth.NOT_HELD)
+            return PLAINLY_HELD if members.get(name) else PLAINLY_NOT
         case Count():
             text = f"{_counted(condition)}{_within(condition.within_s)}"
             return _told(text, _count(condition, members), condition.at_least)

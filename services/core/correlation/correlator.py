@@ -54,6 +54,7 @@ class Correlator:
         self.rules = tuple(rules)
         self.counters = CorrelatorCounters()
         self.last_result = ""  # what became of the signal that was taken last, in the words of the counters
+        self._sources = frozenset(named)
         self._time = EventTime({source: sources[source] for source in named}, silence_ms=silence_ms)
         # Of every detector: time after the start of its windows from which on nothing of it is taken any more.
         self._settled_ms: dict[Key, int] = {}
@@ -108,9 +109,15 @@ class Correlator:
             changes += self._report(record)
         else:
             changes += self._take_signal(record)
-        if (reached := self._time.reached()) is not None and reached != self.event_ms:
+        if (reached := self._time.reached()) is not None and reached != self._time.event_ms:
             changes += self._advance(reached)
         return changes
+
+    def passes(self, report: Watermarks, log_time_ms: int) -> bool:
+        """Whether a report of another's kind tells it nothing, not even that time has gone by; then it is counted."""
+        passed = (report.domain, report.kind) not in self._sources and not self._time.moves(log_time_ms)
+        self.counters.reports += passed
+        return passed
 
     def act(self, action: Action) -> list[Incident]:
         """Folds what somebody did; a repetition changes nothing.
@@ -145,14 +152,15 @@ class Correlator:
             setattr(self.counters, result, getattr(self.counters, result) + 1)
             return []
         self.counters.taken += 1
-        known, self._known[signal.id] = signal.id in self._known, signal
+        signal_id = signal.id
+        known, self._known[signal_id] = signal_id in self._known, signal
         if not known:
-            self._leaving.put(self._leaves_ms(signal), signal.id)
+            self._leaving.put(self._leaves_ms(signal), signal_id)
         event_ms = self._time.event_ms
         if event_ms is not None and signal.end_ms <= event_ms:
             return self._settle([signal], event_ms)
         if not known:
-            self._waiting.put(signal.end_ms, signal.id)
+            self._waiting.put(signal.end_ms, signal_id)
         return []
 
     def _weigh(self, signal: Signal) -> str:
@@ -160,7 +168,8 @@ class Correlator:
         settled_ms = self._settled_ms.get((signal.domain, signal.kind, signal.type))
         if settled_ms is None:
             return "unmatched"
-        if self.event_ms is not None and signal.start_ms + settled_ms <= self.event_ms:
+        event_ms = self._time.event_ms
+        if event_ms is not None and signal.start_ms + settled_ms <= event_ms:
             return "settled"
         known = self._known.get(signal.id)
         if known is None:
@@ -192,7 +201,7 @@ class Correlator:
         """Takes signals into the graphs of the rules that name them, and gives what that changes, rule by rule."""
         for signal in signals:
             graphs = self._graphs_of[signal.domain, signal.kind, signal.type]
-            if not all(graph.put(signal) for graph in graphs):
+            if not (graphs[0].put(signal) if len(graphs) == 1 else all(graph.put(signal) for graph in graphs)):
                 # What one rule cannot hold no rule keeps: the state stays a function of the signals that are known.
                 self.counters.overflow += 1
                 del self._known[signal.id]

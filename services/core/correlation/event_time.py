@@ -57,6 +57,10 @@ class EventTime:
             self._clock_ms += min(step, self._silence_ms // 2)
             self.log_ms = log_time_ms
 
+    def moves(self, log_time_ms: int) -> bool:
+        """Whether a record of this time tells that time has gone by."""
+        return self.log_ms is None or log_time_ms > self.log_ms
+
     def report(self, watermarks: Watermarks) -> None:
         """Takes a report as of the record time that was observed last. Kinds that no rule names are passed over."""
         count = self._partitions.get((watermarks.domain, watermarks.kind), 0)

@@ -30,10 +30,12 @@ class Grid:
         """`radius_m`: from 1 m up; half of the Earth's girth is all of it."""
         if not radius_m >= 1.0:
             raise ValueError(f"radius {radius_m} m must be 1 or more")
-        self._angle = min(radius_m / EARTH_RADIUS_M, math.pi)
-        self._reach_deg = math.degrees(self._angle) * (1.0 + _MARGIN) + _MARGIN_DEG
+        angle = min(radius_m / EARTH_RADIUS_M, math.pi)
+        self._sine = math.sin(angle)
+        self._reach_deg = math.degrees(angle) * (1.0 + _MARGIN) + _MARGIN_DEG
         self._bands = max(1, math.floor(180.0 / self._reach_deg))
         self._height_deg = 180.0 / self._bands
+        self._columns = lru_cache(_REMEMBERED)(self._count_columns)
         self.cell = lru_cache(_REMEMBERED)(self._cell)
         self.around = lru_cache(_REMEMBERED)(self._around)
 
@@ -41,25 +43,31 @@ class Grid:
         """The cell of a point: `cell`."""
         band = self._band(place[0])
         columns = self._columns(band)
-        return band << _BAND_BITS | math.floor((place[1] + 180.0) / 360.0 * columns) % columns
+        return (band << _BAND_BITS) + math.floor((place[1] + 180.0) / 360.0 * columns) % columns
 
     def _around(self, place: Place) -> tuple[int, ...]:
         """The cells that hold every point within the radius of a point, each once: `around`."""
         latitude, longitude = place
-        middle, wide_deg = self._band(latitude), self._half_width_deg(latitude)
+        middle, east = self._band(latitude), longitude + 180.0
+        wide_deg = self._half_width_deg(latitude)
         cells: list[int] = []
         for band in range(max(middle - 1, 0), min(middle + 2, self._bands)):
             columns = self._columns(band)
-            first = math.floor((longitude - wide_deg + 180.0) / 360.0 * columns)
-            last = math.floor((longitude + wide_deg + 180.0) / 360.0 * columns)
-            some = range(columns) if last - first + 1 >= columns else range(first, last + 1)
-            cells += (band << _BAND_BITS | column % columns for column in some)
+            first = math.floor((east - wide_deg) / 360.0 * columns)
+            last = math.floor((east + wide_deg) / 360.0 * columns)
+            base = band << _BAND_BITS
+            if last - first + 1 >= columns:
+                cells += range(base, base + columns)
+            elif first >= 0 and last < columns:
+                cells += range(base + first, base + last + 1)
+            else:
+                cells += [base + column % columns for column in range(first, last + 1)]
         return tuple(cells)
 
     def _band(self, latitude: float) -> int:
         return min(math.floor((latitude + 90.0) / self._height_deg), self._bands - 1)
 
-    def _columns(self, band: int) -> int:
+    def _count_columns(self, band: int) -> int:
         """Number of columns: at the side of the band that is nearer to a pole they are as wide as the radius."""
         south = band * self._height_deg - 90.0
         poleward = min(90.0, max(abs(south), abs(south + self._height_deg)))
@@ -69,7 +77,7 @@ class Grid:
         """How many degrees of longitude a circle around a point reaches to either side."""
         if abs(latitude) + self._reach_deg >= _POLE_DEG:
             return 180.0
-        half = math.asin(math.sin(self._angle) / math.cos(math.radians(latitude)))
+        half = math.asin(self._sine / math.cos(math.radians(latitude)))
         return math.degrees(half) * (1.0 + _MARGIN) + _MARGIN_DEG
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
@@ -10,7 +9,7 @@ from typing import Any
 
 from services.core.correlation.action import Hands
 from services.core.correlation.verdict import Outcome
-from services.core.signals import NAMESPACE, Severity, Signal
+from services.core.signals import Severity, Signal, id_of
 
 
 class IncidentState(IntEnum):
@@ -111,7 +110,7 @@ def changed(incident: Incident, **fields: Any) -> Incident:
 @lru_cache(maxsize=16_384)
 def incident_id(city: str, rule: str, version: int, first_signal_id: str) -> str:
     """The same log gives the same id: UUID version 5 of city, rule, version and the first signal by start and id."""
-    return str(uuid.uuid5(NAMESPACE, "\x1f".join((city, rule, str(version), first_signal_id))))
+    return id_of(city, rule, str(version), first_signal_id)
 
 
 def order_of(signal: Signal) -> tuple[int, str]:

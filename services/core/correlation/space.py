@@ -45,22 +45,24 @@ class _Line(Generic[P]):
 
     __slots__ = ("cosine", "east", "entries", "last_ms", "longest_ms", "north", "starts")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, entry: P) -> None:
+        place, signal = entry.place, entry.signal
         self.north, self.east = math.radians(place[0]), math.radians(place[1])
         self.cosine = math.cos(self.north)
-        self.starts: list[int] = []
-        self.entries: list[P] = []
-        self.longest_ms = 0  # of all windows that were ever there
-        self.last_ms = 0  # end of the last one that was ever there
+        self.starts = [signal.start_ms]
+        self.entries = [entry]
+        self.longest_ms = signal.end_ms - signal.start_ms  # of all windows that were ever there
+        self.last_ms = signal.end_ms  # of the last one that was ever there
 
     def add(self, entry: P) -> None:
         signal = entry.signal
-        start_ms = signal.start_ms
-        at = bisect_right(self.starts, start_ms)
+        start_ms, end_ms = signal.start_ms, signal.end_ms
+        # Nearly always it is the newest.
+        at = len(self.starts) if start_ms >= self.starts[-1] else bisect_right(self.starts, start_ms)
         self.starts.insert(at, start_ms)
         self.entries.insert(at, entry)
-        self.longest_ms = max(self.longest_ms, signal.end_ms - start_ms)
-        self.last_ms = max(self.last_ms, signal.end_ms)
+        self.longest_ms = max(self.longest_ms, end_ms - start_ms)
+        self.last_ms = max(self.last_ms, end_ms)
 
     def remove(self, entry: P) -> None:
         at = self.entries.index(entry, bisect_left(self.starts, entry.signal.start_ms))
@@ -96,8 +98,9 @@ class PlaceIndex(Generic[P]):
             places = cell[key] = {}
         line = places.get(entry.place)
         if line is None:
-            line = places[entry.place] = _Line(entry.place)
-        line.add(entry)
+            places[entry.place] = _Line(entry)
+        else:
+            line.add(entry)
 
     def remove(self, entry: P) -> None:
         """Removes an entry that is there."""

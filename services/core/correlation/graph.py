@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
@@ -28,7 +28,8 @@ MAX_LINKS_OF_A_SIGNAL = 2_000
 def gap_ms(a: Signal, b: Signal) -> int:
     """Time between two windows; 0 where they touch or overlap."""
     # At most one of the two is positive: the one window lies behind the other.
-    return max(0, a.start_ms - b.end_ms, b.start_ms - a.end_ms)
+    gap = a.start_ms - b.end_ms if a.start_ms > b.start_ms else b.start_ms - a.end_ms
+    return gap if gap > 0 else 0
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +39,7 @@ class Group:
     members: dict[str, None]  # in the order of joining, which is nearly the order of time
     sides: list[int]  # members by selector of the rule
     end_ms: int  # of the last window
+    first: Node  # by start and id
     links: int = 0
     incidents: set[str] = field(default_factory=set)  # ids told to the world that stand on these signals
     outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions, when it was judged last
@@ -48,8 +50,10 @@ class Node:
 
     __slots__ = ("closest", "forward", "group", "neighbours", "order", "place", "rank", "side", "signal")
 
-    def __init__(self, signal: Signal, side: int, group: Group) -> None:
-        self.side, self.group = side, group
+    group: Group  # the one that it is a member of
+
+    def __init__(self, signal: Signal, side: int) -> None:
+        self.side = side
         self.neighbours: dict[str, float] = {}  # id of each other one, and how far it is in m
         self.closest: Nearness | None = None
         # Its links with those behind it, by their order; None: to be made anew. An incident tells them in each version.
@@ -210,12 +214,6 @@ class LinkGraph:
         """The signals of a group by start and id."""
         return sorted((self.nodes[i] for i in group.members), key=_ORDER)
 
-    def first(self, group: Group) -> Node:
-        """The first signal of a group by start and id."""
-        if len(group.members) == 1:
-            return self.nodes[next(iter(group.members))]
-        return min((self.nodes[i] for i in group.members), key=_ORDER)
-
     def take_touched(self) -> list[Group]:
         """The groups that changed since the last call, by their first signal; those with no signal left at last.
 
@@ -227,19 +225,20 @@ class LinkGraph:
         some = [g for g in touched if g.incidents or self.could_be(g)]
         standing = [g for g in some if g.members]
         if len(standing) > 1:
-            standing.sort(key=lambda g: self.first(g).order)
+            standing.sort(key=lambda g: g.first.order)
         return standing + [g for g in some if not g.members]
 
     def _add(self, signal: Signal, side: int) -> bool:
-        group = Group({signal.id: None}, [0] * len(self.rule.selectors), signal.end_ms)
-        group.sides[side] = 1
-        node = Node(signal, side, group)
+        node = Node(signal, side)
         found = list(self._candidates(node))
         if len(found) > MAX_LINKS_OF_A_SIGNAL or any(
             len(other.neighbours) >= MAX_LINKS_OF_A_SIGNAL for other, _, _ in found
         ):
             return False
         self.nodes[signal.id] = node
+        sides = [0] * len(self.rule.selectors)
+        sides[side] = 1
+        group = node.group = Group({signal.id: None}, sides, signal.end_ms, node)
         self._touched[group] = None
         for other, gap, distance in found:
             self._link(node, other, gap, distance)
@@ -291,6 +290,7 @@ class LinkGraph:
         into.members |= group.members
         into.sides = [a + b for a, b in zip(into.sides, group.sides, strict=True)]
         into.end_ms = max(into.end_ms, group.end_ms)
+        into.first = min(into.first, group.first, key=_ORDER)
         into.links += group.links
         into.incidents |= group.incidents
         self._touched.pop(group, None)
@@ -307,8 +307,13 @@ class LinkGraph:
             if len(parts) > 1:
                 self._split(group, parts)
                 return
+        if group.members and group.first is node:
+            group.first = self._first(group.members)
         if group.members and group.end_ms == node.signal.end_ms:
             self._set_end(group)
+
+    def _first(self, members: Iterable[str]) -> Node:
+        return min((self.nodes[i] for i in members), key=_ORDER)
 
     def _set_end(self, group: Group) -> None:
         """After a loss: the group may be settled earlier than its signals are asked about."""
@@ -339,12 +344,13 @@ class LinkGraph:
             for member in part:
                 sides[self.nodes[member].side] += 1
             links = sum(len(self.nodes[member].neighbours) for member in part) // 2
-            new = Group(dict.fromkeys(i for i in group.members if i in part), sides, 0, links)
+            members = dict.fromkeys(i for i in group.members if i in part)
+            new = Group(members, sides, 0, self._first(members), links)
             for member in part:
                 self.nodes[member].group = new
             self._set_end(new)
             self._touched[new] = None
             made.append(new)
-        heir = min(made, key=lambda g: (not self.could_be(g), self.first(g).order))
+        heir = min(made, key=lambda g: (not self.could_be(g), g.first.order))
         heir.incidents = group.incidents
         del self._touched[group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.core.correlation.action import Hands
 from services.core.correlation.verdict import Outcome
@@ -24,8 +24,7 @@ class IncidentState(IntEnum):
     MERGED = 7
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """Two signals that belong together."""
 
     first_signal_id: str  # of the selector that the rule names first; of one selector: the earlier one

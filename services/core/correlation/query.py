@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from services.core.signals import Signal
 
@@ -12,6 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f]")
 _KEYS = "city, window, entity_id, start_time, end_time, kafka_partition, revision"
 
 
+@lru_cache(maxsize=65_536)
 def quote(text: str) -> str:
     """A ClickHouse string literal; raises ValueError on a control character, which no id of ours has."""
     if _CONTROL.search(text):

@@ -6,9 +6,8 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.core.correlation.condition import (
     Absent,
@@ -34,8 +33,7 @@ class Truth(IntEnum):
     HELD = 4
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of one condition of the rule."""
 
     condition: str  # in words: "count of odour within 3600 s"
@@ -44,8 +42,7 @@ class Outcome:
     bound: float  # what it was held against
 
 
-@dataclass(frozen=True)
-class Absence:
+class Absence(NamedTuple):
     """What is known of something that must not be near."""
 
     truth: Truth
@@ -54,8 +51,7 @@ class Absence:
     uncovered: bool = False  # whether a partition of the kind has not passed that time
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a group is an incident now, why, and what may change that beside a signal."""
 
     truth: Truth

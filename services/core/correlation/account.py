@@ -9,10 +9,11 @@ from operator import attrgetter
 import numpy as np
 
 from services.core.correlation.graph import Group, LinkGraph, Node, gap_ms
+from services.core.correlation.grid import Place
 from services.core.correlation.incident import Incident, IncidentState, Link, incident_id
 from services.core.correlation.query import windows_query
 from services.core.correlation.rule import Rule
-from services.core.correlation.space import FINEST_RESOLUTION, Place, distance_m
+from services.core.correlation.space import FINEST_RESOLUTION, distance_m
 from services.core.geometry import cell_of, great_circle_m
 
 # An incident is one record on a topic and one gRPC message: a day of jams all over a city must not burst either

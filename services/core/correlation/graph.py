@@ -71,7 +71,7 @@ class Node:
 class _Search(NamedTuple):
     """Where the others of a signal are looked for."""
 
-    index: PlaceIndex[Node]
+    places: PlaceIndex[Node]
     within_ms: int  # the longest of any bond
     bonds: dict[int, tuple[Bond, int, bool, bool]]  # by their side: time in ms, plain or not, told first or not
 
@@ -243,7 +243,7 @@ class LinkGraph:
         for other, gap, distance in found:
             self._link(node, other, gap, distance)
         for search in self._searches[side]:
-            search.index.add(node)
+            search.places.add(node)
         if self._surroundings is not None:
             self._surroundings.add_anchor(node)
         self._expiring.put(signal.end_ms + self.kept_ms, signal.id)
@@ -264,7 +264,7 @@ class LinkGraph:
 
     def _unindex(self, node: Node) -> None:
         for search in self._searches[node.side]:
-            search.index.remove(node)
+            search.places.remove(node)
         if self._surroundings is not None:
             self._surroundings.remove_anchor(node)
 

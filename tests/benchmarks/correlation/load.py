@@ -18,11 +18,10 @@ from services.correlation.rules import FOLDER
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 NOON_MS = 1_717_329_600_000  # 2024-06-02T12:00Z
-CITY_KM2 = 1_000.0
 _DEGREE_M = 111_195.08  # of latitude, on the sphere of the mean Earth radius
 
-# Of a thousand signals that stand about by themselves: how many are of a kind, and the window that they are about.
-# An assumption: most is told where most is measured, and every minute.
+# Of a thousand signals that stand about by themselves: how many are of a kind, and the window that they are about. An
+# assumption: most is told where most is measured, and every minute.
 KINDS = {
     ("traffic", "road_flow"): (430, "5m", 5 * MINUTE_MS),
     ("security", "camera_event"): (170, "1m", MINUTE_MS),
@@ -44,12 +43,13 @@ MOST_WINDOWS = 6
 
 @dataclass(frozen=True)
 class Load:
-    """So many cities, each of 1,000 km², for some time."""
+    """So many cities that are alike, for some hours from noon on."""
 
     name: str
     cities: int
     signals_per_hour: int  # of each city
-    hours: float
+    km2: float  # of each city
+    hours: int
     planted: float  # share of the signals that belong to planted incidents
     seed: int = 7
 
@@ -65,8 +65,8 @@ def signals_of(load: Load, rules: Sequence[Rule]) -> list[Signal]:
     plants = [(rule, example) for rule in rules for example in _planted(rule)]
     found: dict[str, Signal] = {}
     for number in range(load.cities):
-        city = _City(f"city-{number}", number, chance)
-        wanted = round(load.signals_per_hour * load.hours)
+        city = _City(f"city-{number}", number, load.km2, chance)
+        wanted = load.signals_per_hour * load.hours
         planted = round(wanted * load.planted)
         mine: dict[str, Signal] = {}
         while len(mine) < planted:
@@ -86,17 +86,17 @@ def _planted(rule: Rule) -> tuple[Example, ...]:
 class _City:
     """A square of its own, far from every other."""
 
-    def __init__(self, name: str, number: int, chance: random.Random) -> None:
+    def __init__(self, name: str, number: int, km2: float, chance: random.Random) -> None:
         self.name, self._chance = name, chance
-        self._south, self._west = -50.0 + number % 40 * 2.5, -175.0 + number // 40 * 7.0
-        self._side_m = math.sqrt(CITY_KM2) * 1000
+        self._south, self._west = -50.0 + number % 40 * 2.5, -175.0 + number // 40 * 2.8
+        self._side_m = math.sqrt(km2) * 1000
 
     def _place(self) -> tuple[float, float]:
         latitude = self._south + self._chance.uniform(0, self._side_m) / _DEGREE_M
         east_m = self._chance.uniform(0, self._side_m)
         return latitude, self._west + east_m / (_DEGREE_M * math.cos(math.radians(latitude)))
 
-    def episode(self, rules: Sequence[Rule], hours: float) -> Iterator[Signal]:
+    def episode(self, rules: Sequence[Rule], hours: int) -> Iterator[Signal]:
         """Something unusual at one sensor, for some windows."""
         chance = self._chance
         (kind,) = chance.choices(list(KINDS), [share for share, _, _ in KINDS.values()])
@@ -104,11 +104,11 @@ class _City:
         _, window, size_ms = KINDS[kind]
         latitude, longitude = self._place()
         entity = selector.entity.replace("*", f"s{chance.randrange(10**9)}")
-        slots = math.ceil(hours * HOUR_MS / size_ms)
-        first = NOON_MS // size_ms * size_ms + chance.randrange(-MOST_WINDOWS, slots) * size_ms
+        hop_ms = min(size_ms, HOUR_MS)
+        first = NOON_MS + chance.randrange(2 - MOST_WINDOWS, hours * HOUR_MS // hop_ms + 1) * hop_ms
         for number in range(chance.randint(1, MOST_WINDOWS)):
-            start_ms = first + number * size_ms
-            end_ms = start_ms + size_ms
+            end_ms = first + number * hop_ms
+            start_ms = end_ms - size_ms
             if NOON_MS < end_ms <= NOON_MS + hours * HOUR_MS:
                 yield Signal(
                     id=signal_id(self.name, *kind, type_, entity, window, start_ms),
@@ -130,13 +130,13 @@ class _City:
                     longitude=longitude,
                 )
 
-    def plant(self, rule: Rule, example: Example, hours: float) -> Iterator[Signal]:
+    def plant(self, rule: Rule, example: Example, hours: int) -> Iterator[Signal]:
         """An example, at another place and time; what would end too late is left out."""
         chance, number = self._chance, self._chance.randrange(10**9)
         latitude, longitude = self._place()
         some = next(iter(example.signals.values()))
         latest = max(s.end_ms for s in example.signals.values())
-        shift_ms = NOON_MS - latest + chance.randrange(1, max(2, round(hours * 60))) * MINUTE_MS
+        shift_ms = NOON_MS - latest + chance.randrange(1, hours * 60) * MINUTE_MS
         for signal in example.signals.values():
             entity, start_ms = f"{signal.entity_id}{number}", signal.start_ms + shift_ms
             window = f"w{signal.end_ms - signal.start_ms}"

@@ -46,7 +46,7 @@ def centres(radius_m: float, chance: np.random.Generator) -> Floats:
         column = int(chance.integers(0, grid._columns(band)))
         found.append((border_deg, column * 360.0 / grid._columns(band) - 180.0))
         found.append((border_deg, chance.uniform(-180, 180)))
-        found.append((np.degrees(np.arcsin(chance.uniform(-1, 1))), chance.uniform(-180, 180)))
+        found.append((float(np.degrees(np.arcsin(chance.uniform(-1, 1)))), chance.uniform(-180, 180)))
     return np.array(found)
 
 
@@ -68,9 +68,8 @@ def pairs_by_chord(places: Floats, radius_m: float) -> set[tuple[int, int]]:
     north, east = np.radians(places).T
     points = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)], axis=1)
     chord = np.sqrt(((points[:, None, :] - points[None, :, :]) ** 2).sum(axis=2))
-    return set(
-        zip(*(a.tolist() for a in np.nonzero(chord <= 2.0 * np.sin(radius_m / EARTH_RADIUS_M / 2.0))), strict=True)
-    )
+    rows, columns = np.nonzero(chord <= 2.0 * np.sin(radius_m / EARTH_RADIUS_M / 2.0))
+    return set(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("radius_m", RADII)
@@ -98,7 +97,7 @@ def test_twenty_thousand_signals_find_all_that_is_near_and_nothing_else(radius_m
     assert found > 5 * 20_000
     for number, places in enumerate(clusters):
         city = Signal(**{**SIGNAL.__dict__, "city": f"city-{number}"})
-        entry = Entry(0, tuple(places[0].tolist()), signal=city)
+        entry = Entry(0, (float(places[0, 0]), float(places[0, 1])), signal=city)
         before = [other.number for other, _ in index.near(entry.place, city.city, {0}, NOON, NOON)]
         index.remove(entry)
         after = [other.number for other, _ in index.near(entry.place, city.city, {0}, NOON, NOON)]

@@ -17,7 +17,7 @@ Place = tuple[float, float]  # degrees north, degrees east
 _MARGIN = 1e-9
 _MARGIN_DEG = 1e-9
 # So near to a pole that a circle may hold it, a point looks at whole bands.
-_POLE_DEG = 90.0 - 1e-3
+_POLE_DEG = 90.0 - 1e-5
 # More columns than fit around the equator at the least radius of a rule, 1 m.
 _BAND_BITS = 27
 _REMEMBERED = 65_536

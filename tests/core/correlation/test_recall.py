@@ -21,7 +21,7 @@ SIGNAL = crowding()
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Entry:
     """A signal somewhere."""
 

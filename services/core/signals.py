@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,4 +98,13 @@ class Signal:
 
 def signal_id(city: str, domain: str, kind: str, detector: str, entity_id: str, window: str, start_ms: int) -> str:
     """The same finding has the same id on every run: UUID version 5 of what it is about."""
-    return str(uuid.uuid5(NAMESPACE, "\x1f".join((city, domain, kind, detector, entity_id, window, str(start_ms)))))
+    return id_of(city, domain, kind, detector, entity_id, window, str(start_ms))
+
+
+def id_of(*parts: str) -> str:
+    """UUID version 5 of some texts in our name space: `str(uuid.uuid5(…))` without the object in between."""
+    digest = bytearray(hashlib.sha1(NAMESPACE.bytes + "\x1f".join(parts).encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

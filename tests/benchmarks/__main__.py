@@ -13,7 +13,19 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Each is a program by itself that prints JSON; what it says meanwhile goes to standard error.
-BENCHMARKS = ("fold", "unusual", "nab", "processor", "recovery", "latency", "ingest", "startup", "scale", "all_kinds")
+BENCHMARKS = (
+    "fold",
+    "unusual",
+    "nab",
+    "processor",
+    "recovery",
+    "latency",
+    "ingest",
+    "startup",
+    "scale",
+    "correlation",
+    "all_kinds",
+)
 LIBRARIES = ("numpy", "protobuf", "aiokafka", "faust-streaming", "clickhouse-connect", "chdb", "pyarrow")
 
 

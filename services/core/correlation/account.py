@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from operator import attrgetter
 
 import numpy as np
 
 from services.core.correlation.graph import Group, LinkGraph, Node, gap_ms
-from services.core.correlation.incident import Incident, IncidentState, Link, Threshold, incident_id
+from services.core.correlation.grid import Place
+from services.core.correlation.incident import Incident, IncidentState, Link, incident_id
 from services.core.correlation.query import windows_query
 from services.core.correlation.rule import Rule
-from services.core.correlation.space import FINEST_RESOLUTION, Place
+from services.core.correlation.space import FINEST_RESOLUTION, distance_m
 from services.core.geometry import cell_of, great_circle_m
 
 # An incident is one record on a topic and one gRPC message: a day of jams all over a city must not burst either
 # (1 MiB is the size that a broker takes by default; a signal takes about 350 B, a link 100 B).
 MAX_LISTED_SIGNALS = 1_000
 MAX_LISTED_LINKS = 1_000
+# Of so many places the middle is found without arrays, whose making costs more than the sums.
+_FEW_PLACES = 16
 
 
 def describe(graph: LinkGraph, group: Group) -> Incident:
@@ -25,7 +29,7 @@ def describe(graph: LinkGraph, group: Group) -> Incident:
     rule, nodes = graph.rule, graph.in_order(group)
     first, listed = nodes[0].signal, _list_nodes(nodes)
     signals = tuple(node.signal for node in listed)
-    latitude, longitude, extent_m = _middle({node.place for node in nodes})
+    latitude, longitude, extent_m = _middle(tuple(sorted({node.place for node in nodes})))
     return Incident(
         id=incident_id(first.city, rule.name, rule.version, first.id),
         city=first.city,
@@ -33,7 +37,7 @@ def describe(graph: LinkGraph, group: Group) -> Incident:
         rule_version=rule.version,
         state=IncidentState.OPEN,
         severity=rule.severity,
-        title=_title(rule, nodes),
+        title=_title(rule, group, nodes),
         start_ms=first.start_ms,
         end_ms=max(node.signal.end_ms for node in nodes),
         latitude=latitude,
@@ -41,8 +45,8 @@ def describe(graph: LinkGraph, group: Group) -> Incident:
         h3_cell=cell_of(latitude, longitude, FINEST_RESOLUTION),
         extent_m=extent_m,
         signals=signals,
-        links=tuple(_list_links(graph, group, listed)),
-        thresholds=thresholds_of(rule),
+        links=tuple(_list_links(graph, group, nodes, listed)),
+        thresholds=rule.thresholds,
         query=windows_query(first.city, signals),
         signal_count=len(nodes),
         link_count=group.links,
@@ -56,42 +60,49 @@ def resolve_ms(graph: LinkGraph, group: Group) -> int:
 
     A signal that begins within the rule's time after the last window is known at its own end, one window later.
     """
-    signals = [graph.nodes[i].signal for i in group.members]
-    longest_ms = max(s.end_ms - s.start_ms for s in signals)
-    return max(s.end_ms for s in signals) + graph.rule.within_ms + longest_ms
+    last_ms = longest_ms = 0
+    for signal_id in group.members:
+        signal = graph.nodes[signal_id].signal
+        last_ms = max(last_ms, signal.end_ms)
+        longest_ms = max(longest_ms, signal.end_ms - signal.start_ms)
+    return last_ms + graph.rule.within_ms + longest_ms
 
 
-def thresholds_of(rule: Rule) -> tuple[Threshold, ...]:
-    """The bounds that a rule sets."""
-    bounds = [Threshold("radius_m", rule.radius_m), Threshold("within_s", rule.within_s)]
-    for bond in rule.bonds:
-        name = f"{bond.first}_{bond.second}"
-        bounds += [Threshold(f"{name}_radius_m", bond.radius_m), Threshold(f"{name}_within_s", bond.within_s)]
-    bounds += [Threshold(f"{s.name}_minimum_score", s.minimum_score) for s in rule.selectors if s.minimum_score > 0]
-    return tuple(bounds)
-
-
-def _title(rule: Rule, nodes: list[Node]) -> str:
+def _title(rule: Rule, group: Group, nodes: list[Node]) -> str:
+    names = sum(count > 0 for count in group.sides)
     firsts: dict[str, str] = {}
     for node in nodes:
         firsts.setdefault(rule.selectors[node.side].name, node.signal.entity_id)
+        if len(firsts) == names:
+            break
     return rule.title.format(city=nodes[0].signal.city, **firsts)
 
 
-def _middle(places: set[Place]) -> tuple[float, float, float]:
+@lru_cache(maxsize=4_096)
+def _middle(places: tuple[Place, ...]) -> tuple[float, float, float]:
     """Latitude and longitude of the middle of some places, in degrees, and the distance to the farthest in m.
 
     The mean of the points on the sphere: right across the date line too. Every place counts once, however long
     something lasted there.
     """
-    latitudes, longitudes = np.array(sorted(places)).T
-    if len(latitudes) == 1:
-        return float(latitudes[0]), float(longitudes[0]), 0.0
-    phi, lam = np.radians(latitudes), np.radians(longitudes)
-    x, y, z = (float(np.mean(a)) for a in (np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)))
+    if len(places) == 1:
+        return (*places[0], 0.0)
+    if few := len(places) <= _FEW_PLACES:
+        x = y = z = 0.0
+        for place in places:
+            north, east = math.radians(place[0]), math.radians(place[1])
+            x += math.cos(north) * math.cos(east)
+            y += math.cos(north) * math.sin(east)
+            z += math.sin(north)
+    else:
+        phi, lam = np.radians(np.array(places)).T
+        x, y, z = (float(np.sum(a)) for a in (np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)))
     latitude = round(math.degrees(math.atan2(z, math.hypot(x, y))), 7)
     longitude = round(math.degrees(math.atan2(y, x)), 7)
-    return latitude, longitude, round(float(np.max(great_circle_m(latitude, longitude, latitudes, longitudes))), 3)
+    middle = latitude, longitude
+    if few:
+        return latitude, longitude, round(max(distance_m(middle, place) for place in places), 3)
+    return latitude, longitude, round(float(np.max(great_circle_m(*middle, *np.array(places).T))), 3)
 
 
 def _list_nodes(nodes: list[Node]) -> list[Node]:
@@ -99,23 +110,36 @@ def _list_nodes(nodes: list[Node]) -> list[Node]:
     if len(nodes) <= MAX_LISTED_SIGNALS:
         return nodes
     highest = sorted(nodes[1:], key=attrgetter("rank"))[: MAX_LISTED_SIGNALS - 1]
-    return [nodes[0], *sorted(highest, key=attrgetter("order"))]
+    return [nodes[0], *sorted(highest, key=_ORDER)]
 
 
-def _list_links(graph: LinkGraph, group: Group, listed: list[Node]) -> list[Link]:
+def _list_links(graph: LinkGraph, group: Group, nodes: list[Node], listed: list[Node]) -> list[Link]:
     """All links, or where they are too many the closest one of every listed signal; in the order of the signals."""
-    pairs: dict[tuple[Node, Node], None] = {}
-    for node in listed:
-        if group.links <= MAX_LISTED_LINKS:
-            others = sorted((graph.nodes[i] for i in node.neighbours), key=attrgetter("order"))
-        else:
-            others = [graph.nodes[node.closest[2]]] if node.closest else []
-        for other in others:
-            pairs[(node, other) if (node.side, node.order) < (other.side, other.order) else (other, node)] = None
-    if not pairs:
-        return []
-    distances = great_circle_m(*np.array([(*a.place, *b.place) for a, b in pairs]).T)
-    return [
-        Link(a.signal.id, b.signal.id, round(float(distance), 3), gap_ms(a.signal, b.signal) / 1000)
-        for (a, b), distance in zip(pairs, distances, strict=True)
-    ]
+    if group.links > MAX_LISTED_LINKS:
+        closest = ((node, graph.nodes[node.closest[2]]) for node in listed if node.closest)
+        return [_link(a, b) for a, b in dict.fromkeys(_as_named(node, other) for node, other in closest)]
+    if len(listed) == len(nodes):
+        return [link for node in listed for link in _forward(graph, node)]
+    others = {node: sorted((graph.nodes[i] for i in node.neighbours), key=_ORDER) for node in listed}
+    return [_link(a, b) for a, b in dict.fromkeys(_as_named(n, other) for n in listed for other in others[n])]
+
+
+def _forward(graph: LinkGraph, node: Node) -> list[Link]:
+    """The links of a signal with those behind it; made once for as long as nothing about them changes."""
+    if node.forward is None:
+        behind = sorted((o for o in map(graph.nodes.__getitem__, node.neighbours) if o.order > node.order), key=_ORDER)
+        node.forward = [_link(*_as_named(node, other)) for other in behind]
+    return node.forward
+
+
+def _as_named(node: Node, other: Node) -> tuple[Node, Node]:
+    """In the order of the rule's names, and then of time."""
+    return (node, other) if (node.side, node.order) < (other.side, other.order) else (other, node)
+
+
+def _link(a: Node, b: Node) -> Link:
+    distance_m = round(a.neighbours[b.signal.id], 3)
+    return Link(a.signal.id, b.signal.id, distance_m, gap_ms(a.signal, b.signal) / 1000)
+
+
+_ORDER = attrgetter("order")

@@ -9,7 +9,6 @@ such a correction, and the place of what people do among the revisions.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,9 +16,9 @@ from services.core.correlation.account import describe, resolve_ms
 from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTime, Watermarks
 from services.core.correlation.graph import Group, LinkGraph
-from services.core.correlation.incident import Incident, IncidentState
+from services.core.correlation.incident import Incident, IncidentState, changed
 from services.core.correlation.ledger import IncidentLedger
-from services.core.correlation.moments import Moments
+from services.core.correlation.moments import Calendar, Moments
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Key
@@ -55,6 +54,7 @@ class Correlator:
         self.rules = tuple(rules)
         self.counters = CorrelatorCounters()
         self.last_result = ""  # what became of the signal that was taken last, in the words of the counters
+        self._sources = frozenset(named)
         self._time = EventTime({source: sources[source] for source in named}, silence_ms=silence_ms)
         # Of every detector: time after the start of its windows from which on nothing of it is taken any more.
         self._settled_ms: dict[Key, int] = {}
@@ -68,8 +68,8 @@ class Correlator:
                 self._graphs_of[key] = (*self._graphs_of.get(key, ()), graph)
         self._max_signals = max_signals
         self._known: dict[str, Signal] = {}  # the newest version of every signal
-        self._waiting: list[tuple[int, str]] = []  # heap of end and id
-        self._leaving: list[tuple[int, str]] = []  # heap of the event time from which a signal is held by groups only
+        self._waiting = Calendar[str]()  # signals that event time has not passed, by their end
+        self._leaving = Calendar[str]()  # signals by the event time from which they are held by groups only
         self._resolving = Moments[str]()  # incident -> event time at which it will be resolved
         # A group, by rule and one of its signals -> event time at which its absences can be judged.
         self._due = Moments[tuple[int, str]]()
@@ -109,9 +109,15 @@ class Correlator:
             changes += self._report(record)
         else:
             changes += self._take_signal(record)
-        if (reached := self._time.reached()) is not None and reached != self.event_ms:
+        if (reached := self._time.reached()) is not None and reached != self._time.event_ms:
             changes += self._advance(reached)
         return changes
+
+    def passes(self, report: Watermarks, log_time_ms: int) -> bool:
+        """Whether a report of another's kind tells it nothing, not even that time has gone by; then it is counted."""
+        passed = (report.domain, report.kind) not in self._sources and not self._time.moves(log_time_ms)
+        self.counters.reports += passed
+        return passed
 
     def act(self, action: Action) -> list[Incident]:
         """Folds what somebody did; a repetition changes nothing.
@@ -142,16 +148,19 @@ class Correlator:
 
     def _take_signal(self, signal: Signal) -> list[Incident]:
         result = self.last_result = self._weigh(signal)
-        setattr(self.counters, result, getattr(self.counters, result) + 1)
         if result != "taken":
+            setattr(self.counters, result, getattr(self.counters, result) + 1)
             return []
-        known, self._known[signal.id] = signal.id in self._known, signal
+        self.counters.taken += 1
+        signal_id = signal.id
+        known, self._known[signal_id] = signal_id in self._known, signal
         if not known:
-            heapq.heappush(self._leaving, (self._leaves_ms(signal), signal.id))
-        if self.event_ms is not None and signal.end_ms <= self.event_ms:
-            return self._settle([signal], self.event_ms)
+            self._leaving.put(self._leaves_ms(signal), signal_id)
+        event_ms = self._time.event_ms
+        if event_ms is not None and signal.end_ms <= event_ms:
+            return self._settle([signal], event_ms)
         if not known:
-            heapq.heappush(self._waiting, (signal.end_ms, signal.id))
+            self._waiting.put(signal.end_ms, signal_id)
         return []
 
     def _weigh(self, signal: Signal) -> str:
@@ -159,7 +168,8 @@ class Correlator:
         settled_ms = self._settled_ms.get((signal.domain, signal.kind, signal.type))
         if settled_ms is None:
             return "unmatched"
-        if self.event_ms is not None and signal.start_ms + settled_ms <= self.event_ms:
+        event_ms = self._time.event_ms
+        if event_ms is not None and signal.start_ms + settled_ms <= event_ms:
             return "settled"
         known = self._known.get(signal.id)
         if known is None:
@@ -171,9 +181,7 @@ class Correlator:
         changes: list[Incident] = []
         from_ms = self.event_ms
         while (moment_ms := self._next_moment()) is not None and moment_ms <= to_ms:
-            signals = []
-            while self._waiting and self._waiting[0][0] == moment_ms:
-                signals.append(self._known[heapq.heappop(self._waiting)[1]])
+            signals = [self._known[signal_id] for signal_id in self._waiting.take(moment_ms)]
             self._time.event_ms = moment_ms
             for number, signal_id in self._due.take(moment_ms):
                 self._graphs[number].touch(signal_id)
@@ -186,15 +194,14 @@ class Correlator:
         return changes
 
     def _next_moment(self) -> int | None:
-        moments = [end_ms for end_ms, _ in self._waiting[:1]]
-        moments += [m for m in (self._resolving.next_ms(), self._due.next_ms()) if m is not None]
-        return min(moments, default=None)
+        moments = self._waiting.next_ms(), self._resolving.next_ms(), self._due.next_ms()
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _settle(self, signals: Iterable[Signal], moment_ms: int) -> list[Incident]:
         """Takes signals into the graphs of the rules that name them, and gives what that changes, rule by rule."""
         for signal in signals:
             graphs = self._graphs_of[signal.domain, signal.kind, signal.type]
-            if not all(graph.put(signal) for graph in graphs):
+            if not (graphs[0].put(signal) if len(graphs) == 1 else all(graph.put(signal) for graph in graphs)):
                 # What one rule cannot hold no rule keeps: the state stays a function of the signals that are known.
                 self.counters.overflow += 1
                 del self._known[signal.id]
@@ -220,7 +227,7 @@ class Correlator:
                 heir = incident.id
                 if moment_ms >= when_ms:
                     self._resolving.drop(heir)
-                    incident = replace(incident, state=IncidentState.RESOLVED)
+                    incident = changed(incident, state=IncidentState.RESOLVED)
                 else:
                     self._resolving.put(heir, when_ms)
                 found.append(incident)
@@ -255,7 +262,7 @@ class Correlator:
     def _resolve(self, moment_ms: int) -> list[Incident]:
         changes: list[Incident] = []
         for incident_id in self._resolving.take(moment_ms):
-            changes += self._ledger.tell(replace(self._ledger.standing[incident_id], state=IncidentState.RESOLVED))
+            changes += self._ledger.tell(changed(self._ledger.standing[incident_id], state=IncidentState.RESOLVED))
         return changes
 
     def _forget(self, now_ms: int) -> list[Incident]:
@@ -273,8 +280,7 @@ class Correlator:
         self._ledger.forget_ended(self._names, now_ms, self._time.log_ms)
         if not self._shares:
             self._ledger.forget_planned(now_ms)
-        while self._leaving and self._leaving[0][0] <= now_ms:
-            dropped.append(heapq.heappop(self._leaving)[1])
+        dropped += self._leaving.take(now_ms)
         for signal_id in dropped:
             signal = self._known.get(signal_id)
             if signal is None or self._leaves_ms(signal) > now_ms:
@@ -317,13 +323,12 @@ class Correlator:
         self.counters = replace(state.counters)
         self._time.restore(state.event_time)
         self._known = {signal.id: signal for signal in state.signals}
-        self._leaving = [(self._leaves_ms(s), s.id) for s in state.signals]
-        heapq.heapify(self._leaving)
         event_ms = self.event_ms
-        passed = [s for s in state.signals if event_ms is not None and s.end_ms <= event_ms]
-        self._waiting = [(s.end_ms, s.id) for s in state.signals if event_ms is None or s.end_ms > event_ms]
-        heapq.heapify(self._waiting)
-        for signal in passed:
+        for signal in state.signals:
+            self._leaving.put(self._leaves_ms(signal), signal.id)
+            if event_ms is None or signal.end_ms > event_ms:
+                self._waiting.put(signal.end_ms, signal.id)
+                continue
             for graph in self._graphs_of[signal.domain, signal.kind, signal.type]:
                 graph.put(signal)
         standing = [i for number, graph in enumerate(self._graphs) for i in self._rebuild(number, graph)]
@@ -344,7 +349,7 @@ class Correlator:
             if self.event_ms is not None and self.event_ms < when_ms:
                 self._resolving.put(incident.id, when_ms)
             else:
-                incident = replace(incident, state=IncidentState.RESOLVED)
+                incident = changed(incident, state=IncidentState.RESOLVED)
             found.append(incident)
         return found
 

@@ -47,6 +47,8 @@ class EventTime:
         self._clock_ms = 0
         self._reports: dict[Source, tuple[int, int]] = {}
         self.event_ms: int | None = None  # None: nothing is known yet
+        # What `reached` found last, and the clock after which another partition may be silent; None: to be found anew.
+        self._least: tuple[int | None, int] | None = None
 
     def observe(self, log_time_ms: int) -> None:
         """Takes note of the time of one record of the log. Times of several writers may go back; they count as 0."""
@@ -55,29 +57,45 @@ class EventTime:
             self._clock_ms += min(step, self._silence_ms // 2)
             self.log_ms = log_time_ms
 
+    def moves(self, log_time_ms: int) -> bool:
+        """Whether a record of this time tells that time has gone by."""
+        return self.log_ms is None or log_time_ms > self.log_ms
+
     def report(self, watermarks: Watermarks) -> None:
         """Takes a report as of the record time that was observed last. Kinds that no rule names are passed over."""
         count = self._partitions.get((watermarks.domain, watermarks.kind), 0)
         for partition, watermark_ms in watermarks.partitions.items():
             if 0 <= partition < count:
                 source = (watermarks.domain, watermarks.kind, partition)
-                before, _ = self._reports.get(source, (watermark_ms, 0))
+                known = self._reports.get(source)
+                before, heard_ms = (watermark_ms, 0) if known is None else known
                 self._reports[source] = (max(before, watermark_ms), self._clock_ms)
+                # One that is neither new nor the last of all, and was not silent, changes nothing.
+                if self._least is not None and (
+                    known is None or before == self._least[0] or self._clock_ms - heard_ms > self._silence_ms
+                ):
+                    self._least = None
 
     def reached(self) -> int | None:
         """What event time has come to by now, without moving it: see `event_ms`."""
-        watermarks = []
+        if self._least is None or self._clock_ms > self._least[1]:
+            self._least = self._find_least()
+        least = self._least[0]
+        if least is None or self.event_ms is None:
+            return self.event_ms if least is None else least
+        return max(least, self.event_ms)
+
+    def _find_least(self) -> tuple[int | None, int]:
+        """The least watermark, None where it is not known; and the clock until which no other partition is silent."""
+        watermarks: list[int | None] = []
+        until_ms = self._clock_ms + self._silence_ms
         for source in self._sources:
             watermark_ms, heard_ms = self._reports.get(source, (None, 0))
-            if self._clock_ms - heard_ms > self._silence_ms:
-                continue
-            if watermark_ms is None:
-                return self.event_ms
-            watermarks.append(watermark_ms)
-        if not watermarks:
-            return self.event_ms
-        least = min(watermarks)
-        return least if self.event_ms is None else max(least, self.event_ms)
+            if self._clock_ms - heard_ms <= self._silence_ms:
+                watermarks.append(watermark_ms)
+                until_ms = min(until_ms, heard_ms + self._silence_ms)
+        known = [mark for mark in watermarks if mark is not None]
+        return (min(known) if known and len(known) == len(watermarks) else None), until_ms
 
     def covered_ms(self, domain: str, kind: str) -> int | None:
         """Event time that every partition of a kind has passed, silent or not; None: one has never told, or unknown."""
@@ -97,3 +115,4 @@ class EventTime:
         self.event_ms, self.log_ms, self._clock_ms = state.event_ms, state.log_ms, state.clock_ms
         known = set(self._sources)
         self._reports = {source: (mark, heard) for source, mark, heard in state.reports if source in known}
+        self._least = None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import NamedTuple
 
 from services.core.correlation.bond import Bond
 from services.core.correlation.condition import Absent, AllOf, Present
-from services.core.correlation.incident import order_of
+from services.core.correlation.incident import Link, order_of
+from services.core.correlation.moments import Calendar
 from services.core.correlation.rule import Rule
-from services.core.correlation.space import PlaceIndex, distance_m, place_of
+from services.core.correlation.space import PlaceIndex, place_of
 from services.core.correlation.surroundings import Coverage, Surroundings
-from services.core.correlation.verdict import Absence, Outcome, Truth, Verdict, judge
+from services.core.correlation.verdict import PLAINLY_HELD, PLAINLY_NOT, Absence, Outcome, Verdict, judge
 from services.core.signals import Signal
 
 # How near two linked signals are: gap in ms, distance in m, id of the other one. The least is the closest.
@@ -27,16 +28,18 @@ MAX_LINKS_OF_A_SIGNAL = 2_000
 def gap_ms(a: Signal, b: Signal) -> int:
     """Time between two windows; 0 where they touch or overlap."""
     # At most one of the two is positive: the one window lies behind the other.
-    return max(0, a.start_ms - b.end_ms, b.start_ms - a.end_ms)
+    gap = a.start_ms - b.end_ms if a.start_ms > b.start_ms else b.start_ms - a.end_ms
+    return gap if gap > 0 else 0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Group:
     """Signals that hang together by links: a connected component of the graph."""
 
     members: dict[str, None]  # in the order of joining, which is nearly the order of time
     sides: list[int]  # members by selector of the rule
     end_ms: int  # of the last window
+    first: Node  # by start and id
     links: int = 0
     incidents: set[str] = field(default_factory=set)  # ids told to the world that stand on these signals
     outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions, when it was judged last
@@ -45,12 +48,16 @@ class Group:
 class Node:
     """One signal in the graph, with what is often asked of it."""
 
-    __slots__ = ("closest", "group", "neighbours", "order", "place", "rank", "side", "signal")
+    __slots__ = ("closest", "forward", "group", "neighbours", "order", "place", "rank", "side", "signal")
 
-    def __init__(self, signal: Signal, side: int, group: Group) -> None:
-        self.side, self.group = side, group
-        self.neighbours: set[str] = set()
+    group: Group  # the one that it is a member of
+
+    def __init__(self, signal: Signal, side: int) -> None:
+        self.side = side
+        self.neighbours: dict[str, float] = {}  # id of each other one, and how far it is in m
         self.closest: Nearness | None = None
+        # Its links with those behind it, by their order; None: to be made anew. An incident tells them in each version.
+        self.forward: list[Link] | None = None
         self.order, self.place = order_of(signal), place_of(signal)
         self.renew(signal)
 
@@ -58,6 +65,15 @@ class Node:
         """Takes a new version of the signal, at the same place."""
         self.signal = signal
         self.rank = (-signal.score, *self.order)  # the highest score first
+        self.forward = None
+
+
+class _Search(NamedTuple):
+    """Where the others of a signal are looked for."""
+
+    places: PlaceIndex[Node]
+    within_ms: int  # the longest of any bond
+    bonds: dict[int, tuple[Bond, int, bool, bool]]  # by their side: time in ms, plain or not, told first or not
 
 
 _ORDER = attrgetter("order")
@@ -74,22 +90,23 @@ class LinkGraph:
         self.kept_ms = rule.within_ms + (rule.settled_after_ms if settled_ms is None else settled_ms)
         radii = sorted({bond.radius_m for bond in rule.all_bonds})
         self._indexes: dict[float, PlaceIndex[Node]] = {radius_m: PlaceIndex(radius_m) for radius_m in radii}
-        self._bonds = [self._bonds_of(selector.name) for selector in rule.selectors]
+        self._searches = [self._searches_of(selector.name) for selector in rule.selectors]
         self._surroundings = Surroundings[Node](rule, self.kept_ms) if rule.absences else None
         self._plain = isinstance(rule.condition, AllOf) and all(isinstance(p, Present) for p in rule.condition.parts)
         self._careful = any(not bond.plain for bond in rule.all_bonds)
         self._touched: dict[Group, None] = {}  # in the order of touching
-        self._expiring: list[tuple[int, str]] = []  # heap of event time and a member of a group
+        self._expiring = Calendar[str]()  # a member of a group by the event time at which to look at it
 
-    def _bonds_of(self, name: str) -> dict[float, tuple[int, dict[int, Bond]]]:
-        """By radius: the longest time, and the bond with each other side."""
-        found: dict[float, tuple[int, dict[int, Bond]]] = {}
+    def _searches_of(self, name: str) -> list[_Search]:
+        """One for each radius."""
+        found: dict[float, _Search] = {}
         for bond in self.rule.all_bonds:
             if name in (bond.first, bond.second):
                 other = self.rule.sides[bond.second if bond.first == name else bond.first]
-                within_ms, others = found.get(bond.radius_m, (0, {}))
-                found[bond.radius_m] = max(within_ms, bond.within_ms), {**others, other: bond}
-        return found
+                index, within_ms, others = found.get(bond.radius_m, (self._indexes[bond.radius_m], 0, {}))
+                others = {**others, other: (bond, bond.within_ms, bond.plain, bond.first == name)}
+                found[bond.radius_m] = _Search(index, max(within_ms, bond.within_ms), others)
+        return list(found.values())
 
     def put(self, signal: Signal) -> bool:
         """Adds a signal, takes its new version, or lets it go where the rule no longer takes it.
@@ -107,6 +124,8 @@ class LinkGraph:
             node = None
         if node is not None:
             node.renew(signal)
+            for other_id in node.neighbours:
+                self.nodes[other_id].forward = None
             self._touched[node.group] = None
             return True
         return side is None or self._add(signal, side)
@@ -124,7 +143,8 @@ class LinkGraph:
         self._unindex(node)
         for other_id in node.neighbours:
             other = self.nodes[other_id]
-            other.neighbours.discard(signal_id)
+            del other.neighbours[signal_id]
+            other.forward = None
             if other.closest is not None and other.closest[2] == signal_id:
                 other.closest = min((self._nearness(other, self.nodes[i]) for i in other.neighbours), default=None)
         self._leave(node)
@@ -145,9 +165,9 @@ class LinkGraph:
         """Whether a group is an incident at an event time; its outcomes are kept in the group."""
         if not self.could_be(group):
             group.outcomes = ()
-            return Verdict(Truth.NOT_HELD)
+            return PLAINLY_NOT
         if self._plain:
-            return Verdict(Truth.HELD)
+            return PLAINLY_HELD
         members: dict[str, list[Node]] = {}
         for node in self.in_order(group):
             members.setdefault(self.rule.selectors[node.side].name, []).append(node)
@@ -162,7 +182,7 @@ class LinkGraph:
 
     def could_be(self, group: Group) -> bool:
         """Whether what every incident of the rule needs is there."""
-        return bool(group.members) and all(group.sides[side] for side in self.rule.needed_sides)
+        return bool(group.members) and all(map(group.sides.__getitem__, self.rule.needed_sides))
 
     def touch(self, signal_id: str) -> None:
         """The group of a signal, if it is still there, is to be judged again."""
@@ -178,17 +198,13 @@ class LinkGraph:
 
     def expiring(self, now_ms: int) -> Iterator[Group]:
         """Groups that nothing can change from an event time on. One that is not forgotten now is told later again."""
-        again = []
-        while self._expiring and self._expiring[0][0] <= now_ms:
-            _, signal_id = heapq.heappop(self._expiring)
+        for signal_id in self._expiring.take(now_ms):
             if (node := self.nodes.get(signal_id)) is None:
                 continue
             if node.group.end_ms + self.kept_ms <= now_ms:
                 yield node.group
             if signal_id in self.nodes:
-                again.append((max(node.group.end_ms + self.kept_ms, now_ms + 1), signal_id))
-        for entry in again:
-            heapq.heappush(self._expiring, entry)
+                self._expiring.put(max(node.group.end_ms + self.kept_ms, now_ms + 1), signal_id)
 
     def forget_surroundings(self, now_ms: int) -> list[str]:
         """Drops what was looked out for and is near nothing that stands any more; gives the ids."""
@@ -198,62 +214,64 @@ class LinkGraph:
         """The signals of a group by start and id."""
         return sorted((self.nodes[i] for i in group.members), key=_ORDER)
 
-    def first(self, group: Group) -> Node:
-        """The first signal of a group by start and id."""
-        return min((self.nodes[i] for i in group.members), key=_ORDER)
-
     def take_touched(self) -> list[Group]:
-        """The groups that changed since the last call, by their first signal; those with no signal left at last."""
+        """The groups that changed since the last call, by their first signal; those with no signal left at last.
+
+        Most of what a city tells belongs to nothing: groups that are no incident, and cannot be one, are left out.
+        """
         if not self._touched:
             return []
         touched, self._touched = self._touched, {}
-        standing = sorted((g for g in touched if g.members), key=lambda g: self.first(g).order)
-        return standing + [g for g in touched if not g.members]
+        some = [g for g in touched if g.incidents or self.could_be(g)]
+        standing = [g for g in some if g.members]
+        if len(standing) > 1:
+            standing.sort(key=lambda g: g.first.order)
+        return standing + [g for g in some if not g.members]
 
     def _add(self, signal: Signal, side: int) -> bool:
-        group = Group({signal.id: None}, [0] * len(self.rule.selectors), signal.end_ms)
-        group.sides[side] = 1
-        node = Node(signal, side, group)
+        node = Node(signal, side)
         found = list(self._candidates(node))
         if len(found) > MAX_LINKS_OF_A_SIGNAL or any(
             len(other.neighbours) >= MAX_LINKS_OF_A_SIGNAL for other, _, _ in found
         ):
             return False
         self.nodes[signal.id] = node
+        sides = [0] * len(self.rule.selectors)
+        sides[side] = 1
+        group = node.group = Group({signal.id: None}, sides, signal.end_ms, node)
         self._touched[group] = None
         for other, gap, distance in found:
             self._link(node, other, gap, distance)
-        for radius_m in self._bonds[side]:
-            self._indexes[radius_m].add(node)
+        for search in self._searches[side]:
+            search.places.add(node)
         if self._surroundings is not None:
             self._surroundings.add_anchor(node)
-        heapq.heappush(self._expiring, (signal.end_ms + self.kept_ms, signal.id))
+        self._expiring.put(signal.end_ms + self.kept_ms, signal.id)
         return True
 
     def _candidates(self, node: Node) -> Iterator[tuple[Node, int, float]]:
         """What a signal is to be linked with, the time between the windows in ms, and the distance in m."""
-        signal, side = node.signal, node.side
-        for radius_m, (within_ms, bonds) in self._bonds[side].items():
-            near = self._indexes[radius_m].near(
-                node.place, signal.city, bonds, signal.start_ms - within_ms, signal.end_ms + within_ms
-            )
-            for other, distance in near:
-                bond, gap = bonds[other.side], gap_ms(signal, other.signal)
-                if gap > bond.within_ms:
+        signal = node.signal
+        for index, longest_ms, bonds in self._searches[node.side]:
+            from_ms, to_ms = signal.start_ms - longest_ms, signal.end_ms + longest_ms
+            for other, distance in index.near(node.place, signal.city, bonds, from_ms, to_ms):
+                bond, within_ms, plain, is_first = bonds[other.side]
+                gap = gap_ms(signal, other.signal)
+                if gap > within_ms:
                     continue
-                pair = (signal, other.signal) if self.rule.sides[bond.first] == side else (other.signal, signal)
-                if bond.joins(*pair):
+                if plain or bond.joins(*((signal, other.signal) if is_first else (other.signal, signal))):
                     yield other, gap, distance
 
     def _unindex(self, node: Node) -> None:
-        for radius_m in self._bonds[node.side]:
-            self._indexes[radius_m].remove(node)
+        for search in self._searches[node.side]:
+            search.places.remove(node)
         if self._surroundings is not None:
             self._surroundings.remove_anchor(node)
 
     def _link(self, a: Node, b: Node, gap: int, distance: float) -> None:
         for node, other_id in ((a, b.signal.id), (b, a.signal.id)):
-            node.neighbours.add(other_id)
+            node.neighbours[other_id] = distance
+            node.forward = None
             nearness = gap, distance, other_id
             if node.closest is None or nearness < node.closest:
                 node.closest = nearness
@@ -264,8 +282,7 @@ class LinkGraph:
 
     @staticmethod
     def _nearness(node: Node, other: Node) -> Nearness:
-        distance = distance_m(node.place, other.place)
-        return gap_ms(node.signal, other.signal), distance, other.signal.id
+        return gap_ms(node.signal, other.signal), node.neighbours[other.signal.id], other.signal.id
 
     def _merge(self, into: Group, group: Group) -> None:
         for member in group.members:
@@ -273,6 +290,7 @@ class LinkGraph:
         into.members |= group.members
         into.sides = [a + b for a, b in zip(into.sides, group.sides, strict=True)]
         into.end_ms = max(into.end_ms, group.end_ms)
+        into.first = min(into.first, group.first, key=_ORDER)
         into.links += group.links
         into.incidents |= group.incidents
         self._touched.pop(group, None)
@@ -289,15 +307,20 @@ class LinkGraph:
             if len(parts) > 1:
                 self._split(group, parts)
                 return
+        if group.members and group.first is node:
+            group.first = self._first(group.members)
         if group.members and group.end_ms == node.signal.end_ms:
             self._set_end(group)
+
+    def _first(self, members: Iterable[str]) -> Node:
+        return min((self.nodes[i] for i in members), key=_ORDER)
 
     def _set_end(self, group: Group) -> None:
         """After a loss: the group may be settled earlier than its signals are asked about."""
         group.end_ms = max(self.nodes[i].signal.end_ms for i in group.members)
-        heapq.heappush(self._expiring, (group.end_ms + self.kept_ms, next(iter(group.members))))
+        self._expiring.put(group.end_ms + self.kept_ms, next(iter(group.members)))
 
-    def _parts(self, group: Group, seeds: Iterable[str]) -> list[set[str]]:
+    def _parts(self, group: Group, seeds: Collection[str]) -> list[set[str]]:
         """What hangs together among the members of a group; every part holds one of the seeds."""
         parts: list[set[str]] = []
         for seed in seeds:
@@ -305,7 +328,7 @@ class LinkGraph:
                 continue
             part, rim = {seed}, [seed]
             while rim:
-                new = self.nodes[rim.pop()].neighbours - part
+                new = self.nodes[rim.pop()].neighbours.keys() - part
                 part |= new
                 rim.extend(new)
             parts.append(part)
@@ -321,12 +344,13 @@ class LinkGraph:
             for member in part:
                 sides[self.nodes[member].side] += 1
             links = sum(len(self.nodes[member].neighbours) for member in part) // 2
-            new = Group(dict.fromkeys(i for i in group.members if i in part), sides, 0, links)
+            members = dict.fromkeys(i for i in group.members if i in part)
+            new = Group(members, sides, 0, self._first(members), links)
             for member in part:
                 self.nodes[member].group = new
             self._set_end(new)
             self._touched[new] = None
             made.append(new)
-        heir = min(made, key=lambda g: (not self.could_be(g), self.first(g).order))
+        heir = min(made, key=lambda g: (not self.could_be(g), g.first.order))
         heir.incidents = group.incidents
         del self._touched[group]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from services.core.correlation.action import Action, ActionKind, Hands, fold
 from services.core.correlation.audit import changes_of
-from services.core.correlation.incident import Incident, IncidentState
+from services.core.correlation.incident import Incident, IncidentState, changed
 from services.core.correlation.planned import PlannedEvents
 from services.core.correlation.state import IncidentRecord, LedgerState
 
@@ -83,7 +83,7 @@ class IncidentLedger:
 
     def _next(self, before: Incident | None, incident: Incident, revision: int, hands: Hands) -> Incident:
         hands = hands.at_end(incident.end_ms)
-        after = replace(
+        after = changed(
             incident,
             revision=revision + 1,
             state=_state(self._by_signals[incident.id], hands),
@@ -91,7 +91,7 @@ class IncidentLedger:
             supersedes=tuple(sorted(self._joined.get(incident.id, ()))),
             planned_event=self.planned.covering(incident),
         )
-        return replace(after, changes=changes_of(before, after))
+        return changed(after, changes=changes_of(before, after))
 
     def hand_over(self, heirs: Iterable[tuple[str, str]]) -> list[str]:
         """(Incident, heir): what people did with an incident they have also done with the one that takes its place.
@@ -124,11 +124,11 @@ class IncidentLedger:
         state = IncidentState.SUPERSEDED if heir else IncidentState.RETRACTED
         last = self.standing.pop(incident_id)
         del self._by_signals[incident_id]
-        incident = replace(last, state=state, superseded_by=heir, revision=last.revision + 1)
+        incident = changed(last, state=state, superseded_by=heir, revision=last.revision + 1)
         self._ended[incident_id] = IncidentRecord(
             incident_id, last.rule, incident.revision, settled_ms, heir, standing=False
         )
-        return replace(incident, changes=changes_of(last, incident))
+        return changed(incident, changes=changes_of(last, incident))
 
     def act(self, action: Action) -> list[Incident]:
         """Folds one action on an incident and on whatever took its place; a repetition changes nothing."""
@@ -174,7 +174,7 @@ class IncidentLedger:
 
     @staticmethod
     def _same(last: Incident, after: Incident) -> bool:
-        return replace(after, revision=last.revision) == last
+        return changed(after, revision=last.revision) == last
 
     def held(self, incident_id: str, age_ms: int) -> bool:
         """Whether somebody has an incident in hand that ended so long ago, so that it must not be forgotten yet."""
@@ -189,8 +189,8 @@ class IncidentLedger:
         self._joined.pop(incident_id, None)
         if last is None:
             return []
-        settled = replace(last, revision=last.revision + 1, settled=True)
-        return [replace(settled, changes=changes_of(last, settled))]
+        settled = changed(last, revision=last.revision + 1, settled=True)
+        return [changed(settled, changes=changes_of(last, settled))]
 
     def forget_ended(self, rules: Collection[str], event_ms: int, log_ms: int | None) -> None:
         """Drops ended incidents of some rules that their event time has settled, and actions whose incident never came.

@@ -1,4 +1,4 @@
-"""What is to happen at moments of event time: each thing once, at the moment that it was given last."""
+"""What is to happen at moments of event time: many things at one of them, or each once at the one given last."""
 
 from __future__ import annotations
 
@@ -48,3 +48,39 @@ class Moments(Generic[K]):
             del self._when[key]
             due.append(key)
         return sorted(due)
+
+
+class Calendar(Generic[K]):
+    """Things by moment, as often as they were put there. Many share a moment: windows end together."""
+
+    def __init__(self) -> None:
+        self._things: dict[int, list[K]] = {}
+        self._heap: list[int] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, when_ms: int, thing: K) -> None:
+        """Notes a thing for a moment."""
+        self._count += 1
+        things = self._things.get(when_ms)
+        if things is None:
+            self._things[when_ms] = [thing]
+            heapq.heappush(self._heap, when_ms)
+        else:
+            things.append(thing)
+
+    def next_ms(self) -> int | None:
+        """The next moment; None: there is none."""
+        return self._heap[0] if self._heap else None
+
+    def take(self, until_ms: int) -> list[K]:
+        """The things up to a moment, by moment and then by order; they are done with."""
+        taken: list[K] = []
+        while self._heap and self._heap[0] <= until_ms:
+            things = self._things.pop(heapq.heappop(self._heap))
+            things.sort()
+            taken += things
+        self._count -= len(taken)
+        return taken

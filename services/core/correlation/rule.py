@@ -21,6 +21,7 @@ from services.core.correlation.condition import (
     leaves,
     needed_by,
 )
+from services.core.correlation.incident import Threshold
 from services.core.correlation.rule_checks import check_condition
 from services.core.correlation.selector import Key, Selector
 from services.core.signals import Severity, Signal
@@ -108,6 +109,16 @@ class Rule:
         """The longest time between the windows of two linked signals, or after which something must be absent."""
         bonds = max((bond.within_ms for bond in self.all_bonds), default=0)
         return max([self.within_s * 1000, bonds, *(absent.after_s * 1000 for absent in self.absences)])
+
+    @cached_property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """The bounds that it sets, as its incidents tell them."""
+        bounds = [Threshold("radius_m", self.radius_m), Threshold("within_s", self.within_s)]
+        for bond in self.bonds:
+            name = f"{bond.first}_{bond.second}"
+            bounds += [Threshold(f"{name}_radius_m", bond.radius_m), Threshold(f"{name}_within_s", bond.within_s)]
+        bounds += [Threshold(f"{s.name}_minimum_score", s.minimum_score) for s in self.selectors if s.minimum_score > 0]
+        return tuple(bounds)
 
     @property
     def settled_after_ms(self) -> int:

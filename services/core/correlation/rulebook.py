@@ -93,14 +93,15 @@ class Rulebook:
         if isinstance(record, Watermarks):
             self.counters.reports += 1
             for correlator in self._correlators:
-                changes += correlator.take(record, log_time_ms)
+                if not correlator.passes(record, log_time_ms):
+                    changes += correlator.take(record, log_time_ms)
             self._forget_planned()
             return changes
         concerned = self._of_key.get((record.domain, record.kind, record.type), ())
-        results = set()
+        results = []
         for correlator in concerned:
             changes += correlator.take(record, log_time_ms)
-            results.add(correlator.last_result)
+            results.append(correlator.last_result)
         result = next((result for result in RESULTS if result in results), "unmatched")
         setattr(self.counters, result, getattr(self.counters, result) + 1)
         return changes

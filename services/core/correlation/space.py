@@ -1,23 +1,19 @@
-"""Places in H3 cells, so that what is near a place and a time is found without looking at everything."""
+"""Places in a grid of cells, so that what is near a place and a time is found without looking at everything."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator
-from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
-import h3.api.basic_int as h3
-
-from services.core.geometry import EARTH_RADIUS_M, cell_of, ring_cover
+from services.core.correlation.grid import Place, grid_of
+from services.core.geometry import EARTH_RADIUS_M
 from services.core.signals import Signal
 
-Place = tuple[float, float]  # degrees north, degrees east
-
-FINEST_RESOLUTION = 9
-# A ring of 3 has 37 cells: 500 m at resolution 9. For a larger radius the cells grow, and the ring does not.
-LARGEST_RING = 3
+FINEST_RESOLUTION = 9  # of the H3 cell that an incident names
+# What lies by so much beyond the radius is too far, however its distance is rounded.
+_SURELY = 1.0 + 1e-9
 
 
 def distance_m(a: Place, b: Place) -> float:
@@ -27,11 +23,6 @@ def distance_m(a: Place, b: Place) -> float:
     half_east = math.sin((math.radians(b[1]) - math.radians(a[1])) / 2.0)
     haversine = half_north * half_north + math.cos(north) * math.cos(other_north) * half_east * half_east
     return 2.0 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, haversine)))
-
-
-@lru_cache(maxsize=65_536)
-def _disk(cell: int, ring: int) -> tuple[int, ...]:
-    return tuple(h3.grid_disk(cell, ring))
 
 
 def place_of(signal: Signal) -> Place:
@@ -52,19 +43,26 @@ P = TypeVar("P", bound=Placed)
 class _Line(Generic[P]):
     """What is at one place, by start."""
 
-    __slots__ = ("entries", "longest_ms", "starts")
+    __slots__ = ("cosine", "east", "entries", "last_ms", "longest_ms", "north", "starts")
 
-    def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.entries: list[P] = []
-        self.longest_ms = 0  # of all windows that were ever there
+    def __init__(self, entry: P) -> None:
+        place, signal = entry.place, entry.signal
+        self.north, self.east = math.radians(place[0]), math.radians(place[1])
+        self.cosine = math.cos(self.north)
+        self.starts = [signal.start_ms]
+        self.entries = [entry]
+        self.longest_ms = signal.end_ms - signal.start_ms  # of all windows that were ever there
+        self.last_ms = signal.end_ms  # of the last one that was ever there
 
     def add(self, entry: P) -> None:
-        start_ms = entry.signal.start_ms
-        at = bisect_right(self.starts, start_ms)
+        signal = entry.signal
+        start_ms, end_ms = signal.start_ms, signal.end_ms
+        # Nearly always it is the newest.
+        at = len(self.starts) if start_ms >= self.starts[-1] else bisect_right(self.starts, start_ms)
         self.starts.insert(at, start_ms)
         self.entries.insert(at, entry)
-        self.longest_ms = max(self.longest_ms, entry.signal.end_ms - start_ms)
+        self.longest_ms = max(self.longest_ms, end_ms - start_ms)
+        self.last_ms = max(self.last_ms, end_ms)
 
     def remove(self, entry: P) -> None:
         at = self.entries.index(entry, bisect_left(self.starts, entry.signal.start_ms))
@@ -82,25 +80,31 @@ class PlaceIndex(Generic[P]):
     """Signals by cell, then by city and side of the rule, then by place, then by time."""
 
     def __init__(self, radius_m: float) -> None:
-        self._radius_m = radius_m
-        self._resolution = FINEST_RESOLUTION
-        while self._resolution > 0 and ring_cover(radius_m, self._resolution) > LARGEST_RING:
-            self._resolution -= 1
-        self._ring = ring_cover(radius_m, self._resolution)
+        self._radius_m, self._grid = radius_m, grid_of(radius_m)
+        # Beyond this haversine a place is too far for sure; what is below is measured.
+        half = min(radius_m * _SURELY / EARTH_RADIUS_M, math.pi) / 2.0
+        self._farthest = math.sin(half) ** 2 * _SURELY
         self._cells: dict[int, dict[tuple[str, int], dict[Place, _Line[P]]]] = {}
 
     def add(self, entry: P) -> None:
         """Adds an entry; its side, place and window must stay as they are until it is removed."""
-        cell = self._cells.setdefault(cell_of(*entry.place, self._resolution), {})
-        places = cell.setdefault((entry.signal.city, entry.side), {})
+        number = self._grid.cell(entry.place)
+        cell = self._cells.get(number)
+        if cell is None:
+            cell = self._cells[number] = {}
+        key = entry.signal.city, entry.side
+        places = cell.get(key)
+        if places is None:
+            places = cell[key] = {}
         line = places.get(entry.place)
         if line is None:
-            line = places[entry.place] = _Line()
-        line.add(entry)
+            places[entry.place] = _Line(entry)
+        else:
+            line.add(entry)
 
     def remove(self, entry: P) -> None:
         """Removes an entry that is there."""
-        number, key = cell_of(*entry.place, self._resolution), (entry.signal.city, entry.side)
+        number, key = self._grid.cell(entry.place), (entry.signal.city, entry.side)
         places = self._cells[number][key]
         line = places[entry.place]
         line.remove(entry)
@@ -118,15 +122,26 @@ class PlaceIndex(Generic[P]):
 
         Their windows begin at `to_ms` or before, and end at `from_ms` or after.
         """
-        for number in _disk(cell_of(*place, self._resolution), self._ring):
+        lines: list[_Line[P]] = []
+        for number in self._grid.around(place):
             cell = self._cells.get(number)
             if cell is None:
                 continue
             for (of_city, side), places in cell.items():
-                if of_city != city or side not in sides:
-                    continue
-                for other, line in places.items():
-                    distance = distance_m(place, other)
-                    if distance <= self._radius_m:
-                        for entry in line.during(from_ms, to_ms):
-                            yield entry, distance
+                if side in sides and of_city == city:
+                    lines += [line for line in places.values() if line.last_ms >= from_ms and line.starts[0] <= to_ms]
+        if not lines:
+            return
+        sin, farthest = math.sin, self._farthest
+        north, east = math.radians(place[0]), math.radians(place[1])
+        cosine = math.cos(north)
+        for line in lines:
+            # As `distance_m` does, with what is known of the line.
+            half_north, half_east = sin((line.north - north) / 2.0), sin((line.east - east) / 2.0)
+            haversine = half_north * half_north + cosine * line.cosine * half_east * half_east
+            if haversine > farthest:
+                continue
+            distance = 2.0 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, haversine)))
+            if distance <= self._radius_m:
+                for entry in line.during(from_ms, to_ms):
+                    yield entry, distance

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic
 
 from services.core.correlation.condition import Absent
+from services.core.correlation.grid import Place
 from services.core.correlation.rule import Rule
-from services.core.correlation.space import P, Place, PlaceIndex, place_of
+from services.core.correlation.space import P, PlaceIndex, place_of
 from services.core.correlation.verdict import Absence, Truth
 from services.core.signals import Signal
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.core.correlation.condition import (
     Absent,
@@ -34,8 +33,7 @@ class Truth(IntEnum):
     HELD = 4
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of one condition of the rule."""
 
     condition: str  # in words: "count of odour within 3600 s"
@@ -44,8 +42,7 @@ class Outcome:
     bound: float  # what it was held against
 
 
-@dataclass(frozen=True)
-class Absence:
+class Absence(NamedTuple):
     """What is known of something that must not be near."""
 
     truth: Truth
@@ -54,8 +51,7 @@ class Absence:
     uncovered: bool = False  # whether a partition of the kind has not passed that time
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a group is an incident now, why, and what may change that beside a signal."""
 
     truth: Truth
@@ -64,11 +60,18 @@ class Verdict:
     uncovered: bool = False  # to be judged again when a partition that was silent is heard
 
 
+# Of what has no outcomes to tell.
+PLAINLY_HELD, PLAINLY_NOT = Verdict(Truth.HELD), Verdict(Truth.NOT_HELD)
+
+
 class Member(Protocol):
     """A signal of a group."""
 
     signal: Signal
-    neighbours: set[str]
+
+    @property
+    def neighbours(self) -> Collection[str]:
+        """Ids of the signals that it is linked with."""
 
 
 Members = Mapping[str, Sequence[Member]]  # by name of the rule, each by start and id
@@ -89,7 +92,7 @@ def judge(condition: Condition, members: Members, look_around: LookAround) -> Ve
             )
         case Present(name):
             # A name tells itself: the signals are there.
-            return Verdict(Truth.HELD if members.get(name) else Truth.NOT_HELD)
+            return PLAINLY_HELD if members.get(name) else PLAINLY_NOT
         case Count():
             text = f"{_counted(condition)}{_within(condition.within_s)}"
             return _told(text, _count(condition, members), condition.at_least)

@@ -124,10 +124,10 @@ def _allen(a: Signal, b: Signal) -> str:
 def _blows(bond: Bond, first: Signal, second: Signal) -> bool:
     """On a street from south to north, the way is 0 or 180 degrees."""
     assert bond.wind is not None
-    assert first.longitude == second.longitude
     winds = [e.value for s in (first, second) for e in s.evidence if e.measure == bond.wind.measure]
     if not winds or first.latitude == second.latitude:
         return False
+    assert first.longitude == second.longitude
     way = 0.0 if second.latitude > first.latitude else 180.0
     turn = abs(way - (winds[0] + (180.0 if bond.wind.down else 0.0))) % 360
     return min(turn, 360 - turn) <= bond.wind.sector_deg

@@ -76,6 +76,15 @@ def action_line(action: Any) -> str:
     return f"{moment(action.time)} {action.actor}: {' '.join([what or 'something', *said])}"
 
 
+def outcome_line(outcome: Any) -> str:
+    """One condition of the rule: what it asks for, whether it is so, what was found against what it was held."""
+    said = f"{outcome.condition}: {enum_name(outcome, 'truth').replace('_', ' ')}"
+    if math.isnan(outcome.value):
+        return said
+    bound = f" (bound {number(outcome.bound)})" if math.isfinite(outcome.bound) else ""
+    return f"{said}, {number(outcome.value)}{bound}"
+
+
 def explain(incident: Any, everything: bool = False) -> str:
     """The whole of an incident: signals, evidence against thresholds, distances and gaps, rule, query."""
     lines = [
@@ -98,6 +107,9 @@ def explain(incident: Any, everything: bool = False) -> str:
         lines.append(f"  merged into  {incident.merged_into}")
     if incident.superseded_by:
         lines.append(f"  replaced by  {incident.superseded_by}")
+    if incident.outcomes:
+        told = [outcome_line(outcome) for outcome in incident.outcomes]
+        lines += _part("what its rule asks for", len(told), told, None)
     if incident.actions:
         lines += _part("what people did", incident.action_count, [action_line(a) for a in incident.actions], None)
     names = {signal.id: signal.entity_id for signal in incident.signals}

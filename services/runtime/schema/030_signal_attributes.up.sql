@@ -21,7 +21,7 @@ CREATE OR REPLACE VIEW v_signals
     revision         UInt32 COMMENT 'Number of observations weighed: in its window and in all that its detector looks back at',
     detector_version String COMMENT 'Version of the detector',
     model            String COMMENT 'What normal was computed from; empty: no model',
-    attributes       Map(String, String) COMMENT 'What was known of the entity out of its labels: road, line, building, cabinet, district'
+    attributes       Map(String, String) COMMENT 'What was known of the entity out of its labels: road, line, road_m and line_m (metres along it), building, cabinet, district'
 )
 COMMENT 'Signals of all domains, each in its final revision'
 AS SELECT _database AS domain, id, city, kind, type, entity_id, window, start_time, end_time, state, severity, score,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -9,8 +10,10 @@ import clickhouse_connect
 import grpc
 import pytest
 from clickhouse_connect.driver.client import Client
+from typer.testing import CliRunner
 
 from deploy.local.servers import Endpoints
+from services.cli.main import app
 from services.core.correlation.event_time import Watermarks
 from services.core.kind import HOUR_MS
 from services.core.scan import Lookout
@@ -141,11 +144,32 @@ def test_it_is_told_by_grpc_with_the_incident_that_explains_it(client: Reflectio
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+def test_the_command_lists_and_explains_it(
+    own_servers: Endpoints, service: Service, story: Story, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("URBAN_KAFKA", own_servers.kafka)
+    monkeypatch.setenv("URBAN_CLICKHOUSE", own_servers.clickhouse)
+    monkeypatch.setenv("URBAN_SERVICES", json.dumps({"correlation": f"127.0.0.1:{service.port}"}))
+    mine = planted_one(story)
+
+    def urban(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["findings", *arguments, "--city", "town"])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert all(f.id in urban("list") for f in story.final.values())
+    shown = urban("show", mine.id[:8])
+    assert mine.title in shown
+    assert "no rule asked for it, and it is no incident" in shown
+    assert "explained by" in shown
+    assert json.loads(urban("show", mine.id, "--json"))["p_value"] == mine.p_value
+
+
 def test_sql_gives_findings_in_their_final_version_and_what_rules_know_of_them(clickhouse: Client, story: Story):
     rows = clickhouse.query(
         "SELECT toString(id), state, revision, p_value, arrayMap(toString, signal_ids), title FROM urban.v_findings"
     ).result_rows
-    assert sorted(rows) == sorted(
+    assert sorted(tuple(row) for row in rows) == sorted(
         (f.id, "over", f.revision, f.p_value, [s.id for s in f.signals], f.title) for f in story.final.values()
     )
     (known,) = clickhouse.query(

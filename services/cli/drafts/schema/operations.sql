@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS signals
     revision         UInt32 COMMENT 'Number of observations weighed: in its window and in all that its detector looks back at; the row with the greatest is the final one',
     detector_version LowCardinality(String) COMMENT 'Version of the detector',
     model            LowCardinality(String) COMMENT 'What normal was computed from; empty: no model',
-    attributes       Map(LowCardinality(String), String) COMMENT 'What was known of the entity out of its labels: road, line, building, cabinet, district',
+    attributes       Map(LowCardinality(String), String) COMMENT 'What was known of the entity out of its labels: road, line, road_m and line_m (metres along it), building, cabinet, district',
     version          UInt64 MATERIALIZED toUInt64(revision) * 2 + (state = 'retracted') COMMENT 'The row with the greatest is the final one',
     stored_time      DateTime('UTC') MATERIALIZED now() COMMENT 'When the row was stored, by wall clock; a replay of old days is kept as long as news'
 )

@@ -76,6 +76,15 @@ def action_line(action: Any) -> str:
     return f"{moment(action.time)} {action.actor}: {' '.join([what or 'something', *said])}"
 
 
+def outcome_line(outcome: Any) -> str:
+    """One condition of the rule: what it asks for, whether it is so, what was found against what it was held."""
+    said = f"{outcome.condition}: {enum_name(outcome, 'truth').replace('_', ' ')}"
+    if math.isnan(outcome.value):
+        return said
+    bound = f" (bound {number(outcome.bound)})" if math.isfinite(outcome.bound) else ""
+    return f"{said}, {number(outcome.value)}{bound}"
+
+
 def explain(incident: Any, everything: bool = False) -> str:
     """The whole of an incident: signals, evidence against thresholds, distances and gaps, rule, query."""
     lines = [
@@ -98,8 +107,11 @@ def explain(incident: Any, everything: bool = False) -> str:
         lines.append(f"  merged into  {incident.merged_into}")
     if incident.superseded_by:
         lines.append(f"  replaced by  {incident.superseded_by}")
+    if incident.outcomes:
+        told = [outcome_line(outcome) for outcome in incident.outcomes]
+        lines += part("what its rule asks for", len(told), told, None)
     if incident.actions:
-        lines += _part("what people did", incident.action_count, [action_line(a) for a in incident.actions], None)
+        lines += part("what people did", incident.action_count, [action_line(a) for a in incident.actions], None)
     names = {signal.id: signal.entity_id for signal in incident.signals}
     links = [
         f"{names.get(link.first_signal_id, link.first_signal_id)} and "
@@ -108,21 +120,22 @@ def explain(incident: Any, everything: bool = False) -> str:
         for link in incident.links
     ]
     told = [signal_line(signal) for signal in incident.signals]
-    lines += _part("signals", incident.signal_count, told, None if everything else SHOWN_SIGNALS)
-    lines += _part("pairs that belong together", incident.link_count, links, None if everything else SHOWN_LINKS)
-    return "\n".join([*lines, "", "the windows behind it (urban sql)", *_indented(incident.query.splitlines())])
+    lines += part("signals", incident.signal_count, told, None if everything else SHOWN_SIGNALS)
+    lines += part("pairs that belong together", incident.link_count, links, None if everything else SHOWN_LINKS)
+    return "\n".join([*lines, "", "the windows behind it (urban sql)", *indented(incident.query.splitlines())])
 
 
-def _part(title: str, count: int, lines: list[str], shown: int | None) -> list[str]:
+def part(title: str, count: int, lines: list[str], shown: int | None) -> list[str]:
     """A heading and lines below it; `count` is how many there are, of which the incident lists `lines`."""
     kept = lines[:shown]
     more = [f"… and {len(lines) - len(kept)} more (--all)"] if len(kept) < len(lines) else []
     if count > len(lines):
         more.append(f"… and {count - len(lines):,} that the incident does not list")
-    return ["", f"{title} ({count:,})", *_indented([*kept, *more])]
+    return ["", f"{title} ({count:,})", *indented([*kept, *more])]
 
 
-def _indented(lines: Iterable[str]) -> list[str]:
+def indented(lines: Iterable[str]) -> list[str]:
+    """Lines that stand below a heading."""
     return [f"  {line}" for line in lines]
 
 

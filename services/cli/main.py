@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import dlq, entities, incidents, rules, undelivered
+from services.cli import dlq, entities, findings, incidents, rules, undelivered
 from services.cli.draft import draft
 from services.cli.migrate import migrate
 from services.cli.replay import replay
@@ -32,6 +32,7 @@ app.command()(replay)
 app.command()(scenario)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(findings.app, name="findings")
 app.add_typer(rules.app, name="rules")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(undelivered.app, name="undelivered")

@@ -1,4 +1,4 @@
-"""`urban watch`: windows, signals or incidents as they happen."""
+"""`urban watch`: windows, signals, incidents or findings as they happen."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Stream(StrEnum):
     WINDOWS = "windows"
     SIGNALS = "signals"
     INCIDENTS = "incidents"
+    FINDINGS = "findings"
 
 
 def watch(
@@ -38,7 +39,7 @@ def watch(
     as_json: JsonOption = False,
     root: RootOption = None,
 ) -> None:
-    """Print windows, signals or incidents as they happen, one a line, until Ctrl-C."""
+    """Print windows, signals, incidents or findings as they happen, one a line, until Ctrl-C."""
     import asyncio
 
     import grpc
@@ -47,8 +48,8 @@ def watch(
 
     try:
         addresses = find_addresses(root)
-        if what is Stream.INCIDENTS:
-            sources = [_Source(addresses, CORRELATION, "Incidents", {"parent": f"cities/{city}"})]
+        if what in (Stream.INCIDENTS, Stream.FINDINGS):
+            sources = [_Source(addresses, CORRELATION, what.value.capitalize(), {"parent": f"cities/{city}"})]
         else:
             if domain and domain not in domain_names():
                 fail(f"unknown domain {domain!r}; there are {', '.join(domain_names())}")
@@ -70,11 +71,13 @@ class _Printer:
 
     def __init__(self, what: Stream, as_json: bool, count: int) -> None:
         from services.cli.explain import incident_line, signal_line, window_line
+        from services.cli.explain_finding import finding_line
 
         lines: dict[Stream, Callable[[Any], str]] = {
             Stream.WINDOWS: window_line,
             Stream.SIGNALS: signal_line,
             Stream.INCIDENTS: incident_line,
+            Stream.FINDINGS: finding_line,
         }
         self._line = _json_line if as_json else lines[what]
         self._left = count or None

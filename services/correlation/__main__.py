@@ -1,4 +1,4 @@
-"""The process of the service correlation: `python -m services.correlation all|api|processor|responder`."""
+"""The process of the service correlation: `python -m services.correlation all|api|processor|responder|scanner`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from services.correlation.responder_role import ResponderRole
 from services.correlation.roles import CorrelationApiRole, CorrelatorRole
+from services.correlation.scanner_role import ScannerRole
 from services.runtime.catalogue import shared_topics
 from services.runtime.role import Role
 from services.runtime.service import chosen_roles, run_service
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         "api": CorrelationApiRole,
         "processor": CorrelatorRole,
         "responder": ResponderRole,
+        "scanner": ScannerRole,
     }
     settings = Settings()  # type: ignore[call-arg]  # every field has a default
     names = chosen_roles("correlation", list(makers), arguments)

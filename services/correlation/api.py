@@ -7,6 +7,7 @@ from typing import Any
 
 from services.correlation import acting
 from services.correlation.acting import Acting, Deed
+from services.correlation.finding_calls import FindingCalls, FindingView
 from services.correlation.planned import PlannedEventCalls, PlannedEventView
 from services.correlation.requests import read_incident_name
 from services.correlation.view import IncidentView, read_incident
@@ -39,10 +40,18 @@ MAX_PAGE_BYTES = 3 << 20
 class CorrelationApi:
     """The functions of CorrelationService over a view of the incidents, watches, and a writer of actions."""
 
-    def __init__(self, view: IncidentView, planned: PlannedEventView, watches: TopicWatches, writer: LogWriter) -> None:
+    def __init__(
+        self,
+        view: IncidentView,
+        planned: PlannedEventView,
+        findings: FindingView,
+        watches: TopicWatches,
+        writer: LogWriter,
+    ) -> None:
         self._view, self._watches = view, watches
         self._acting = Acting(view, writer)
         self._planned = PlannedEventCalls(planned, writer)
+        self._findings = FindingCalls(findings, view, watches)
 
     def service(self) -> Service:
         """The service as a server takes it."""
@@ -59,6 +68,7 @@ class CorrelationApi:
             "MergeIncident": self._deed(acting.MERGE),
             "UpsertPlannedEvent": self._planned.upsert,
             "ListPlannedEvents": self._planned.list,
+            **self._findings.methods(),
         }
         return Service(DESCRIPTOR.services_by_name["CorrelationService"], methods)
 

@@ -15,9 +15,11 @@ from services.core.correlation.condition import (
     Count,
     Percentile,
     Present,
+    Share,
     Total,
 )
 from services.core.correlation.rule_checks import check_leaf
+from services.core.signals import COUNTED_LABELS
 from services.correlation.fields import (
     NAME,
     Field,
@@ -128,6 +130,20 @@ FORMS: dict[str, Form] = {
         },
         Count,
         (("count", "of"),),
+    ),
+    "share": Form(
+        {
+            "share": _OF,
+            "among": Field(
+                text,
+                word_schema(COUNTED_LABELS),
+                "Of the entities of any one: cabinet, or building. The registry says how many there are.",
+            ),
+            "at_least": Field(number, number_schema(0, 1), "Which part of them, above 0: 0.5 is half."),
+            "within_s": _WITHIN,
+        },
+        Share,
+        (("share", "of"),),
     ),
     "sum": Form(
         {

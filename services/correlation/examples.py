@@ -123,7 +123,10 @@ def _apart(a: Signal, b: Signal, bond: Bond | None) -> str:
     if bond is None:
         return "no link holds between them"
     metres, seconds = distance_m(place_of(a), place_of(b)), gap_ms(a, b) / 1000
-    return f"{metres:.0f} m (at most {bond.radius_m:g}), {seconds:g} s (at most {bond.within_s})"
+    text = f"{metres:.0f} m (at most {bond.radius_m:g}), {seconds:g} s (at most {bond.within_s})"
+    if bond.along is not None:
+        text += f", {bond.along.apart_m(a, b):.0f} m along the {bond.along.of} (at most {bond.along.within_m:g})"
+    return text
 
 
 def _extra(group: frozenset[str], incident: Incident) -> Iterator[str]:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from services.correlation.api import CorrelationApi
 from services.correlation.checkpoint import DOMAIN, KIND, LAYOUT
+from services.correlation.finding_calls import FindingView
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.planned import PlannedEventView
 from services.correlation.rules import load_rules
@@ -131,7 +132,8 @@ class CorrelationApiRole:
         self._writer = KafkaWriter(settings.kafka)
         self._watches = TopicWatches(self._open_watch, settings.subscriber_patience_seconds)
         self._planned = PlannedEventView(self._open_reader)
-        api = CorrelationApi(self._view, self._planned, self._watches, self._writer)
+        self._findings = FindingView(self._open_reader)
+        api = CorrelationApi(self._view, self._planned, self._findings, self._watches, self._writer)
         self.server = GrpcServer.of(settings, [api.service()])
 
     @property
@@ -147,13 +149,15 @@ class CorrelationApiRole:
             await self._view.start()
             parts.push_async_callback(self._planned.stop)
             await self._planned.start()
+            parts.push_async_callback(self._findings.stop)
+            await self._findings.start()
             parts.push_async_callback(self.server.stop)
             parts.callback(self._watches.stop)
             await self.server.start()
             self._parts = parts.pop_all()
 
     async def wait(self) -> None:
-        await wait_for_first([self._view.following, self._planned.following])
+        await wait_for_first([self._view.following, self._planned.following, self._findings.following])
 
     async def stop(self) -> None:
         await self._parts.aclose()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from services.core.correlation.allen import Relation
+from services.core.correlation.along import Along
 from services.core.correlation.bond import Bond, Wind
 from services.core.correlation.checks import MAX_RADIUS_M, MAX_SECONDS, RuleError
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Bound, Selector
-from services.core.signals import Severity
+from services.core.signals import POSITION_LABELS, Severity
 from services.correlation.conditions import condition_schema, read_condition
 from services.correlation.fields import (
     NAME,
@@ -79,6 +80,10 @@ def _wind(field: str, value: object) -> Wind:
     return made(field, Wind, fields)
 
 
+def _along(field: str, value: object) -> Along:
+    return made(field, Along, read_fields(field, value, _ALONG))
+
+
 def read_rule(document: object) -> Rule:
     """The rule of a document. RuleError names the field that is wrong, as "signals[0].kind"."""
     fields = read_fields("", document, _RULE)
@@ -132,6 +137,7 @@ _SELECTOR: Table = {
         needed=False,
     ),
 }
+_LINES = {name: name for name in POSITION_LABELS}
 _DIRECTIONS = {"down": True, "up": False}
 _WIND: Table = {
     "measure": Field(text, NAME, "Figure in the evidence of either that says where the wind comes from, in degrees."),
@@ -144,6 +150,10 @@ _WIND: Table = {
     "sector_deg": Field(
         number, number_schema(0, 180), "How far the bearing may turn to either side; 45.", needed=False
     ),
+}
+_ALONG: Table = {
+    "of": Field(one_of(_LINES), word_schema(_LINES), "Which attribute both share: line, or road."),
+    "within_m": Field(number, number_schema(0, MAX_RADIUS_M), "Metres of it between the two, at most."),
 }
 _LINK: Table = {
     "between": Field(
@@ -161,6 +171,9 @@ _LINK: Table = {
     ),
     "same": _SAME,
     "wind": Field(_wind, object_schema(_WIND), "The second lies up or down the wind of the first.", needed=False),
+    "along": Field(
+        _along, object_schema(_ALONG), "Both lie on one line, or road, so many metres of it apart.", needed=False
+    ),
 }
 _RULE: Table = {
     "rule": Field(text, NAME, "Its name; part of the id of every incident."),

@@ -11,7 +11,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ class Trip:
     route: str
     direction: str
     service: str
+    shape: str = ""  # of shapes.txt; empty: none is told
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Timetable:
     trips: Mapping[str, Trip]
     calls: Mapping[str, tuple[ScheduledCall, ...]]  # by trip, in order
     services: Mapping[str, Service]
+    # By route: the course of its longest trip, in degrees north and east, by its shape, or else from stop to stop.
+    courses: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
     def runs_on(self, trip: str, day: date) -> bool:
         service = self.services.get(self.trips[trip].service)
@@ -145,10 +148,18 @@ def read_timetable(path: Path) -> Timetable:
         if len(zones) != 1:
             raise ValueError(f"{path.name} must have one time zone, not {sorted(zones)}")
         trips = {
-            row["trip_id"]: Trip(row["trip_id"], row["route_id"], row.get("direction_id") or "", row["service_id"])
+            row["trip_id"]: Trip(
+                row["trip_id"],
+                row["route_id"],
+                row.get("direction_id") or "",
+                row["service_id"],
+                row.get("shape_id") or "",
+            )
             for row in _rows(archive, "trips.txt")
         }
-        return Timetable(ZoneInfo(zones.pop()), _stops(archive), trips, _calls(archive), _services(archive, names))
+        stops, calls = _stops(archive), _calls(archive)
+        courses = _courses(archive, names, trips, stops, calls)
+        return Timetable(ZoneInfo(zones.pop()), stops, trips, calls, _services(archive, names), courses)
 
 
 def _rows(archive: zipfile.ZipFile, name: str) -> Iterator[dict[str, str]]:
@@ -173,6 +184,30 @@ def _calls(archive: zipfile.ZipFile) -> dict[str, tuple[ScheduledCall, ...]]:
             call = ScheduledCall(int(row["stop_sequence"]), row["stop_id"], seconds_of(arrival), seconds_of(departure))
             found.setdefault(row["trip_id"], []).append(call)
     return {trip: tuple(sorted(calls, key=lambda call: call.sequence)) for trip, calls in found.items()}
+
+
+def _courses(
+    archive: zipfile.ZipFile,
+    names: set[str],
+    trips: Mapping[str, Trip],
+    stops: Mapping[str, Stop],
+    calls: Mapping[str, tuple[ScheduledCall, ...]],
+) -> dict[str, tuple[tuple[float, float], ...]]:
+    """The course of each route; of a large timetable only the shapes that are needed are kept."""
+    longest: dict[str, Trip] = {}
+    for trip in sorted(trips.values(), key=lambda t: (-len(calls.get(t.id, ())), t.id)):
+        longest.setdefault(trip.route, trip)
+    points: dict[str, list[tuple[int, float, float]]] = {trip.shape: [] for trip in longest.values() if trip.shape}
+    for row in _rows(archive, "shapes.txt") if points and "shapes.txt" in names else ():
+        if row["shape_id"] in points:
+            place = float(row["shape_pt_lat"]), float(row["shape_pt_lon"])
+            points[row["shape_id"]].append((int(row["shape_pt_sequence"]), *place))
+    found = {}
+    for route, trip in longest.items():
+        called = [stops[call.stop] for call in calls.get(trip.id, ()) if call.stop in stops]
+        shape = [place for _, *place in sorted(points.get(trip.shape, ()))]
+        found[route] = tuple((a, b) for a, b in shape) or tuple((s.latitude, s.longitude) for s in called)
+    return found
 
 
 def seconds_of(text: str) -> int:

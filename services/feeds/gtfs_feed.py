@@ -23,6 +23,7 @@ import grpc
 
 from services.feeds import gtfs_realtime
 from services.feeds.gtfs import Timetable, platform_id, read_timetable
+from services.feeds.gtfs_lines import line_metres
 from services.feeds.rail_calls import CallTracker, frame_of
 from services.feeds.sender import FrameSender
 from urban.common.v1.entity_pb2 import Entity
@@ -83,6 +84,7 @@ class RailFeed:
 def platforms(timetable: Timetable, city: str) -> Iterator[Entity]:
     """Every platform of the timetable, as each line sees it in each direction."""
     seen = set()
+    metres = line_metres(timetable)
     for trip in timetable.trips.values():
         for call in timetable.calls.get(trip.id, ()):
             name = platform_id(call.stop, trip.route, trip.direction)
@@ -90,12 +92,15 @@ def platforms(timetable: Timetable, city: str) -> Iterator[Entity]:
             if name in seen or stop is None:
                 continue
             seen.add(name)
+            labels = {"stop": stop.id, "route": trip.route, "direction": trip.direction, "line": trip.route}
+            if (metre := metres.get((trip.route, stop.id))) is not None:
+                labels["line_m"] = f"{metre:.0f}"
             yield Entity(
                 name=f"cities/{city}/domains/traffic/entities/{name}",
                 type="platform",
                 display_name=stop.name,
                 position=Position(latitude=stop.latitude, longitude=stop.longitude),
-                labels={"stop": stop.id, "route": trip.route, "direction": trip.direction},
+                labels=labels,
             )
 
 

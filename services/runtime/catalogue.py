@@ -25,6 +25,7 @@ SIGNALS = "urban.signals.v1"
 INCIDENTS = "urban.incidents.v1"
 INCIDENT_ACTIONS = "urban.incident_actions.v1"
 PLANNED_EVENTS = "urban.planned_events.v1"
+FINDINGS = "urban.findings.v1"
 NOTIFICATIONS = "urban.notifications.v1"
 UNDELIVERED = "urban.undelivered.v1"
 ENTITIES = "urban.entities.v1"
@@ -186,6 +187,7 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
     names = [d.name for d in domains]
     every = {role: tuple(f"{name}:{role}" for name in names) for role in ("api", "processor", "archiver")}
     correlator, responder, api = "correlation:processor", "correlation:responder", "correlation:api"
+    scanner = "correlation:scanner"
     return (
         Topic(
             name=SIGNALS,
@@ -195,9 +197,9 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
             key="H3 cell (resolution 5) around the signal, or the reporting instance",
             value="urban.common.v1.SignalRecord",
             writers=every["processor"],
-            readers=(*every["api"], correlator),
-            about="Findings, and how far event time has come",
-            groups=(correlator,),
+            readers=(*every["api"], correlator, scanner),
+            about="What detectors find, and how far event time has come",
+            groups=(correlator, scanner),
         ),
         Topic(
             name=checkpoints("correlation", "signals"),
@@ -222,6 +224,29 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
             readers=(api, responder),
             groups=(responder,),
             about="Incidents, each in its newest version",
+        ),
+        Topic(
+            name=FINDINGS,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="finding id",
+            value="urban.correlation.v1.Finding",
+            writers=(scanner,),
+            readers=(api,),
+            about="Clusters of signals that no rule asked for, each in its newest version",
+        ),
+        Topic(
+            name=checkpoints("correlation", "findings"),
+            partitions=SIGNAL_PARTITIONS,
+            retention_ms=-1,
+            compacted=True,
+            key="partition of the signal topic",
+            value="urban.common.v1.Checkpoint",
+            writers=(scanner,),
+            readers=(scanner,),
+            about="State of the scans for clusters",
+            largest_bytes=CHECKPOINT_BYTES,
         ),
         Topic(
             name=INCIDENT_ACTIONS,

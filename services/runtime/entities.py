@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from services.core.signals import CARRIED_LABELS, COUNTED_LABELS
 from services.runtime.catalogue import ENTITIES
 from services.runtime.log import FROM_BEGINNING, LogError, LogReader, LogRecord, OpenReader
 from services.runtime.reader import KafkaReader
@@ -49,6 +51,7 @@ class EntityRegistry:
         self.version = 0  # another number when something of an entity may have changed
         self._entities: dict[_Key, Entity] = {}
         self._names: dict[tuple[str, str], list[str]] = {}  # ids by city and domain, in order
+        self._sharing: Counter[_Key] = Counter()  # entities by city, label and its value
         self._positions: dict[int, int] = {}
         self._moved = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -127,6 +130,10 @@ class EntityRegistry:
         self.version += 1
         names = self._names.setdefault(key[:2], [])
         known = key in self._entities
+        for version, one in ((self._entities.get(key), -1), (entity, 1)):
+            for label in COUNTED_LABELS:
+                if version is not None and version.labels.get(label):
+                    self._sharing[key[0], label, version.labels[label]] += one
         if entity is None:
             if known:
                 del self._entities[key]
@@ -144,6 +151,17 @@ class EntityRegistry:
     def get(self, city: str, domain: str, entity_id: str) -> Entity | None:
         """The entity, None where it is not known. It is shared: not to be changed."""
         return self._entities.get((city, domain, entity_id))
+
+    def attributes(self, city: str, entity: Entity) -> tuple[tuple[str, str], ...]:
+        """What signals say of an entity, by name: its labels that rules ask for, and how many entities share those.
+
+        Counted are all entities of its city, of whichever domain, as they are known now.
+        """
+        found = {name: entity.labels[name] for name in CARRIED_LABELS if name in entity.labels}
+        shared = {
+            n: self._sharing[city, label, found[label]] for label, n in COUNTED_LABELS.items() if found.get(label)
+        }
+        return tuple(sorted({**found, **{name: str(count) for name, count in shared.items()}}.items()))
 
     def list(self, city: str, domain: str, type: str = "", after: str = "", limit: int | None = None) -> list[Entity]:
         """Entities of a city and domain in the order of their ids, of that type (empty: any), behind the id `after`."""

@@ -59,6 +59,21 @@ SIGNALS_WAITING = Gauge("urban_correlation_signals_waiting", "Signals that event
 SILENT_PARTITIONS = Gauge(
     "urban_correlation_silent_partitions", "Observation partitions that no longer hold the correlation's time back"
 )
+FINDINGS = Counter(
+    "urban_findings", "Versions of findings emitted: clusters of signals that no rule asked for", ("state",)
+)
+FINDINGS_STANDING = Gauge("urban_findings_standing", "Findings that the last scan has seen")
+SCANNED_SIGNALS = Counter(
+    "urban_scanned_signals",
+    "Signals by what became of them in the scans for clusters: taken, repeated, unplaced (its entity has no position), "
+    "settled (too late), overflow (too many to hold), refused",
+    ("result",),
+)
+SCAN_SECONDS = Histogram(
+    "urban_scan_seconds",
+    "Time of one scan for clusters, those before it included that late signals have changed",
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300),
+)
 RESPONSE_CASES = Gauge("urban_response_cases", "Incidents that a response plan follows")
 NOTIFICATIONS = Counter("urban_notifications", "Notifications told, by plan and reason", ("plan", "reason"))
 DELIVERIES = Counter(

@@ -20,7 +20,7 @@ from services.core.geometry import cell_of
 from services.core.history import Index
 from services.core.kind import Detector, Kind
 from services.core.partition import Partition
-from services.core.signals import CARRIED_LABELS, Signal
+from services.core.signals import Signal
 from services.core.state import NO_WATERMARK, Closing, Counters
 from services.core.windows import BaselineColumns, Place, WindowBatch
 from services.runtime import catalogue, metrics, records
@@ -228,8 +228,8 @@ class KindProcessor:
         entity = self._shop.registry.get(signal.city, signal.domain, signal.entity_id)
         if entity is None:
             return signal
-        if labels := tuple((name, entity.labels[name]) for name in CARRIED_LABELS if name in entity.labels):
-            signal = replace(signal, attributes=labels)
+        if attributes := self._shop.registry.attributes(signal.city, entity):
+            signal = replace(signal, attributes=attributes)
         if not entity.HasField("position"):
             return signal
         latitude, longitude = entity.position.latitude, entity.position.longitude

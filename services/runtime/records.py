@@ -26,6 +26,7 @@ PROTOBUF: Headers = (("content-type", b"application/protobuf"),)
 MAXIMUM_FRAME_ROWS = 2_000
 # Coarse enough that one incident's signals share a key, fine enough that a city's do not.
 SIGNAL_KEY_RESOLUTION = 5
+_ATTRIBUTES = pa.map_(pa.string(), pa.string())
 _EVIDENCE = pa.list_(
     pa.struct(
         [("measure", pa.string()), ("value", pa.float64()), ("threshold", pa.float64()), ("expected", pa.float64())]
@@ -146,6 +147,7 @@ def signals_table(signals: Sequence[Signal]) -> pa.Table:
             "revision": pa.array([s.revision for s in signals], pa.uint32()),
             "detector_version": pa.array([s.detector_version for s in signals], pa.string()),
             "model": pa.array([s.model for s in signals], pa.string()),
+            "attributes": pa.array([list(s.attributes) for s in signals], _ATTRIBUTES),
         }
     )
 

@@ -11,7 +11,7 @@ import pytest
 from services.cli.domains import constant_of
 from services.cli.drafts.files import left_to_people, missing_files
 from services.cli.drafts.proto import kind_proto, service_proto
-from services.cli.drafts.sql import baselines_sql, domain_sql, kind_sql
+from services.cli.drafts.sql import baselines_sql, domain_sql, kind_sql, signal_attributes_sql
 from services.core.kind import Aggregate, Column, ColumnType, Domain, Kind, Measure
 from services.runtime.contracts import FrameContract
 from services.runtime.migrations import INTERNAL_TABLES, SHARED_TABLES
@@ -119,6 +119,27 @@ def test_a_baseline_that_comes_later_gets_its_table(tmp_path: Path):
         (tmp_path / path).write_text(text)
     (draft,) = missing_files(tmp_path, community, "COMMUNITY")
     assert draft.path.name == f"{len(community.kinds) + 2:03}_baselines.up.sql"
+
+
+def test_signals_that_were_drafted_without_attributes_get_them_by_the_next_migration(tmp_path: Path):
+    roads = replace(TRAFFIC, kinds=(ROAD_FLOW,))
+    schema = tmp_path / "services/traffic/schema"
+    for path, text in missing_files(tmp_path, roads, "TRAFFIC"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    operations = schema / "001_operations.up.sql"
+    lines = operations.read_text().splitlines(keepends=True)
+    operations.write_text("".join(line for line in lines if not line.startswith("    attributes ")))
+    (draft,) = missing_files(tmp_path, roads, "TRAFFIC")
+    assert (draft.path.name, draft.text) == ("003_signal_attributes.up.sql", signal_attributes_sql())
+    (tmp_path / draft.path).write_text(draft.text)
+    assert missing_files(tmp_path, roads, "TRAFFIC") == []
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
+def test_the_attributes_of_signals_came_to_every_domain_by_one_text(domain: Domain):
+    (written,) = (SERVICES / domain.name / "schema").glob("*_signal_attributes.up.sql")
+    assert written.read_text() == signal_attributes_sql()
 
 
 def test_the_table_of_an_index_is_left_to_people(tmp_path: Path):

@@ -191,6 +191,45 @@ async def test_the_registry_follows_what_others_write(log: MemoryLog):
         await registry.refresh()
 
 
+async def test_signals_say_the_labels_of_their_entity_and_how_many_entities_share_them(log: MemoryLog):
+    async def tell(domain: str, id_: str, labels: dict[str, str] | None, city: str = "auckland") -> Entity:
+        name = entity_name(city, domain, id_)
+        entity = Entity(name=name, labels=labels)
+        value = None if labels is None else entity.SerializeToString()
+        await log.send(ENTITIES, value, partition=0, key=name.encode())
+        return entity
+
+    registry = EntityRegistry("", log.reader)
+    await registry.start()
+    lamp = await tell("traffic", "seg-1", {"cabinet": "c7", "line": "western", "line_m": "4200", "simulated": "true"})
+    await tell("security", "cam-1", {"cabinet": "c7"})
+    await tell("security", "cam-2", {"cabinet": "c7"})
+    await tell("security", "cam-3", {"cabinet": "c8"})
+    await tell("security", "cam-1", {"cabinet": "c7"}, city="wellington")
+    await registry.refresh()
+    assert registry.attributes("auckland", lamp) == (
+        ("cabinet", "c7"),
+        ("cabinet_entities", "3"),
+        ("line", "western"),
+        ("line_m", "4200"),
+    )
+    # One moves to another cabinet, one is taken down.
+    await tell("security", "cam-1", {"cabinet": "c8", "building": "hall"})
+    await tell("security", "cam-2", None)
+    await registry.refresh()
+    assert dict(registry.attributes("auckland", lamp))["cabinet_entities"] == "1"
+    moved = registry.get("auckland", "security", "cam-1")
+    assert moved is not None
+    assert dict(registry.attributes("auckland", moved)) == {
+        "building": "hall",
+        "building_entities": "1",
+        "cabinet": "c8",
+        "cabinet_entities": "2",
+    }
+    assert registry.attributes("auckland", segment()) == ()
+    await registry.stop()
+
+
 @pytest.mark.parametrize(("key", "value"), [(b"strange", b""), (None, b""), (segment().name.encode(), b"\xff")])
 async def test_a_strangers_record_is_passed_over(log: MemoryLog, key: bytes | None, value: bytes):
     await log.send(ENTITIES, value, partition=0, key=key)

@@ -102,7 +102,9 @@ def test_platforms_lie_where_their_stop_is(tmp_path):
     found = {entity.name.rpartition("/")[2]: entity for entity in platforms(timetable_in(tmp_path), "auckland")}
     assert found.keys() == {WYNYARD, BRITOMART}
     assert found[WYNYARD].position.latitude == -36.84
-    assert dict(found[WYNYARD].labels) == {"stop": "WYN", "route": "east", "direction": "0"}
+    labels = {"stop": "WYN", "route": "east", "direction": "0", "line": "east", "line_m": "0"}
+    assert dict(found[WYNYARD].labels) == labels
+    assert found[BRITOMART].labels["line_m"] == "2099"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.cli.drafts.proto import kind_proto, service_fields, service_proto
-from services.cli.drafts.sql import baselines_sql, domain_sql, kind_sql
+from services.cli.drafts.sql import baselines_sql, domain_sql, kind_sql, signal_attributes_sql
 from services.core.kind import Domain, Kind
 from services.runtime.catalogue import camel
 from services.runtime.contracts import FIRST_COLUMN_NUMBER
@@ -25,6 +25,7 @@ if __name__ == "__main__":
     sys.exit(main({constant}))
 '''
 _TABLE = re.compile(r"^CREATE TABLE IF NOT EXISTS (\w+)", re.MULTILINE)
+_ATTRIBUTES = re.compile(r"^ +(?:ADD COLUMN IF NOT EXISTS +)?attributes +Map\(", re.MULTILINE)
 
 
 class Draft(NamedTuple):
@@ -64,11 +65,18 @@ def _missing_sql(root: Path, domain: Domain) -> Iterator[Draft]:
         if not tables & {*_TABLE.findall(text)}:
             number += 1
             yield Draft(folder / f"{number:03}_{name}.up.sql", text)
+    if "signals" in tables and not any(_ATTRIBUTES.search(text) for text in _texts(root / folder)):
+        # Drafted before signals had them: what a processor writes since then would be refused.
+        yield Draft(folder / f"{number + 1:03}_signal_attributes.up.sql", signal_attributes_sql())
 
 
 def _tables(folder: Path) -> set[str]:
     """Names of the tables that the SQL of a folder makes."""
-    return {name for path in folder.glob("*.up.sql") for name in _TABLE.findall(path.read_text(encoding="utf-8"))}
+    return {name for text in _texts(folder) for name in _TABLE.findall(text)}
+
+
+def _texts(folder: Path) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.up.sql"))]
 
 
 def left_to_people(root: Path, domain: Domain) -> list[str]:

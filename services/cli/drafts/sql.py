@@ -38,6 +38,11 @@ def domain_sql(domain: str) -> str:
     return (TEXTS / "operations.sql").read_text(encoding="utf-8").replace("{domain}", words(domain))
 
 
+def signal_attributes_sql() -> str:
+    """What the tables of a domain lack that were drafted before signals had attributes."""
+    return (TEXTS / "signal_attributes.sql").read_text(encoding="utf-8")
+
+
 def baselines_sql() -> str:
     """Baselines, where a kind has one."""
     return (TEXTS / "baselines.sql").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from services.core.correlation.allen import Relation, relation_of
+from services.core.correlation.along import Along
 from services.core.correlation.checks import MAX_RADIUS_M, MAX_SECONDS, RuleError, check_identifier, check_range
 from services.core.correlation.selector import attribute_of, measure_of
 from services.core.geometry import initial_bearing_deg
@@ -54,6 +55,7 @@ class Bond:
     relations: frozenset[Relation] = field(default=ALL_RELATIONS)  # of the first's window to the second's
     same: tuple[str, ...] = ()  # attributes that both have, with one value
     wind: Wind | None = None
+    along: Along | None = None
 
     def __post_init__(self) -> None:
         check_range("radius_m", self.radius_m, 1.0, MAX_RADIUS_M)
@@ -70,7 +72,8 @@ class Bond:
     def __repr__(self) -> str:
         # The fingerprint of rules is made of this: a set has no order of its own.
         facts = self.first, self.second, self.radius_m, self.within_s, sorted(self.relations), self.same, self.wind
-        return f"Bond{facts!r}"
+        # What was added later stands there only where it is used, so that a new version goes on with its state.
+        return f"Bond{facts!r}" if self.along is None else f"Bond{(*facts, self.along)!r}"
 
     @property
     def within_ms(self) -> int:
@@ -79,7 +82,7 @@ class Bond:
     @property
     def plain(self) -> bool:
         """Whether only distance and time matter."""
-        return self.relations == ALL_RELATIONS and not self.same and self.wind is None
+        return self.relations == ALL_RELATIONS and not self.same and self.wind is None and self.along is None
 
     def joins(self, first: Signal, second: Signal) -> bool:
         """Whether two signals that are near enough in space and time are linked."""
@@ -93,4 +96,6 @@ class Bond:
             value = attribute_of(first, attribute)
             if not value or value != attribute_of(second, attribute):
                 return False
+        if self.along is not None and not self.along.joins(first, second):
+            return False
         return self.wind is None or self.wind.carries(first, second)

@@ -51,6 +51,19 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Share:
+    """So large a part of all entities that have one value of an attribute tell something within some time.
+
+    How many there are, the signals say (see COUNTED_LABELS); where none does, nobody knows, and it is not true.
+    """
+
+    of: tuple[str, ...]
+    among: str  # "cabinet": of the entities of any one cabinet
+    at_least: float  # above 0, up to 1
+    within_s: int | None = None  # from the first start to the last; None: in the whole group
+
+
+@dataclass(frozen=True)
 class Total:
     """The sum of a measure of signals that begin within some time of each other."""
 
@@ -99,7 +112,7 @@ class Absent:
     unknown_opens: bool = False  # whether the incident opens all the same, and says so
 
 
-Condition = Present | AllOf | AnyOf | Count | Total | Percentile | Chain | Absent
+Condition = Present | AllOf | AnyOf | Count | Share | Total | Percentile | Chain | Absent
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:
@@ -116,7 +129,7 @@ def names_in(condition: Condition) -> frozenset[str]:
     match condition:
         case Present(name):
             return frozenset((name,))
-        case Count(of=of) | Total(of=of) | Percentile(of=of):
+        case Count(of=of) | Share(of=of) | Total(of=of) | Percentile(of=of):
             return frozenset(of)
         case Chain(steps=steps):
             return frozenset(steps)

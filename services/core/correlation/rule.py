@@ -18,6 +18,7 @@ from services.core.correlation.condition import (
     Condition,
     Count,
     Present,
+    Share,
     leaves,
     needed_by,
 )
@@ -179,7 +180,7 @@ class Rule:
         for leaf in leaves(self.condition):
             if isinstance(leaf, Chain):
                 yield from (a for a, b in pairwise(leaf.steps) if a == b)
-            elif isinstance(leaf, Count) and leaf.at_least > 1 and len(members) == 1:
+            elif len(members) == 1 and (isinstance(leaf, Share) or (isinstance(leaf, Count) and leaf.at_least > 1)):
                 yield members[0]
 
     def _check_title(self) -> None:

@@ -12,10 +12,12 @@ from services.core.correlation.condition import (
     Condition,
     Count,
     Percentile,
+    Share,
     Total,
     leaves,
     names_in,
 )
+from services.core.signals import COUNTED_LABELS
 
 # Signals of one group that a rule may ask for.
 MAX_COUNT = 100_000
@@ -54,6 +56,13 @@ def check_leaf(leaf: Condition) -> None:
             _check_time("within_s", leaf.within_s)
             if leaf.distinct and leaf.distinct != ENTITY:
                 check_identifier("distinct", leaf.distinct)
+        case Share():
+            if leaf.among not in COUNTED_LABELS:
+                raise RuleError("among", leaf.among, f"must be one of {', '.join(sorted(COUNTED_LABELS))}")
+            check_range("at_least", leaf.at_least, 0.0, 1.0)
+            if leaf.at_least == 0:
+                raise RuleError("at_least", leaf.at_least, "must lie above 0")
+            _check_time("within_s", leaf.within_s)
         case Total():
             check_identifier("measure", leaf.measure)
             check_range("at_least", leaf.at_least, -1e300, 1e300)

@@ -18,10 +18,11 @@ from services.core.correlation.condition import (
     Count,
     Percentile,
     Present,
+    Share,
     Total,
 )
 from services.core.correlation.selector import attribute_of, measure_of
-from services.core.signals import Signal
+from services.core.signals import COUNTED_LABELS, Signal
 
 
 class Truth(IntEnum):
@@ -96,6 +97,9 @@ def judge(condition: Condition, members: Members, look_around: LookAround) -> Ve
         case Count():
             text = f"{_counted(condition)}{_within(condition.within_s)}"
             return _told(text, _count(condition, members), condition.at_least)
+        case Share():
+            text = f"share of {condition.among} of {_names(condition.of)}{_within(condition.within_s)}"
+            return _told(text, _share(condition, members), condition.at_least)
         case Total():
             text = f"sum of {condition.measure} of {_names(condition.of)}{_within(condition.within_s)}"
             return _told(text, _total(condition, members), condition.at_least)
@@ -151,6 +155,37 @@ def _count(count: Count, members: Members) -> float:
             first += 1
         most = max(most, len(seen) - ("" in seen))
     return float(most)
+
+
+def _share(share: Share, members: Members) -> float:
+    """The greatest share of all values of the attribute; NaN: no signal says how many entities there are."""
+    by_value: dict[str, list[Signal]] = {}
+    for signal in _of(share.of, members):
+        by_value.setdefault(attribute_of(signal, share.among), []).append(signal)
+    greatest = math.nan
+    for value, signals in by_value.items():
+        counts = (attribute_of(signal, COUNTED_LABELS[share.among]) for signal in signals)
+        there = max((int(count) for count in counts if count.isdecimal()), default=0)
+        if value and there:
+            told = _most_entities(signals, share.within_s)
+            greatest = max(told / there, 0.0 if math.isnan(greatest) else greatest)
+    return min(greatest, 1.0)
+
+
+def _most_entities(signals: Sequence[Signal], within_s: int | None) -> int:
+    """The greatest number of entities in any stretch of time; `signals`: by start."""
+    seen: Counter[tuple[str, str]] = Counter()
+    most, first = 0, 0
+    for signal in signals:
+        seen[signal.domain, signal.entity_id] += 1
+        while within_s is not None and signals[first].start_ms < signal.start_ms - within_s * 1000:
+            gone = signals[first].domain, signals[first].entity_id
+            seen[gone] -= 1
+            if not seen[gone]:
+                del seen[gone]
+            first += 1
+        most = max(most, len(seen))
+    return most
 
 
 # Sums are made of whole multiples of 2**-60: they do not depend on the order, and nothing is rounded on the way.

@@ -6,7 +6,20 @@ for cluster in find_clusters(latitude, longitude, time_ms, plan, numpy.random.Ge
 """
 
 from services.core.scan.clusters import Chance, Cluster, find_clusters
+from services.core.scan.finding import Finding, FindingState
+from services.core.scan.lookout import Lookout, LookoutState
 from services.core.scan.onsets import find_onsets
-from services.core.scan.plan import ScanPlan
+from services.core.scan.plan import ScanPlan, WatchPlan
 
-__all__ = ["Chance", "Cluster", "ScanPlan", "find_clusters", "find_onsets"]
+__all__ = [
+    "Chance",
+    "Cluster",
+    "Finding",
+    "FindingState",
+    "Lookout",
+    "LookoutState",
+    "ScanPlan",
+    "WatchPlan",
+    "find_clusters",
+    "find_onsets",
+]

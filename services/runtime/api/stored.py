@@ -27,7 +27,7 @@ from urban.common.v1.window_pb2 import Window
 _SIGNAL_COLUMNS = (
     "toString(id) AS id_text, kind, type, entity_id, window, "
     "toUnixTimestamp64Milli(start_time), toUnixTimestamp64Milli(end_time), "
-    "state, severity, score, latitude, longitude, h3_cell, evidence, revision, detector_version, model"
+    "state, severity, score, latitude, longitude, h3_cell, evidence, revision, detector_version, model, attributes"
 )
 
 
@@ -141,7 +141,7 @@ def _window_of(city: str, kind: str, measures: Sequence[str], row: Sequence[Any]
 
 def _signal_of(city: str, domain: str, row: Sequence[Any]) -> Signal:
     (id, kind, type, entity_id, window, start_ms, end_ms, state, severity, score, *place_and_more) = row
-    latitude, longitude, h3_cell, evidence, revision, detector_version, model = place_and_more
+    latitude, longitude, h3_cell, evidence, revision, detector_version, model, attributes = place_and_more
     signal = Signal(
         id=id,
         city=city,
@@ -156,6 +156,7 @@ def _signal_of(city: str, domain: str, row: Sequence[Any]) -> Signal:
         revision=revision,
         detector_version=detector_version,
         model=model,
+        attributes=attributes,
     )
     signal.start_time.FromMilliseconds(start_ms)
     signal.end_time.FromMilliseconds(end_ms)

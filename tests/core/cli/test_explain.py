@@ -67,6 +67,22 @@ def test_an_incident_is_told_whole():
         assert part in text
 
 
+def test_an_incident_tells_what_came_of_each_condition_of_its_rule():
+    found = incident()
+    assert "what its rule asks for" not in explain(found)
+    found.outcomes.add(condition="different entity of outage within 60 s", truth="TRUTH_HELD", value=5, bound=4)
+    found.outcomes.add(condition="tamper, then gate", truth="TRUTH_HELD", value=300, bound=math.inf)
+    found.outcomes.add(condition="no planned within 300 m", truth="TRUTH_UNKNOWN", value=0, bound=0)
+    found.outcomes.add(condition="percentile 90 of x of y", truth="TRUTH_NOT_HELD", value=math.nan, bound=3)
+    assert (
+        "what its rule asks for (4)\n"
+        "  different entity of outage within 60 s: held, 5 (bound 4)\n"
+        "  tamper, then gate: held, 300\n"
+        "  no planned within 300 m: unknown, 0 (bound 0)\n"
+        "  percentile 90 of x of y: not held\n"
+    ) in explain(found)
+
+
 def test_a_long_incident_is_shortened_unless_all_is_asked_for():
     long = incident(signals=25, links=30)
     assert "and 5 more (--all)" in explain(long)

@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from services.core.correlation.allen import Relation
+from services.core.correlation.along import Along
 from services.core.correlation.bond import Bond, Wind
-from services.core.correlation.condition import Absent, AllOf, AnyOf, Chain, Count, Percentile, Present, Total
+from services.core.correlation.condition import Absent, AllOf, AnyOf, Chain, Count, Percentile, Present, Share, Total
 from services.core.correlation.event_time import Watermarks
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Bound, Selector
@@ -84,7 +85,13 @@ SAME = rule(
     same=("road",),
     bonds=(Bond("loud", "jam", 900.0, 1800, wind=Wind("wind_from_deg")), Bond("crowd", "jam", 100.0, 0)),
 )
-RULES = (FIRST_NOISE, MANY, QUIET, PERHAPS, LEVELS, SAME)
+TOGETHER = rule(
+    "together",
+    *(JAM, LOUD),
+    when=AnyOf((AllOf((Present("jam"), Share(("jam", "loud"), "cabinet", 0.5, 1800))), Chain(("jam", "jam")))),
+    bonds=(Bond("jam", "jam", 900.0, 1800, along=Along("road", 600.0)), Bond("loud", "loud", 600.0, 1200)),
+)
+RULES = (FIRST_NOISE, MANY, QUIET, PERHAPS, LEVELS, SAME, TOGETHER)
 
 
 def noise(type_: str, entity: str, start_ms: int, north_m: float) -> Signal:
@@ -101,7 +108,8 @@ def heard(time_ms: int, *noise_partitions: int) -> list[Watermarks]:
     return [*reports, Watermarks(*NOISE, dict.fromkeys(noise_partitions or range(SOURCES[NOISE]), time_ms))]
 
 
-ROADS = ((), (("road", "north"),), (("road", "south"),))
+CABINET = (("cabinet", "c1"), ("cabinet_entities", "4"))
+ROADS = ((), (*CABINET, ("road", "north")), (("road", "south"),))
 WINDS = ((), (Evidence("wind_from_deg", 190.0, 0.0),), (Evidence("wind_from_deg", 20.0, 0.0),))
 TYPES = {"loud": "noise_burst", "plan": "planned", "blind": "dead"}
 CHOICES: tuple[Sequence[Any], ...] = (
@@ -127,7 +135,9 @@ def signal_of(choices: Sequence[Any]) -> Signal:
     else:
         made = noise(TYPES[what], f"mic-{place}", start_ms, place * 230.0)
     evidence = (Evidence("count_sum", count, 0.0, 0.0), *wind)
-    return replace(made, score=score, severity=severity, attributes=road, evidence=evidence)
+    # Of some places nobody knows where on the road they lie.
+    labels = (*road, ("road_m", f"{place * 200}")) if road and place % 3 else road
+    return replace(made, score=score, severity=severity, attributes=labels, evidence=evidence)
 
 
 SIGNALS = st.tuples(*map(st.sampled_from, CHOICES)).map(signal_of)

@@ -18,6 +18,7 @@ from services.core.correlation.condition import (
     Count,
     Percentile,
     Present,
+    Share,
     Total,
 )
 from services.core.correlation.rule import Rule
@@ -97,7 +98,17 @@ def linked(rule: Rule, a_name: str, a: Signal, b_name: str, b: Signal) -> bool:
         and _allen(first, second) in {r.value for r in bond.relations}
         and all(dict(first.attributes).get(k) == dict(second.attributes).get(k, math.nan) for k in bond.same)
         and (bond.wind is None or _blows(bond, first, second))
+        and (bond.along is None or _near_along(bond, dict(first.attributes), dict(second.attributes)))
     )
+
+
+def _near_along(bond: Bond, first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+    """On one road whose metres both know."""
+    assert bond.along is not None
+    of, metre = bond.along.of, f"{bond.along.of}_m"
+    if not {of, metre} <= first.keys() & second.keys() or first[of] != second[of]:
+        return False
+    return abs(float(first[metre]) - float(second[metre])) <= bond.along.within_m
 
 
 def _allen(a: Signal, b: Signal) -> str:
@@ -144,6 +155,8 @@ def truth(condition: Condition, world: World) -> int:
             return HELD if world.group[name] else NOT
         case Count():
             return HELD if _count(condition, world) >= condition.at_least else NOT
+        case Share():
+            return HELD if _share(condition, world) >= condition.at_least else NOT
         case Total():
             sums = [sum(_figures(w, condition.measure)) for w in _stretches(condition.of, condition.within_s, world)]
             any_figure = _figures([s for n in condition.of for s in world.group[n]], condition.measure)
@@ -162,6 +175,19 @@ def _stretches(names: Sequence[str], within_s: int | None, world: World) -> list
     if within_s is None:
         return [some]
     return [[s for s in some if 0 <= last.start_ms - s.start_ms <= within_s * 1000] for last in some] or [[]]
+
+
+def _share(share: Share, world: World) -> float:
+    """By cabinet: how many of its devices tell something in some stretch, of as many as anybody says there are."""
+    names = {"cabinet": "cabinet_entities", "building": "building_entities"}
+    some = [(s, dict(s.attributes)) for name in share.of for s in world.group[name]]
+    shares = [0.0]
+    for value in {a[share.among] for _, a in some if a.get(share.among)}:
+        there = max(int(a.get(names[share.among], 0)) for _, a in some if a.get(share.among) == value)
+        for stretch in _stretches(share.of, share.within_s, world):
+            told = {(s.domain, s.entity_id) for s in stretch if dict(s.attributes).get(share.among) == value}
+            shares.append(min(1.0, len(told) / there) if there else 0.0)
+    return max(shares)
 
 
 def _count(count: Count, world: World) -> int:

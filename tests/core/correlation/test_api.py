@@ -13,11 +13,12 @@ import pytest
 from services.correlation import acting as acting_module
 from services.correlation import api as api_module
 from services.correlation.api import CorrelationApi
+from services.correlation.finding_calls import FindingView
 from services.correlation.intake import read_action, read_planned_event
 from services.correlation.planned import PlannedEventView
 from services.correlation.view import IncidentView
 from services.runtime.api.watch import TopicWatches
-from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS
+from services.runtime.catalogue import FINDINGS, INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS
 from services.runtime.errors import CallError
 from services.runtime.fakes import MemoryLog
 from urban.correlation.v1.incident_pb2 import Incident, IncidentAction, IncidentState, PlannedEvent
@@ -61,10 +62,11 @@ class City:
     """A log with incidents, a view of it, and the calls."""
 
     def __init__(self) -> None:
-        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1})
+        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1, FINDINGS: 1})
         self.view = IncidentView(self.log.reader)
         self.planned = PlannedEventView(self.log.reader)
-        self.api = CorrelationApi(self.view, self.planned, TopicWatches(self.log.reader), self.log)
+        self.findings = FindingView(self.log.reader)
+        self.api = CorrelationApi(self.view, self.planned, self.findings, TopicWatches(self.log.reader), self.log)
         self.calls = self.api.service().methods
 
     async def tell(self, *incidents: Incident) -> None:

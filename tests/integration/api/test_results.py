@@ -174,8 +174,10 @@ async def test_signals_come_in_order_page_by_page(client: Client, clickhouse: Cl
 
 
 async def test_a_signal_comes_back_whole(client: Client, clickhouse: ClickHouse, city: str):
-    await clickhouse.insert("traffic.signals", signals_table([signal(city, 1)]))
+    told = signal(city, 1, attributes=(("line", "western"), ("road", "SH1")))
+    await clickhouse.insert("traffic.signals", signals_table([told]))
     (found,) = (await signals(client, city)).signals
+    assert dict(found.attributes) == {"line": "western", "road": "SH1"}
     assert (found.id, found.city, found.domain, found.kind) == (signal(city, 1).id, city, "traffic", "road_flow")
     assert (found.type, found.entity_id, found.window, found.revision) == ("congestion", "seg-1", "5m", 4)
     assert (found.state, found.severity, found.score) == (SignalState.SIGNAL_STATE_RAISED, Severity.SEVERE, 0.25)

@@ -17,9 +17,10 @@ CREATE TABLE IF NOT EXISTS signals
     longitude        Float64 COMMENT 'Degrees east; NaN: not known',
     h3_cell          UInt64 COMMENT 'H3 cell of resolution 9; 0: not known',
     evidence         Array(Tuple(measure String, value Float64, threshold Float64, expected Float64)) COMMENT 'The figures behind it; NaN: none',
-    revision         UInt32 COMMENT 'Number of observations weighed: in the window and, where a detector looks at it, in the one before',
+    revision         UInt32 COMMENT 'Number of observations weighed: in its window and in all that its detector looks back at; the row with the greatest is the final one',
     detector_version LowCardinality(String) COMMENT 'Version of the detector',
     model            LowCardinality(String) COMMENT 'What normal was computed from; empty: no model',
+    attributes       Map(LowCardinality(String), String) COMMENT 'What was known of the entity out of its labels: road, line, road_m and line_m (metres along it), building, cabinet, district',
     version          UInt64 MATERIALIZED toUInt64(revision) * 2 + (state = 'retracted') COMMENT 'The row with the greatest is the final one',
     stored_time      DateTime('UTC') MATERIALIZED now() COMMENT 'When the row was stored, by wall clock; a replay of old days is kept as long as news'
 )
@@ -69,7 +70,7 @@ CREATE TABLE IF NOT EXISTS dead_letters
     kafka_partition UInt32 COMMENT 'Partition',
     kafka_offset    Int64 COMMENT 'Offset; the raw record is on the dead-letter topic',
     kafka_time      DateTime64(3, 'UTC') CODEC(Delta, ZSTD) COMMENT 'Time of the record in Kafka',
-    error_class     LowCardinality(String) COMMENT 'malformed, invalid, future, unknown or limit',
+    error_class     LowCardinality(String) COMMENT 'malformed, invalid, future, unknown (nobody told of the entity) or limit (one entity too many)',
     error           String COMMENT 'Field, value and reason of the first observation refused',
     observations    UInt32 COMMENT 'Observations refused in this record',
     indices         Array(UInt32) COMMENT 'Their indices in the record, the first 100',

@@ -13,6 +13,7 @@ _RULES = (
     "false / city-week",
     "to detect s: median / p95",
     "after last signal s",
+    "in its windows",
 )
 _DETECTORS = ("detector", "expected", "found", "false", "false / detector-hour", "mean s to detect")
 
@@ -28,9 +29,23 @@ def table_of(document: Mapping[str, Any]) -> str:
             _number(one["false_per_city_week"]),
             _spread(one["seconds_to_detect"]),
             _spread(one["seconds_after_the_last_needed_signal"]),
+            _spread(one["windows_after_the_last_needed_signal"]),
         )
         for one in document["rules"]
     ]
+    in_all = document["in_all"]
+    rules.append(
+        (
+            "**all**",
+            in_all["planted"],
+            _number(in_all["recall"]),
+            _number(in_all["precision"]),
+            _number(in_all["false_per_city_week"]),
+            "",
+            "",
+            _spread(in_all["windows_after_the_last_needed_signal"]),
+        )
+    )
     detectors = [
         (
             one["detector"],

@@ -24,7 +24,8 @@ class Severity(IntEnum):
 
 
 # Labels of an entity that its signals carry: what two entities can be of, and signals of both be correlated by.
-CARRIED_LABELS = ("building", "cabinet", "district", "line", "road")
+# "place" is what kind of place it is: platform, venue, square.
+CARRIED_LABELS = ("building", "cabinet", "district", "line", "place", "road")
 
 
 @dataclass(frozen=True)

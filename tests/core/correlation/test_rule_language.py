@@ -39,6 +39,7 @@ signals:
     minimum_severity: severe
     entity: "odour:*"
     attributes: {district: [west, east], road: SH1}
+    without: {place: [platform, venue]}
     where:
       - {measure: opened_sum, at_least: 3, at_most: 50}
       - {measure: opened_sum, above_expected: 2.5}
@@ -84,6 +85,7 @@ def test_every_form_is_read_as_it_says(tmp_path):
         entity="odour:*",
         attributes=(("district", ("west", "east")), ("road", ("SH1",))),
         where=(Bound("opened_sum", 3.0, 50.0), Bound("opened_sum", above_expected=2.5)),
+        without=(("place", ("platform", "venue")),),
     )
     wind, relations = Wind("wind_from_deg", down=False, sector_deg=30.0), frozenset({Relation.BEFORE, Relation.MEETS})
     assert rule.bonds == (

@@ -11,7 +11,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,10 +24,12 @@ from services.core.kind import HOUR_MS
 from services.correlation.rules import FOLDER, load_rules
 from services.feeds.scenario.city import WHOLE_BLOCKS, City, build_city
 from services.feeds.scenario.script import INCIDENTS, Script, write_script
+from tests.benchmarks.quality import motorway
 from tests.benchmarks.quality.course import Heard, hear, judge
 from tests.benchmarks.quality.kept import digest_of, programs, read_figures, read_heard, write_figures, write_heard
 from tests.benchmarks.quality.report import table_of
 from tests.benchmarks.quality.scores import Scores
+from tests.benchmarks.quality.sumo_road import NoSumo
 
 # 2026-06-01T00:00Z, a Monday.
 FROM_MS = 1_780_272_000_000
@@ -74,7 +76,8 @@ class Done:
 def run(job: Job) -> Done:
     """A city's course, or of it what was kept."""
     began = time.process_time()
-    if (kept := _kept(job)) is not None:
+    made_of = job.made_of()  # before it runs: somebody may write at the programs meanwhile
+    if (kept := _kept(job, made_of)) is not None:
         return kept
     city = build_city(job.seed, job.blocks)
     to_ms = FROM_MS + job.quiet_ms + job.hours * HOUR_MS
@@ -84,7 +87,7 @@ def run(job: Job) -> Done:
     done = Done(job.seed, Scores.of(course, [rule.name for rule in rules]), time.process_time() - began)
     if job.keep is not None:
         figures = {"cpu_s": done.cpu_s, "scores": done.scores.plain()}
-        write_figures(_figures_path(job.keep, job.seed), job.made_of(), figures)
+        write_figures(_figures_path(job.keep, job.seed), made_of, figures)
     return done
 
 
@@ -92,10 +95,10 @@ def _figures_path(keep: Path, seed: int) -> Path:
     return keep / f"seed-{seed}.json"
 
 
-def _kept(job: Job) -> Done | None:
+def _kept(job: Job, made_of: Mapping[str, Any]) -> Done | None:
     if job.keep is None:
         return None
-    figures = read_figures(_figures_path(job.keep, job.seed), job.made_of())
+    figures = read_figures(_figures_path(job.keep, job.seed), made_of)
     if figures is None:
         return None
     return Done(job.seed, Scores.restored(figures["scores"]), figures["cpu_s"], again=True)
@@ -140,12 +143,28 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument(
         "--keep", type=Path, help="folder for each city's figures: a run that is repeated goes on there"
     )
+    parser.add_argument(
+        "--sumo-roads", type=int, default=20, help="roads of SUMO with an incident, and as many without (%(default)d)"
+    )
     parser.add_argument("--json", type=Path, help="write all figures into this file")
     given = parser.parse_args(arguments)
     for name in ("seeds", "days", "jobs"):
         if getattr(given, name) <= 0:
             parser.error(f"--{name} must be above 0, not {getattr(given, name)}")
+    if given.sumo_roads < 0:
+        parser.error(f"--sumo-roads must be 0 or more, not {given.sumo_roads}")
     return given
+
+
+def drive_motorway(given: argparse.Namespace) -> Mapping[str, Any]:
+    """Three ways to find an incident on SUMO's roads; or why they are not there, which is said aloud."""
+    if given.sumo_roads == 0:
+        return {"left_out": "--sumo-roads 0"}
+    try:
+        return motorway.document_of(given.first_seed, given.sumo_roads, given.jobs)
+    except NoSumo as error:
+        print(f"NOT RUN, the motorway of SUMO: {error}", file=sys.stderr, flush=True)
+        return {"left_out": str(error)}
 
 
 def main() -> None:
@@ -188,7 +207,7 @@ def main() -> None:
         "python": platform.python_version(),
         "cpu_seconds": round(sum(city.cpu_s for city in done.values())),
     }
-    document = {"about": about, **scores.document()}
+    document = {"about": about, **scores.document(), "motorway": drive_motorway(given)}
     print(table_of(document))
     if given.json is not None:
         given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -19,8 +19,9 @@ from typing import Any
 from tests.benchmarks.quality.course import Heard
 
 ROOT = Path(__file__).resolve().parents[3]
-# What the figures follow from; and of it what only the rules' side is made of, which detectors do not see.
+# What the figures follow from; what detectors tell follows from a part of it, as they do not see the rules' side.
 _PROGRAMS = ("services/**/*.py", "tests/benchmarks/quality/*.py")
+_OF_DETECTORS = ("services/", "tests/benchmarks/quality/engine.py", "tests/benchmarks/quality/normal.py")
 _BESIDE_DETECTORS = (
     "services/cli/",
     "services/correlation/",
@@ -28,7 +29,6 @@ _BESIDE_DETECTORS = (
     "services/core/response/",
     "services/core/scan/",
     "services/runtime/",
-    *(f"tests/benchmarks/quality/{name}.py" for name in ("__main__", "course", "judging", "kept", "report", "scores")),
 )
 
 Facts = Mapping[str, Any]
@@ -47,7 +47,8 @@ def programs(*, detectors_only: bool) -> str:
     """Digest of the programs that figures are made by; or of those that what detectors tell is made by."""
     found = [path for pattern in _PROGRAMS for path in ROOT.glob(pattern)]
     if detectors_only:
-        found = [path for path in found if not path.relative_to(ROOT).as_posix().startswith(_BESIDE_DETECTORS)]
+        names = {path: path.relative_to(ROOT).as_posix() for path in found}
+        found = [p for p in found if names[p].startswith(_OF_DETECTORS) and not names[p].startswith(_BESIDE_DETECTORS)]
     return digest_of(ROOT, found)
 
 

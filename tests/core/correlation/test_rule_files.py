@@ -23,7 +23,7 @@ def write(folder: Path, rule: object, name: str = "a.yaml") -> Path:
 
 def test_the_rule_that_is_shipped():
     rule = load_rule(FOLDER / "crowd_road_pressure.yaml")
-    assert (rule.name, rule.version, rule.severity) == ("crowd_road_pressure", 1, Severity.SEVERE)
+    assert (rule.name, rule.version, rule.severity) == ("crowd_road_pressure", 2, Severity.SEVERE)
     assert (rule.radius_m, rule.within_s) == (500.0, 3600)
     assert [s.key for s in rule.selectors] == [
         ("community", "people_count", "crowding"),

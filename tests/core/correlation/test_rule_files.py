@@ -60,7 +60,7 @@ WRONG = [
     ({"signals": {}}, "signals", "{}: must be a list"),
     ({"signals": GOOD["signals"][:1]}, "signals", "must name at least two"),
     ({"signals": [GOOD["signals"][0]] * 2}, "signals", "names must differ"),
-    ({"signals": [GOOD["signals"][0], {**GOOD["signals"][0], "name": "b"}]}, "signals", "may be named only once"),
+    ({"signals": [GOOD["signals"][1], {**GOOD["signals"][1], "name": "b"}]}, "signals", "may be named only once"),
     ({"signals": ["crowd", "road"]}, "signals[0]", "'crowd': must be fields with values"),
     ({"signals": [{**GOOD["signals"][0], "kind": "people; DROP"}]}, "signals[0].kind", "must be 1 to 63 of a-z"),
     ({"signals": [{**GOOD["signals"][0], "minimum_score": 2}]}, "signals[0].minimum_score", "between 0 and 1"),

@@ -88,6 +88,7 @@ lock: $(VENV)/.dev # compile the requirement files again; UPGRADE=1 takes newer 
 	$(call compile,requirements-dev,-c requirements.txt -c requirements-build.txt -c requirements-local.txt)
 	$(call compile,requirements-feeds,--no-deps -c requirements-local.txt)
 	$(call compile,requirements-sbom,-c requirements.txt -c requirements-build.txt -c requirements-dev.txt)
+	$(call compile,requirements-sumo)
 
 compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) $(1).in $(2) -o $(1).txt

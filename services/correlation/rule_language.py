@@ -114,6 +114,10 @@ _BOUND: Table = {
     "at_most": Field(number, {"type": "number"}, "Greatest value.", needed=False),
     "above_expected": Field(number, {"type": "number"}, "How far above what is normal, at least.", needed=False),
 }
+_ATTRIBUTES: Schema = {
+    "type": "object",
+    "additionalProperties": {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]},
+}
 _SELECTOR: Table = {
     "name": Field(text, NAME, "The rule's own word for it."),
     "domain": Field(text, NAME, "Domain: traffic."),
@@ -126,8 +130,14 @@ _SELECTOR: Table = {
     "entity": Field(text, TEXT, "Pattern of the entity id, where * is any text.", needed=False),
     "attributes": Field(
         _attributes,
-        {"type": "object", "additionalProperties": {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}},
+        _ATTRIBUTES,
         "Labels of the entity, each with the values of which it must have one.",
+        needed=False,
+    ),
+    "without": Field(
+        _attributes,
+        _ATTRIBUTES,
+        "Labels of the entity, each with the values of which it must have none; one without the label counts.",
         needed=False,
     ),
     "where": Field(

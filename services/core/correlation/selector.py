@@ -51,6 +51,7 @@ class Selector:
     entity: str = "*"  # pattern of the entity id, where * is any text: "odour:*"
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # attribute -> values of which it must have one
     where: tuple[Bound, ...] = ()
+    without: tuple[tuple[str, tuple[str, ...]], ...] = ()  # attribute -> values of which it must have none
 
     def __post_init__(self) -> None:
         for field in ("name", "domain", "kind", "type"):
@@ -62,10 +63,11 @@ class Selector:
         check_range("minimum_score", self.minimum_score, 0.0, 1.0)
         if not self.entity:
             raise RuleError("entity", self.entity, "must be a pattern; '*' is any entity")
-        for attribute, values in self.attributes:
-            check_identifier("attributes", attribute)
-            if not values:
-                raise RuleError(f"attributes.{attribute}", list(values), "must have one value or more")
+        for field, wanted in (("attributes", self.attributes), ("without", self.without)):
+            for attribute, values in wanted:
+                check_identifier(field, attribute)
+                if not values:
+                    raise RuleError(f"{field}.{attribute}", list(values), "must have one value or more")
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ class Selector:
     def plain(self) -> bool:
         """Whether it takes every signal of its detectors."""
         narrow = self.minimum_score > 0 or self.minimum_severity > Severity.MINOR or self.entity != "*"
-        return not (narrow or self.attributes or self.where)
+        return not (narrow or self.attributes or self.where or self.without)
 
     def takes(self, signal: Signal) -> bool:
         """Whether a signal of one of its detectors is meant."""
@@ -97,6 +99,7 @@ class Selector:
             and signal.severity >= self.minimum_severity
             and _pattern(self.entity).fullmatch(signal.entity_id) is not None
             and all(attribute_of(signal, name) in values for name, values in self.attributes)
+            and not any(attribute_of(signal, name) in values for name, values in self.without)
             and all(bound.meets(signal) for bound in self.where)
         )
 

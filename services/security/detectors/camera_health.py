@@ -49,9 +49,15 @@ def find_offline(batch: WindowBatch) -> Finding:
 
 
 def find_tamper(batch: WindowBatch) -> Finding:
-    """The picture has been lost, moved, dark, bright or blurred for ten seconds or more."""
+    """The picture has been lost, moved, dark, bright or blurred for ten seconds or more.
+
+    Whether it was blurred is told, too: smoke and fog blur a picture, and neither covers a camera nor turns it away.
+    """
     lasted, before = _tampered(batch.measures, batch.end_ms), _tampered(batch.previous, _end_before(batch))
-    evidence = (EvidenceColumn("tamper_s", lasted, LEAST_TAMPER_S),)
+    evidence = (
+        EvidenceColumn("tamper_s", lasted, LEAST_TAMPER_S),
+        EvidenceColumn("blurred", count_topic(batch.measures, CameraTopic.IMAGE_TOO_BLURRY), np.nan),
+    )
     return Finding(
         (lasted >= LEAST_TAMPER_S) & ~(before >= LEAST_TAMPER_S),
         np.where(lasted >= SEVERE_TAMPER_S, Severity.SEVERE, Severity.MODERATE),

@@ -11,19 +11,25 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from services.core.correlation.rule import Rule
 from services.core.kind import HOUR_MS
 from services.correlation.rules import FOLDER, load_rules
-from services.feeds.scenario.city import WHOLE_BLOCKS, build_city
-from services.feeds.scenario.script import INCIDENTS, write_script
-from tests.benchmarks.quality.course import Course, go
+from services.feeds.scenario.city import WHOLE_BLOCKS, City, build_city
+from services.feeds.scenario.script import INCIDENTS, Script, write_script
+from tests.benchmarks.quality import motorway
+from tests.benchmarks.quality.course import Heard, hear, judge
+from tests.benchmarks.quality.kept import digest_of, programs, read_figures, read_heard, write_figures, write_heard
 from tests.benchmarks.quality.report import table_of
 from tests.benchmarks.quality.scores import Scores
+from tests.benchmarks.quality.sumo_road import NoSumo
 
 # 2026-06-01T00:00Z, a Monday.
 FROM_MS = 1_780_272_000_000
@@ -43,14 +49,80 @@ class Job:
     only: tuple[str, ...]
     rules: Path
     unusual: bool
+    keep: Path | None = None  # folder of what is kept of each city
+
+    @property
+    def quiet_ms(self) -> int:
+        return self.quiet_hours * HOUR_MS
+
+    def made_of(self, *, detectors_only: bool = False) -> dict[str, Any]:
+        """What its figures follow from; or what its detectors' signals do."""
+        facts = {**asdict(self), "python": platform.python_version(), "numpy": np.__version__}
+        del facts["keep"], facts["rules"]
+        facts["programs"] = programs(detectors_only=detectors_only)
+        return facts if detectors_only else {**facts, "rules": digest_of(self.rules, self.rules.glob("*.yaml"))}
 
 
-def run(job: Job) -> Course:
-    """A city's course."""
+@dataclass(frozen=True)
+class Done:
+    """What came of a job."""
+
+    seed: int
+    scores: Scores
+    cpu_s: float
+    again: bool = False  # nothing was run: it was there
+
+
+def run(job: Job) -> Done:
+    """A city's course, or of it what was kept."""
+    began = time.process_time()
+    made_of = job.made_of()  # before it runs: somebody may write at the programs meanwhile
+    if (kept := _kept(job, made_of)) is not None:
+        return kept
     city = build_city(job.seed, job.blocks)
-    quiet_ms, to_ms = job.quiet_hours * HOUR_MS, FROM_MS + (job.quiet_hours + job.hours) * HOUR_MS
-    script = write_script(city, FROM_MS, to_ms, quiet_ms=quiet_ms, density=job.density, only=job.only)
-    return go(city, script, load_rules(job.rules), unusual=job.unusual)
+    to_ms = FROM_MS + job.quiet_ms + job.hours * HOUR_MS
+    script = write_script(city, FROM_MS, to_ms, quiet_ms=job.quiet_ms, density=job.density, only=job.only)
+    rules = load_rules(job.rules)
+    course = judge(city, script, _heard(job, city, script), rules, quiet_ms=job.quiet_ms)
+    done = Done(job.seed, Scores.of(course, [rule.name for rule in rules]), time.process_time() - began)
+    if job.keep is not None:
+        figures = {"cpu_s": done.cpu_s, "scores": done.scores.plain()}
+        write_figures(_figures_path(job.keep, job.seed), made_of, figures)
+    return done
+
+
+def _figures_path(keep: Path, seed: int) -> Path:
+    return keep / f"seed-{seed}.json"
+
+
+def _kept(job: Job, made_of: Mapping[str, Any]) -> Done | None:
+    if job.keep is None:
+        return None
+    figures = read_figures(_figures_path(job.keep, job.seed), made_of)
+    if figures is None:
+        return None
+    return Done(job.seed, Scores.restored(figures["scores"]), figures["cpu_s"], again=True)
+
+
+def _heard(job: Job, city: City, script: Script) -> Heard:
+    """What its detectors tell: read where it was kept, for rules are changed more often than detectors."""
+    path = None if job.keep is None else job.keep / f"seed-{job.seed}.heard.gz"
+    made_of = job.made_of(detectors_only=True)
+    if path is not None and (heard := read_heard(path, made_of)) is not None:
+        return heard
+    heard = hear(city, script, unusual=job.unusual, quiet_ms=job.quiet_ms)
+    if path is not None:
+        write_heard(path, made_of, heard)
+    return heard
+
+
+def run_all(jobs: Sequence[Job], at_once: int) -> Iterator[Done]:
+    """Every job, as it is done."""
+    if at_once == 1:
+        yield from map(run, jobs)
+        return
+    with ProcessPoolExecutor(at_once) as pool:
+        yield from (future.result() for future in as_completed([pool.submit(run, job) for job in jobs]))
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -68,12 +140,31 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument("--rules", type=Path, default=FOLDER, help="folder of the rules")
     parser.add_argument("--without-unusual", action="store_true", help="leave out the detectors of the unusual")
     parser.add_argument("--jobs", type=int, default=1, help="seeds at once (%(default)d)")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for each city's figures: a run that is repeated goes on there"
+    )
+    parser.add_argument(
+        "--sumo-roads", type=int, default=20, help="roads of SUMO with an incident, and as many without (%(default)d)"
+    )
     parser.add_argument("--json", type=Path, help="write all figures into this file")
     given = parser.parse_args(arguments)
     for name in ("seeds", "days", "jobs"):
         if getattr(given, name) <= 0:
             parser.error(f"--{name} must be above 0, not {getattr(given, name)}")
+    if given.sumo_roads < 0:
+        parser.error(f"--sumo-roads must be 0 or more, not {given.sumo_roads}")
     return given
+
+
+def drive_motorway(given: argparse.Namespace) -> Mapping[str, Any]:
+    """Three ways to find an incident on SUMO's roads; or why they are not there, which is said aloud."""
+    if given.sumo_roads == 0:
+        return {"left_out": "--sumo-roads 0"}
+    try:
+        return motorway.document_of(given.first_seed, given.sumo_roads, given.jobs)
+    except NoSumo as error:
+        print(f"NOT RUN, the motorway of SUMO: {error}", file=sys.stderr, flush=True)
+        return {"left_out": str(error)}
 
 
 def main() -> None:
@@ -89,16 +180,20 @@ def main() -> None:
             tuple(given.only),
             given.rules,
             not given.without_unusual,
+            given.keep,
         )
         for seed in range(given.first_seed, given.first_seed + given.seeds)
     ]
+    done: dict[int, Done] = {}
+    for one in run_all(jobs, given.jobs):
+        done[one.seed] = one
+        observations = sum(city.scores.observations for city in done.values())
+        cpu_s = sum(city.cpu_s for city in done.values())
+        what = f"seed {one.seed} {'was there' if one.again else 'is done'}, {len(done)} of {len(jobs)} cities"
+        print(f"{what}, {observations:,} observations, {cpu_s:,.0f} CPU s", file=sys.stderr, flush=True)
     scores = Scores()
-    began = time.process_time()
-    with ProcessPoolExecutor(given.jobs) as pool:
-        for number, course in enumerate(pool.map(run, jobs) if given.jobs > 1 else map(run, jobs), start=1):
-            scores.add(course, [rule.name for rule in rules])
-            done = f"{number} of {len(jobs)} cities, {scores.observations:,} observations"
-            print(f"{done}, {time.process_time() - began:,.0f} CPU s", file=sys.stderr, flush=True)
+    for seed in sorted(done):
+        scores.join(done[seed].scores)
     about = {
         "seeds": given.seeds,
         "first_seed": given.first_seed,
@@ -110,8 +205,9 @@ def main() -> None:
         "detectors_of_the_unusual": not given.without_unusual,
         "rules": {rule.name: rule.version for rule in rules},
         "python": platform.python_version(),
+        "cpu_seconds": round(sum(city.cpu_s for city in done.values())),
     }
-    document = {"about": about, **scores.document()}
+    document = {"about": about, **scores.document(), "motorway": drive_motorway(given)}
     print(table_of(document))
     if given.json is not None:
         given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from services.core.correlation.correlator import Correlator
 from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.rule import Rule
+from services.core.correlation.rulebook import Rulebook
 from services.core.kind import DAY_MS, MINUTE_MS
 from services.core.signals import Signal
 from services.feeds.scenario.city import City
 from services.feeds.scenario.script import Script
-from tests.benchmarks.quality.engine import CityEngine
+from tests.benchmarks.quality.engine import CityEngine, Told
 
 # URBAN_SILENCE_SECONDS of a city is a minute; here every kind reports every minute.
 SILENCE_MS = 5 * MINUTE_MS
@@ -28,10 +28,29 @@ class ToldSignal:
 
 @dataclass(frozen=True)
 class ToldIncident:
-    """The newest version of an incident, and when its first one was told."""
+    """The newest version of an incident, and when its first one was told.
+
+    A late signal may move the beginning of an incident, which is another one by its id then: people were told of the
+    ones `before`, whose place this one took.
+    """
 
     incident: Incident
     clock_ms: int
+    before: tuple[ToldIncident, ...] = ()
+
+    @property
+    def line(self) -> tuple[ToldIncident, ...]:
+        """Itself and all whose place it took, directly or not."""
+        return self, *self.before
+
+
+@dataclass(frozen=True)
+class Heard:
+    """All that a city's detectors told in a run, minute by minute: what rules are tried on, any number of times."""
+
+    told: Sequence[Told]
+    observations: int
+    kinds: Sequence[str]  # that took part
 
 
 @dataclass(frozen=True)
@@ -44,58 +63,77 @@ class Course:
     incidents: Sequence[ToldIncident]  # that were neither superseded nor retracted
     observations: int
     kinds: Sequence[str]  # that took part
+    quiet_ms: int = 0  # at its beginning, in which nothing happened
+    withdrawn: Sequence[ToldIncident] = ()  # incidents that were told, and are retracted
 
 
-def go(
+def hear(
     city: City,
     script: Script,
-    rules: Sequence[Rule],
     *,
     kinds: Sequence[str] = (),
     unusual: bool = True,
     minutes: int = 1,
-    progress: Callable[[int], None] = lambda clock_ms: None,
-) -> Course:
-    """Runs a city by this script through its detectors and these rules. `kinds`: only these, which the rules must not
-    go beyond. `minutes`: how exactly it is known when something was told.
+    quiet_ms: int = 0,
+) -> Heard:
+    """Runs a city by this script through its detectors. `kinds`: only these; none: all. `minutes`: how exactly it is
+    known when something was told after the first `quiet_ms`.
     """
     engine = CityEngine(city, script, kinds=kinds, unusual=unusual)
-    correlator = Correlator(rules, dict.fromkeys(sources_of(rules), 1), silence_ms=SILENCE_MS)
+    told = list(engine.run(minutes, quiet_ms=quiet_ms))
+    return Heard(told, engine.observations, sorted(engine.kinds))
+
+
+def judge(city: City, script: Script, heard: Heard, rules: Sequence[Rule], *, quiet_ms: int = 0) -> Course:
+    """What rules make of what a city's detectors told. The rules must name no kind that did not take part."""
+    rulebook = Rulebook(rules, dict.fromkeys(sources_of(rules), 1), silence_ms=SILENCE_MS)
     signals: dict[str, ToldSignal] = {}
     incidents: dict[str, ToldIncident] = {}
-    for told in engine.run(minutes):
+    for told in heard.told:
         changes: list[Incident] = []
         for signal in told.signals:
             before = signals.get(signal.id)
             signals[signal.id] = ToldSignal(signal, before.clock_ms if before else told.clock_ms)
-            changes += correlator.take(signal, told.clock_ms)
+            changes += rulebook.take(signal, told.clock_ms)
         for mark in told.watermarks:
-            changes += correlator.take(mark, told.clock_ms)
+            changes += rulebook.take(mark, told.clock_ms)
         for incident in changes:
             known = incidents.get(incident.id)
             incidents[incident.id] = ToldIncident(incident, known.clock_ms if known else told.clock_ms)
-        progress(told.clock_ms)
+    incidents = _with_those_before(incidents)
     within = [t for t in signals.values() if lies_within(script, t.signal)]
+    measured = [t for t in incidents.values() if any(lies_within(script, s) for s in t.incident.signals)]
+    ended = (IncidentState.SUPERSEDED, IncidentState.RETRACTED)
     return Course(
         city,
         script,
         [t for t in within if not t.signal.retracted],
-        [t for t in incidents.values() if _counts(script, t.incident)],
-        engine.observations,
-        sorted(engine.kinds),
+        # One of the end of the run alone, when every sensor falls silent, is not counted.
+        [t for t in measured if t.incident.state not in ended],
+        heard.observations,
+        heard.kinds,
+        quiet_ms,
+        [t for t in measured if t.incident.state is IncidentState.RETRACTED],
     )
+
+
+def _with_those_before(incidents: Mapping[str, ToldIncident]) -> dict[str, ToldIncident]:
+    """Each with all that led to it, directly or not: an heir may have been superseded, too."""
+    of: dict[str, list[ToldIncident]] = {}
+    for told in incidents.values():
+        heir, passed = told.incident.superseded_by, {told.incident.id}
+        while heir in incidents and heir not in passed:
+            of.setdefault(heir, []).append(told)
+            passed.add(heir)
+            ended = incidents[heir].incident
+            heir = ended.superseded_by if ended.state is IncidentState.SUPERSEDED else ""
+    return {name: replace(told, before=tuple(of.get(name, ()))) for name, told in incidents.items()}
 
 
 def lies_within(script: Script, signal: Signal) -> bool:
     """Whether all of a window was measured; of a day it is enough that it ends there, as nothing was unusual before."""
     begins = signal.start_ms >= script.from_ms or signal.end_ms - signal.start_ms == DAY_MS
     return begins and signal.end_ms <= script.to_ms
-
-
-def _counts(script: Script, incident: Incident) -> bool:
-    """Whether an incident stands, and is not about the end of the run alone, when every sensor falls silent."""
-    stands = incident.state not in (IncidentState.SUPERSEDED, IncidentState.RETRACTED)
-    return stands and any(lies_within(script, signal) for signal in incident.signals)
 
 
 def sources_of(rules: Sequence[Rule]) -> list[tuple[str, str]]:

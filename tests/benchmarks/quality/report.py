@@ -13,7 +13,9 @@ _RULES = (
     "false / city-week",
     "to detect s: median / p95",
     "after last signal s",
+    "in its windows",
 )
+_WAYS = ("way", "incidents", "found", "false", "false / detector-hour", "mean s to detect")
 _DETECTORS = ("detector", "expected", "found", "false", "false / detector-hour", "mean s to detect")
 
 
@@ -28,9 +30,23 @@ def table_of(document: Mapping[str, Any]) -> str:
             _number(one["false_per_city_week"]),
             _spread(one["seconds_to_detect"]),
             _spread(one["seconds_after_the_last_needed_signal"]),
+            _spread(one["windows_after_the_last_needed_signal"]),
         )
         for one in document["rules"]
     ]
+    in_all = document["in_all"]
+    rules.append(
+        (
+            "**all**",
+            in_all["planted"],
+            _number(in_all["recall"]),
+            _number(in_all["precision"]),
+            _number(in_all["false_per_city_week"]),
+            "",
+            "",
+            _spread(in_all["windows_after_the_last_needed_signal"]),
+        )
+    )
     detectors = [
         (
             one["detector"],
@@ -55,7 +71,27 @@ def table_of(document: Mapping[str, Any]) -> str:
     missed = [f"- {line}" for one in document["rules"] for line in one["missed"]]
     parts += ["False incidents are about:\n" + "\n".join(false)] if false else []
     parts += ["Missed:\n" + "\n".join(missed)] if missed else []
+    if "motorway" in document:
+        parts.append(_motorway(document["motorway"]))
     return "\n\n".join(parts)
+
+
+def _motorway(told: Mapping[str, Any]) -> str:
+    """Three ways side by side on SUMO's roads, or why they are not there."""
+    if "ways" not in told:
+        return f"**Not run: the motorway of SUMO.** {told['left_out']}"
+    rows = [
+        (
+            one["way"],
+            one["incidents"],
+            _number(one["detection_rate"]),
+            one["false"],
+            "-" if one["false_per_detector_hour"] is None else f"{one['false_per_detector_hour']:.2g}",
+            _number(one["mean_seconds_to_detect"]),
+        )
+        for one in told["ways"]
+    ]
+    return _table(_WAYS, rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

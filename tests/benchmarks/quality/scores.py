@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,9 +29,11 @@ class RuleScore:
     found: int = 0
     told: int = 0  # incidents
     right: int = 0  # of them, about something that was planted for the rule
-    weeks: float = 0.0
+    withdrawn: int = 0  # told and retracted, beside those above
+    weeks: float = 0.0  # in which something happened
     delay_s: list[float] = field(default_factory=list)  # since it began
     after_last_s: list[float] = field(default_factory=list)  # since the last side that is needed was told
+    after_last_windows: list[float] = field(default_factory=list)  # the same in windows of the signal that told it
     complete: list[float] = field(default_factory=list)  # share of the needed sides that the incident names
     false_about: Counter[str] = field(default_factory=Counter)
     missed: list[str] = field(default_factory=list)
@@ -46,8 +48,10 @@ class RuleScore:
             "precision": _share(self.right, self.told),
             "false_per_city_week": _share(self.told - self.right, self.weeks),
             "told_more_than_once": self.right - self.found,
+            "withdrawn": self.withdrawn,
             "seconds_to_detect": _spread(self.delay_s),
             "seconds_after_the_last_needed_signal": _spread(self.after_last_s),
+            "windows_after_the_last_needed_signal": _spread(self.after_last_windows),
             "explanation_complete": round(float(np.mean(self.complete)), 3) if self.complete else None,
             "false_about": dict(sorted(self.false_about.items())),
             "missed": self.missed,
@@ -88,6 +92,13 @@ class Scores:
     planted: Counter[str] = field(default_factory=Counter)
     observations: int = 0
 
+    @classmethod
+    def of(cls, course: Course, rules: Iterable[str]) -> Scores:
+        """What came of one seed."""
+        scores = cls()
+        scores.add(course, rules)
+        return scores
+
     def add(self, course: Course, rules: Iterable[str]) -> None:
         """Takes in what came of one seed, by the names of the rules that ran."""
         self.observations += course.observations
@@ -95,6 +106,33 @@ class Scores:
         for rule in rules:
             _score_rule(self.rules.setdefault(rule, RuleScore(rule)), course)
         self._score_detectors(course)
+
+    def join(self, others: Scores) -> None:
+        """Takes in what came of other seeds."""
+        self.observations += others.observations
+        self.planted.update(others.planted)
+        for name, rule in others.rules.items():
+            self.rules[name] = _joined(self.rules[name], rule) if name in self.rules else rule
+        for name, detector in others.detectors.items():
+            self.detectors[name] = _joined(self.detectors[name], detector) if name in self.detectors else detector
+
+    def plain(self) -> dict[str, Any]:
+        """All that was counted, to be kept as JSON: `restored` makes the scores of it again."""
+        rules = {name: {**vars(rule), "false_about": dict(rule.false_about)} for name, rule in self.rules.items()}
+        detectors = {name: dict(vars(detector)) for name, detector in self.detectors.items()}
+        return {
+            "rules": rules,
+            "detectors": detectors,
+            "planted": dict(self.planted),
+            "observations": self.observations,
+        }
+
+    @classmethod
+    def restored(cls, plain: Mapping[str, Any]) -> Scores:
+        """The scores that `plain` was made of."""
+        rules = {n: RuleScore(**{**r, "false_about": Counter(r["false_about"])}) for n, r in plain["rules"].items()}
+        detectors = {n: DetectorScore(**d) for n, d in plain["detectors"].items()}
+        return cls(rules, detectors, Counter(plain["planted"]), plain["observations"])
 
     def _score_detectors(self, course: Course) -> None:
         hours = (course.script.to_ms - course.script.from_ms) / HOUR_MS
@@ -116,6 +154,7 @@ class Scores:
         """All of it, for JSON."""
         return {
             "observations": self.observations,
+            "in_all": _in_all(self.rules.values()),
             "rules": [self.rules[name].document() for name in sorted(self.rules)],
             "planted_without_a_rule": sorted(set(self.planted) - set(self.rules)),
             "rules_without_truth": sorted(set(self.rules) - set(self.planted)),
@@ -127,11 +166,42 @@ class Scores:
         }
 
 
+Score = TypeVar("Score", RuleScore, DetectorScore)
+
+
+def _joined(one: Score, other: Score) -> Score:
+    """Of one rule or detector over the seeds of both: all that is counted adds up."""
+    counted = [f.name for f in fields(one) if not isinstance(getattr(one, f.name), str)]
+    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in counted})
+
+
+def _in_all(rules: Iterable[RuleScore]) -> dict[str, Any]:
+    """Of all rules together: whoever sits at the desk does not care of which rule a false alarm is."""
+    rules = list(rules)
+    weeks = max((rule.weeks for rule in rules), default=0.0)
+    told, right = sum(rule.told for rule in rules), sum(rule.right for rule in rules)
+    planted, found = sum(rule.planted for rule in rules), sum(rule.found for rule in rules)
+    return {
+        "city_weeks": round(weeks, 4),
+        "planted": planted,
+        "found": found,
+        "recall": _share(found, planted),
+        "incidents": told,
+        "precision": _share(right, told),
+        "false": told - right,
+        "false_per_city_week": _share(told - right, weeks),
+        "withdrawn": sum(rule.withdrawn for rule in rules),
+        "windows_after_the_last_needed_signal": _spread([n for rule in rules for n in rule.after_last_windows]),
+    }
+
+
 def _score_rule(score: RuleScore, course: Course) -> None:
     happenings = course.script.happenings
     planted = [h for h in happenings if h.what is What.INCIDENT and h.name == score.rule]
     told = sorted((t for t in course.incidents if t.incident.rule == score.rule), key=lambda t: t.clock_ms)
-    score.weeks += (course.script.to_ms - course.script.from_ms) / WEEK_MS
+    # What is false in the quiet days counts; the days themselves do not, as nothing there tempts a rule.
+    score.weeks += (course.script.to_ms - course.script.from_ms - course.quiet_ms) / WEEK_MS
+    score.withdrawn += sum(t.incident.rule == score.rule for t in course.withdrawn)
     score.planted += len(planted)
     score.told += len(told)
     about = {id(t): [h for h in planted if _is_about(t, h)] for t in told}
@@ -142,14 +212,18 @@ def _score_rule(score: RuleScore, course: Course) -> None:
     for happening in planted:
         mine = [t for t in told if happening in about[id(t)]]
         sides = _first_told(happening, course.signals)
+        told_ms = min((one.clock_ms for t in mine for one in t.line if _is_about(one, happening)), default=0)
         if not mine:
             score.missed.append(f"seed {course.city.seed} {happening.id}: {_why(happening, sides)}")
             continue
         score.found += 1
-        score.delay_s.append((mine[0].clock_ms - happening.from_ms) / 1000.0)
-        if all(clock_ms is not None for clock_ms in sides.values()):
-            last_ms = max(clock_ms for clock_ms in sides.values() if clock_ms is not None)
-            score.after_last_s.append((mine[0].clock_ms - last_ms) / 1000.0)
+        score.delay_s.append((told_ms - happening.from_ms) / 1000.0)
+        firsts = [first for first in sides.values() if first is not None]
+        if len(firsts) == len(sides):
+            last = max(firsts, key=lambda first: first.clock_ms)
+            after_ms = told_ms - last.clock_ms
+            score.after_last_s.append(after_ms / 1000.0)
+            score.after_last_windows.append(after_ms / (last.signal.end_ms - last.signal.start_ms))
         named = [any(_names(part, t) for t in mine) for part in _needed(happening)]
         score.complete.append(sum(named) / len(named))
 
@@ -170,18 +244,18 @@ def _needed(happening: Happening) -> list[Part]:
     return [part for part in happening.parts if part.needed and part.expected]
 
 
-def _first_told(happening: Happening, signals: Sequence[ToldSignal]) -> Mapping[str, int | None]:
-    """When each side that is needed was first told of; None: never."""
+def _first_told(happening: Happening, signals: Sequence[ToldSignal]) -> Mapping[str, ToldSignal | None]:
+    """The signal that told of each side that is needed first; None: nothing ever did."""
     mine = [t for t in signals if explains(happening, t.signal)]
-    found: dict[str, int | None] = {}
+    found: dict[str, ToldSignal | None] = {}
     for part in _needed(happening):
-        clocks = [t.clock_ms for t in mine if any(matches(e, t.signal) for e in part.expected)]
-        found[part.name] = min(clocks, default=None)
+        of_part = [t for t in mine if any(matches(e, t.signal) for e in part.expected)]
+        found[part.name] = min(of_part, key=lambda t: t.clock_ms, default=None)
     return found
 
 
-def _why(happening: Happening, sides: Mapping[str, int | None]) -> str:
-    unseen = [name for name, clock_ms in sides.items() if clock_ms is None]
+def _why(happening: Happening, sides: Mapping[str, ToldSignal | None]) -> str:
+    unseen = [name for name, first in sides.items() if first is None]
     return f"no signal of {', '.join(unseen)}" if unseen else "every side was told of, and no rule put them together"
 
 

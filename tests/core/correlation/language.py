@@ -80,7 +80,8 @@ LEVELS = rule(
 )
 SAME = rule(
     "same",
-    *(replace(CROWD, entity="*-3"), JAM, replace(LOUD, attributes=(("road", ("north", "south")),))),
+    *(replace(CROWD, entity="*-3"), replace(JAM, without=(("road", ("south",)),))),
+    replace(LOUD, attributes=(("road", ("north", "south")),)),
     when=AllOf((Present("loud"), AnyOf((Present("crowd"), Present("jam"))))),
     same=("road",),
     bonds=(Bond("loud", "jam", 900.0, 1800, wind=Wind("wind_from_deg")), Bond("crowd", "jam", 100.0, 0)),

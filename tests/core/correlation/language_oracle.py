@@ -80,6 +80,7 @@ def _is(selector: Selector, s: Signal) -> bool:
         and s.severity >= selector.minimum_severity
         and fnmatchcase(s.entity_id, selector.entity)
         and all(dict(s.attributes).get(name) in values for name, values in selector.attributes)
+        and not any(dict(s.attributes).get(name) in values for name, values in selector.without)
         and all(b.measure in figures and b.at_least <= figures[b.measure] <= b.at_most for b in selector.where)
     )
 

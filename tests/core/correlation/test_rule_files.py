@@ -23,7 +23,7 @@ def write(folder: Path, rule: object, name: str = "a.yaml") -> Path:
 
 def test_the_rule_that_is_shipped():
     rule = load_rule(FOLDER / "crowd_road_pressure.yaml")
-    assert (rule.name, rule.version, rule.severity) == ("crowd_road_pressure", 1, Severity.SEVERE)
+    assert (rule.name, rule.version, rule.severity) == ("crowd_road_pressure", 2, Severity.SEVERE)
     assert (rule.radius_m, rule.within_s) == (500.0, 3600)
     assert [s.key for s in rule.selectors] == [
         ("community", "people_count", "crowding"),
@@ -60,7 +60,7 @@ WRONG = [
     ({"signals": {}}, "signals", "{}: must be a list"),
     ({"signals": GOOD["signals"][:1]}, "signals", "must name at least two"),
     ({"signals": [GOOD["signals"][0]] * 2}, "signals", "names must differ"),
-    ({"signals": [GOOD["signals"][0], {**GOOD["signals"][0], "name": "b"}]}, "signals", "may be named only once"),
+    ({"signals": [GOOD["signals"][1], {**GOOD["signals"][1], "name": "b"}]}, "signals", "may be named only once"),
     ({"signals": ["crowd", "road"]}, "signals[0]", "'crowd': must be fields with values"),
     ({"signals": [{**GOOD["signals"][0], "kind": "people; DROP"}]}, "signals[0].kind", "must be 1 to 63 of a-z"),
     ({"signals": [{**GOOD["signals"][0], "minimum_score": 2}]}, "signals[0].minimum_score", "between 0 and 1"),

@@ -39,6 +39,7 @@ signals:
     minimum_severity: severe
     entity: "odour:*"
     attributes: {district: [west, east], road: SH1}
+    without: {place: [platform, venue]}
     where:
       - {measure: opened_sum, at_least: 3, at_most: 50}
       - {measure: opened_sum, above_expected: 2.5}
@@ -84,6 +85,7 @@ def test_every_form_is_read_as_it_says(tmp_path):
         entity="odour:*",
         attributes=(("district", ("west", "east")), ("road", ("SH1",))),
         where=(Bound("opened_sum", 3.0, 50.0), Bound("opened_sum", above_expected=2.5)),
+        without=(("place", ("platform", "venue")),),
     )
     wind, relations = Wind("wind_from_deg", down=False, sector_deg=30.0), frozenset({Relation.BEFORE, Relation.MEETS})
     assert rule.bonds == (
@@ -141,11 +143,11 @@ def test_a_wrong_condition_or_link_is_told_with_its_field_and_reason(tmp_path, w
     ("text", "line", "field"),
     [
         (HEAD.replace("version: 3", "version: 0") + TAIL, 2, "version"),
-        (HEAD.replace("at_most: 50", "at_most: 1") + TAIL, 16, "signals[0].where[0].at_least"),
-        (HEAD.replace("kind: emission", "kinds: emission") + TAIL, 18, "signals[1].kinds"),
-        (HEAD + TAIL.replace("lies: up", "lies: left"), 31, "links[1].wind.lies"),
-        (HEAD + TAIL.replace("values: 4", "values: none"), 39, "when.all_of[3].values"),
-        (HEAD + TAIL + "limit: 3\n", 41, "limit"),
+        (HEAD.replace("at_most: 50", "at_most: 1") + TAIL, 17, "signals[0].where[0].at_least"),
+        (HEAD.replace("kind: emission", "kinds: emission") + TAIL, 19, "signals[1].kinds"),
+        (HEAD + TAIL.replace("lies: up", "lies: left"), 32, "links[1].wind.lies"),
+        (HEAD + TAIL.replace("values: 4", "values: none"), 40, "when.all_of[3].values"),
+        (HEAD + TAIL + "limit: 3\n", 42, "limit"),
     ],
 )
 def test_an_error_tells_the_line(tmp_path, text, line, field):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from services.feeds.scenario.chance import stream
 from services.feeds.scenario.city import SMALL_BLOCKS, build_city
 from services.feeds.scenario.happening import Expected, Happening, What
 from services.feeds.scenario.script import INCIDENTS, Script, happening_of
-from tests.benchmarks.quality.course import Course, ToldIncident, ToldSignal, go
+from tests.benchmarks.quality.course import Course, ToldIncident, ToldSignal, hear, judge
 from tests.benchmarks.quality.report import table_of
 from tests.benchmarks.quality.scores import Scores
 
@@ -109,6 +110,49 @@ def test_an_incident_of_what_was_planted_is_found_once_and_timed():
     assert rule["explanation_complete"] == 1.0
 
 
+def test_an_heir_counts_from_when_the_incident_was_told_whose_place_it_took():
+    told = every_signal(PLANTED)
+    last_ms = max(t.clock_ms for t in told)
+    first = incident_of([t.signal for t in told], last_ms, 2)
+    of_another = incident_of([t.signal for t in every_signal(ALMOST)], last_ms - 9 * MINUTE_MS, 3)
+    heir = replace(incident_of([t.signal for t in told], last_ms + 30 * MINUTE_MS), before=(first, of_another))
+    rule = scores_of(told, [heir]).rules[RULE].document()
+    assert (rule["incidents"], rule["recall"]) == (1, 1.0)
+    # What it took in besides, of something else, does not make it earlier.
+    assert rule["seconds_to_detect"]["median"] == (last_ms - PLANTED.from_ms) / 1000
+
+
+def test_it_is_told_how_many_windows_of_the_last_signal_it_took():
+    told = every_signal(PLANTED)
+    last = max((t for t in told if t.signal.kind == "road_flow"), key=lambda t: t.clock_ms)
+    assert last.signal.end_ms - last.signal.start_ms == 5 * MINUTE_MS
+    scores = scores_of(told, [incident_of([t.signal for t in told], last.clock_ms + 10 * MINUTE_MS)])
+    assert scores.rules[RULE].document()["windows_after_the_last_needed_signal"] == {"median": 2.0, "p95": 2.0}
+    assert scores.document()["in_all"]["windows_after_the_last_needed_signal"] == {"median": 2.0, "p95": 2.0}
+
+
+def test_days_in_which_nothing_happens_do_not_make_false_incidents_rarer():
+    stray = incident_of([t.signal for t in every_signal(ALMOST)], T0 + 9 * HOUR_MS)
+    kinds = sorted({group.kind_name for group in CITY.groups.values()})
+    half = Scores.of(Course(CITY, SCRIPT, [], [stray], 0, kinds, quiet_ms=6 * HOUR_MS), [RULE]).document()
+    assert half["in_all"]["false_per_city_week"] == half["rules"][0]["false_per_city_week"] == 28.0
+
+
+def test_scores_of_cities_add_up_whatever_was_kept_of_them_in_between():
+    told = every_signal(PLANTED)
+    right = incident_of([t.signal for t in told], told[-1].clock_ms)
+    wrong = incident_of([t.signal for t in every_signal(ALMOST)], told[-1].clock_ms, 2)
+    both, one, other = Scores(), scores_of(told, [right]), scores_of([], [wrong])
+    for scores in (one, other):
+        both.join(Scores.restored(json.loads(json.dumps(scores.plain()))))
+    (rule,) = both.document()["rules"]
+    assert (rule["planted"], rule["recall"], rule["precision"], rule["incidents"]) == (2, 0.5, 0.5, 2)
+    assert rule["false_per_city_week"] == 7.0
+    assert rule["false_about"] == {f"near_miss {RULE}": 1}
+    congestion = next(d for d in both.document()["detectors"] if d["detector"] == "traffic.road_flow.congestion")
+    assert congestion["detection_rate"] == 0.5
+
+
 def test_an_incident_of_a_near_miss_is_false_and_says_of_what():
     told = every_signal(ALMOST)
     rule = scores_of(told, [incident_of([t.signal for t in told], told[-1].clock_ms)]).rules[RULE].document()
@@ -153,7 +197,7 @@ def test_a_city_goes_its_course_through_detectors_and_the_rule_that_ships():
     rules = [rule for rule in load_rules() if rule.name == RULE]
     kinds = ["traffic.road_flow", "community.people_count"]
     script = Script(T0, T0 + 6 * HOUR_MS, (PLANTED,))
-    course = go(CITY, script, rules, kinds=kinds, unusual=False)
+    course = judge(CITY, script, hear(CITY, script, kinds=kinds, unusual=False), rules)
     scores = Scores()
     scores.add(course, [RULE])
     rule = scores.rules[RULE].document()

@@ -53,7 +53,10 @@ def square_fills(city: City, square: int, hour_ms: int) -> tuple[Part, ...]:
 
 
 def gathering_limit(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
-    """Far more people in a venue than the limit allows, while its gates let in more and more."""
+    """Far more people in a venue than the limit allows, while its gates let in more and more.
+
+    The gates are needed: without them there is nobody whose list of contacts could be handed over.
+    """
     venues = [i for i, place in enumerate(city.groups["presence"].labels["place"]) if place == "venue"]
     venue = venues[pick(len(venues), chance)]
     north, east = at(city, "presence", venue)
@@ -67,7 +70,6 @@ def gathering_limit(city: City, hour_ms: int, chance: np.random.Generator) -> Sc
         Span(when.from_ms, when.later(45)),
         [("count_in", How.TIMES, 5.0), ("count_in", How.ADD, 20.0)],
         [],
-        needed=False,
         needs_past=["unusual_count_in_sum"],
     )
     gathering = crowded(city, [venue], when, 1.3, ["over_capacity", "dense_crowd"])

@@ -79,6 +79,13 @@ def test_what_runs_for_long_is_started_again_and_has_time_to_stop(name):
     assert service["stop_grace_period"] == "60s"
 
 
+def test_the_image_is_built_by_one_service_and_never_looked_for_elsewhere():
+    """Compose builds in parallel, and two builds of one name fail where there is none yet: at the first start."""
+    assert [name for name, service in services().items() if "build" in service] == ["migrate"]
+    assert {service["pull_policy"] for service in ours().values()} == {"never"}
+    assert "profiles" not in services()["migrate"], "it is a part of every start"
+
+
 def test_nothing_relies_on_the_order_of_the_start():
     assert [name for name, service in services().items() if "depends_on" in service or "links" in service] == []
 

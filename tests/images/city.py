@@ -73,7 +73,7 @@ class ComposedCity:
         """Stop and remove the containers, whose data stay; the exit status of each by its service."""
         self._compose("stop", "--timeout", str(STOP_TIMEOUT_S))
         ended = {name: int(self._engine.state(found)["ExitCode"]) for name, found in self.containers().items()}
-        self._compose("down")
+        self._compose("--profile", "monitoring", "down")
         return ended
 
     def kill(self, service: str) -> None:

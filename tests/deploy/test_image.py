@@ -10,6 +10,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from services.runtime.healthcheck import ANSWER_TIMEOUT_S
 from services.runtime.settings import Settings
 from tests.deploy.compose import ROOT, services
 from tests.deploy.dockerfile import DOCKERFILE, environment_of_image, final, instructions
@@ -44,6 +45,8 @@ def test_the_health_check_is_a_module_of_ours():
     python, option, module = json.loads(rest[rest.index("[") :])
     assert (python, option) == ("python", "-m")
     assert find_spec(module)
+    (seconds,) = re.findall(r"--timeout=(\d+)s", rest)
+    assert int(seconds) > 5 * ANSWER_TIMEOUT_S, "Python has to start, too"
 
 
 def test_every_requirement_is_installed_by_its_hash():

@@ -90,9 +90,12 @@ class ComposedCity:
         container = self.containers().get(service)
         return container is not None and self._engine.healthy(container)
 
-    def restarts(self, service: str) -> int:
-        """How often a container was started again by itself."""
-        return int(self._engine.inspect("container", self.containers()[service])["RestartCount"])
+    def restarts(self) -> dict[str, int]:
+        """How often the container of each role was started again by itself; one question for all."""
+        containers = self.containers()
+        form = ["inspect", "--format", "{{.RestartCount}}", *(containers[name] for name in ROLES)]
+        told = self._engine.run("podman", "container", *form).stdout.split()
+        return dict(zip(ROLES, map(int, told), strict=True))
 
     def memory_mib(self) -> dict[str, int]:
         """Resident memory of the processes of each container, in MiB."""

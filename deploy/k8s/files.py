@@ -1,4 +1,4 @@
-"""What is generated: each file's path below deploy/k8s, and its text."""
+"""What is generated: each file's path from deploy/k8s, and its text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from deploy.k8s.roles import City
 from services.cli.domains import find_domains
 
 FOLDER = Path(__file__).resolve().parent
+# For the Prometheus of docker-compose.yml, which knows no custom resources.
+PLAIN_RULES = "../compose/prometheus/rules.yml"
 # Whole folders of what is generated: a file there that nobody makes any more is removed.
 OWN_FOLDERS = ("base/services", "components/monitoring/dashboards")
 
@@ -59,9 +61,11 @@ def _monitoring(city: City) -> dict[str, str]:
             for file in shown
         ],
     }
+    rules = alerts.rule_object(city)
     return {
         f"{folder}/kustomization.yaml": text_of([component]),
-        f"{folder}/rules.yaml": text_of([alerts.rule_object(city)]),
+        f"{folder}/rules.yaml": text_of([rules]),
+        PLAIN_RULES: text_of([rules["spec"]]),
         f"{folder}/{alerts.RUNBOOK}": alerts.runbook(city),
         f"{folder}/METRICS.md": metric_schema.page(),
         **{f"{folder}/dashboards/{file}": text for file, text in shown.items()},

@@ -28,7 +28,7 @@ class Severity(IntEnum):
 # "place" is what kind of place it is: platform, venue, square.
 CARRIED_LABELS = ("building", "cabinet", "district", "line", "line_m", "place", "road", "road_m")
 # Of them, where on a line or road an entity lies, in metres from a point that all of it count from.
-POSITION_LABELS = {"line": "line_m", "place", "road": "road_m"}
+POSITION_LABELS = {"line": "line_m", "road": "road_m"}
 # Of them, whose entities are counted: a signal also says how many entities of its city have its value of the label.
 COUNTED_LABELS = {"building": "building_entities", "cabinet": "cabinet_entities"}
 

@@ -177,6 +177,13 @@ def test_prometheus_takes_the_rules(tmp_path):
     _ask_promtool("check", tmp_path)
 
 
+def test_prometheus_takes_the_configuration_of_the_composed_city():
+    config = ROOT / "deploy" / "compose" / "prometheus" / "prometheus.yml"
+    ran = subprocess.run([_promtool(), "check", "config", config], capture_output=True, text=True, timeout=110)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{len(ALERTS)} rules found" in ran.stdout
+
+
 def _ask_promtool(command: str, folder: Path) -> None:
     promtool = _promtool()
     rules = named(combination(("monitoring",)), "PrometheusRule", "urban-brain")["spec"]

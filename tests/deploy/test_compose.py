@@ -6,15 +6,20 @@ import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import yaml
 
+from deploy.k8s.alerts import alerts
+from deploy.k8s.dashboards import dashboard_files
+from deploy.k8s.metric_schema import TARGET_LABELS, schema
+from deploy.k8s.roles import City
 from deploy.local.kafka_config import NodePorts, node_properties
 from deploy.local.kafka_jars import KAFKA_VERSION
 from services.cli import city
 from services.cli.addresses import from_document
-from services.cli.domains import service_names
+from services.cli.domains import find_domains, service_names
 from services.feeds.__main__ import read_arguments
 from services.runtime.settings import Settings
 from tests.deploy.compose import COMPOSE, ROOT, defaults, ours, read_compose, read_example, services, words_of
@@ -28,6 +33,7 @@ OF_A_CLUSTER = {"URBAN_CLICKHOUSE_CLUSTER", "URBAN_GRPC_TLS", "URBAN_KAFKA_TLS",
 # Read by the command `urban`, not by a service.
 OF_THE_COMMAND = {"URBAN_SERVICES"}
 
+PROMETHEUS = ROOT / "deploy" / "compose" / "prometheus"
 LONG_RUNNING = [f"{service}-{role}" for service, role in roles()]
 
 
@@ -71,6 +77,13 @@ def test_what_runs_for_long_is_started_again_and_has_time_to_stop(name):
     service = services()[name]
     assert service["restart"] == "unless-stopped"
     assert service["stop_grace_period"] == "60s"
+
+
+def test_the_image_is_built_by_one_service_and_never_looked_for_elsewhere():
+    """Compose builds in parallel, and two builds of one name fail where there is none yet: at the first start."""
+    assert [name for name, service in services().items() if "build" in service] == ["migrate"]
+    assert {service["pull_policy"] for service in ours().values()} == {"never"}
+    assert "profiles" not in services()["migrate"], "it is a part of every start"
 
 
 def test_nothing_relies_on_the_order_of_the_start():
@@ -198,9 +211,40 @@ def test_the_command_is_told_where_every_service_is():
         assert address.metrics == f"http://{name}-processor:{image['URBAN_METRICS_PORT']}/metrics"
 
 
+def _prometheus() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    return config
+
+
 def test_prometheus_asks_every_role_at_its_port():
-    config = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text())
-    (job,) = config["scrape_configs"]
+    (job,) = _prometheus()["scrape_configs"]
     (found,) = job["dns_sd_configs"]
     assert found["names"] == sorted(found["names"], key=LONG_RUNNING.index) == LONG_RUNNING
     assert str(found["port"]) == environment_of_image()["URBAN_METRICS_PORT"]
+
+
+def test_prometheus_gives_the_labels_that_alerts_and_dashboards_ask_for():
+    (job,) = _prometheus()["scrape_configs"]
+    given = {rule["target_label"] for rule in job["relabel_configs"]}
+    assert given == {"service", "component", "pod"} <= TARGET_LABELS
+    # A label of a target hides the metric's own one of that name.
+    assert given & {label for metric in schema() for label in metric.labels} == set()
+
+
+def test_prometheus_has_the_alerts_of_this_city():
+    (file,) = _prometheus()["rule_files"]
+    (group,) = yaml.safe_load((PROMETHEUS / file).read_text())["groups"]
+    assert [rule["alert"] for rule in group["rules"]] == [alert.name for alert in alerts(City(find_domains()))]
+    assert f"./{PROMETHEUS.relative_to(ROOT)}:/etc/prometheus:ro" in services()["prometheus"]["volumes"]
+
+
+def test_grafana_has_the_dashboards_and_a_source_for_them():
+    mounts = dict(volume.split(":")[:2] for volume in services()["grafana"]["volumes"])
+    inside = {target: ROOT / source for source, target in mounts.items()}
+    provisioning = "/etc/grafana/provisioning"
+    (source,) = yaml.safe_load((inside[f"{provisioning}/datasources"] / "prometheus.yml").read_text())["datasources"]
+    (pages,) = yaml.safe_load((inside[f"{provisioning}/dashboards"] / "urban-brain.yml").read_text())["providers"]
+    assert source["type"] == "prometheus"
+    assert source["url"] == f"http://prometheus:{services()['prometheus']['ports'][0].rpartition(':')[2]}"
+    shown = inside[pages["options"]["path"]]
+    assert {file.name for file in shown.iterdir()} == set(dashboard_files())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from services.runtime.healthcheck import ANSWER_TIMEOUT_S
 from services.runtime.settings import Settings
-from tests.deploy.compose import ROOT, read_compose
+from tests.deploy.compose import ROOT, services
 from tests.deploy.dockerfile import DOCKERFILE, environment_of_image, final, instructions
 
 
@@ -24,7 +26,7 @@ def test_both_stages_start_from_the_one_base_that_an_argument_names():
     bases = [found.rest.split()[0] for found in instructions() if found.name == "FROM"]
     assert bases == ["${PYTHON_IMAGE}"] * 2
     (argument,) = [f.rest for f in instructions() if f.stage == -1 and f.name == "ARG"]
-    assert argument == f"PYTHON_IMAGE={read_compose()['x-service']['build']['args']['PYTHON_IMAGE']}"
+    assert argument == f"PYTHON_IMAGE={services()['migrate']['build']['args']['PYTHON_IMAGE']}"
 
 
 def test_it_runs_as_a_numbered_user_that_is_not_root():
@@ -43,6 +45,8 @@ def test_the_health_check_is_a_module_of_ours():
     python, option, module = json.loads(rest[rest.index("[") :])
     assert (python, option) == ("python", "-m")
     assert find_spec(module)
+    (seconds,) = re.findall(r"--timeout=(\d+)s", rest)
+    assert int(seconds) > 5 * ANSWER_TIMEOUT_S, "Python has to start, too"
 
 
 def test_every_requirement_is_installed_by_its_hash():
@@ -60,3 +64,12 @@ def test_the_context_is_a_list_of_what_is_needed_so_that_no_secret_slips_in():
     allowed = [line[1:] for line in lines if line.startswith("!")]
     assert [name for name in allowed if not any(ROOT.glob(name))] == []
     assert [name for name in allowed if name.startswith((".env", ".git", ".urban", "tests", "build"))] == []
+
+
+def test_where_images_cannot_be_run_the_target_fails_and_says_why():
+    """Here as one who is not root, or as root on a machine without podman and without Debian's packages."""
+    command = [sys.executable, "-m", "tests.images"]
+    ran = subprocess.run(command, env={"PATH": "/nonexistent"}, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert ran.returncode == 1
+    why = "it needs root" if os.geteuid() else "it needs podman, .* there is no apt-get"
+    assert re.match(f"make test-images cannot run here: {why}", ran.stderr), ran.stderr

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import time
 
 from tests.images.engine import Engine
 from tests.images.machine import ROOT, CannotRunError, prepare
+from tests.images.report import REPORT, note
 
 
 def main() -> int:
@@ -19,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.images", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--keep", action="store_true", help="keep the images for the next run")
     given, for_pytest = parser.parse_known_args()
+    began = time.monotonic()
     try:
         prepare()
     except CannotRunError as error:
@@ -27,7 +30,11 @@ def main() -> int:
     try:
         # It says how long each step took: what a container costs is part of what is to be known.
         options = ["-v", "--durations=0", "--durations-min=1", *for_pytest]
-        return subprocess.run([sys.executable, "-m", "pytest", "tests/images", *options], cwd=ROOT).returncode
+        REPORT.unlink(missing_ok=True)
+        status = subprocess.run([sys.executable, "-m", "pytest", "tests/images", *options], cwd=ROOT).returncode
+        note(seconds_in_all=round(time.monotonic() - began))
+        print(REPORT.read_text(), end="")
+        return status
     finally:
         Engine().clean(keep_images=given.keep)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from deploy.local.ports import free_port
@@ -15,13 +16,15 @@ from tests.deploy.compose import COMPOSE, read_example
 from tests.deploy.roles import roles
 from tests.images.engine import Engine, wait_for
 from tests.images.machine import ROOT
+from tests.images.prometheus import Prometheus
 
 PROJECT = "urban-test"
 PASSWORD = "test8city"
 ROLES = [f"{service}-{role}" for service, role in roles()]
 SERVERS = ("kafka", "clickhouse")
+PROMETHEUS = "prometheus"
 # Sixteen processes begin at once on whatever the machine has.
-READY_TIMEOUT_S = 900.0
+READY_TIMEOUT_S = 1800.0
 STOP_TIMEOUT_S = 60
 
 
@@ -31,7 +34,7 @@ class ComposedCity:
     def __init__(self, engine: Engine, image: str, folder: Path) -> None:
         self._engine = engine
         ports: dict[str, int] = {}
-        for name in (*service_names(), *SERVERS):
+        for name in (*service_names(), *SERVERS, PROMETHEUS):
             ports[name] = free_port(0, list(ports.values()))
         self._ports = ports
         told = read_example() | {
@@ -44,14 +47,33 @@ class ComposedCity:
 
     def up(self) -> float:
         """Start everything as a person would; the seconds until every role is healthy."""
+        began = time.monotonic()
         self._compose("up", "--detach", "--no-build")
-        return wait_for("the city", self._is_healthy, READY_TIMEOUT_S, [self._unhealthy])
+        # Each is asked until it was healthy once: a question starts a process, on a machine that has enough to do.
+        waiting = list(ROLES)
+
+        def are_healthy() -> bool:
+            while waiting and self.is_healthy(waiting[0]):
+                waiting.pop(0)
+            return not waiting
+
+        wait_for("the city", are_healthy, READY_TIMEOUT_S, [lambda: self._why(waiting)])
+        return time.monotonic() - began
+
+    def up_without_servers(self) -> None:
+        """Start every role where there is no Kafka and no ClickHouse, not even as a name."""
+        self._compose("up", "--detach", "--no-build", *ROLES)
+
+    def up_prometheus(self) -> Prometheus:
+        """Start Prometheus beside the city, as its profile does."""
+        self._compose("--profile", "monitoring", "up", "--detach", "--no-build", PROMETHEUS)
+        return Prometheus(f"http://127.0.0.1:{self._ports[PROMETHEUS]}")
 
     def down(self) -> dict[str, int]:
         """Stop and remove the containers, whose data stay; the exit status of each by its service."""
         self._compose("stop", "--timeout", str(STOP_TIMEOUT_S))
         ended = {name: int(self._engine.state(found)["ExitCode"]) for name, found in self.containers().items()}
-        self._compose("down")
+        self._compose("--profile", "monitoring", "down")
         return ended
 
     def kill(self, service: str) -> None:
@@ -64,8 +86,16 @@ class ComposedCity:
         return not state["Running"] and state["ExitCode"] == 0
 
     def is_healthy(self, service: str) -> bool:
-        """What the health check of the image says of a service."""
-        return self._engine.healthy(self.containers()[service])
+        """What the health check of the image says of a service; one that is not there is not healthy."""
+        container = self.containers().get(service)
+        return container is not None and self._engine.healthy(container)
+
+    def restarts(self) -> dict[str, int]:
+        """How often the container of each role was started again by itself; one question for all."""
+        containers = self.containers()
+        form = ["inspect", "--format", "{{.RestartCount}}", *(containers[name] for name in ROLES)]
+        told = self._engine.run("podman", "container", *form).stdout.split()
+        return dict(zip(ROLES, map(int, told), strict=True))
 
     def memory_mib(self) -> dict[str, int]:
         """Resident memory of the processes of each container, in MiB."""
@@ -108,11 +138,7 @@ class ComposedCity:
         options = ["--project-name", PROJECT, "--file", str(COMPOSE), "--env-file", str(self._variables)]
         return self._engine.run(program, *options, *command, check=check, timeout_s=1200.0)
 
-    def _is_healthy(self) -> bool:
+    def _why(self, waiting: list[str]) -> str:
         containers = self.containers()
-        return all(name in containers and self._engine.healthy(containers[name]) for name in ROLES)
-
-    def _unhealthy(self) -> str:
-        containers = self.containers()
-        wrong = [name for name in ROLES if name not in containers or not self._engine.healthy(containers[name])]
-        return f"not healthy: {wrong}\n" + "\n".join(self._engine.logs(containers[name]) for name in wrong[:2])
+        logs = [self._engine.logs(containers[name]) for name in (*waiting[:2], *SERVERS) if name in containers]
+        return "\n".join([f"not healthy: {waiting}", *logs])

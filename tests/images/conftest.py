@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from deploy.local.kafka_jars import classpath
-from tests.deploy.compose import read_compose, services
+from tests.deploy.compose import services
 from tests.images.engine import Engine
-from tests.images.machine import ROOT, ROOT_FS, prepare
+from tests.images.machine import PROMETHEUS, ROOT, ROOT_FS, prepare
 
-BASE: str = read_compose()["x-service"]["build"]["args"]["PYTHON_IMAGE"]
+BASE: str = services()["migrate"]["build"]["args"]["PYTHON_IMAGE"]
 IMAGE = "localhost/urban-brain:test"
 VERSION = "0.1.0+test"
 STANDINS = Path(__file__).parent / "standins"
@@ -62,15 +62,15 @@ def image(engine: Engine, base: str, revision: str) -> str:
 
 @pytest.fixture(scope="session")
 def standins(engine: Engine, base: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Kafka and ClickHouse under the names that docker-compose.yml gives to the official images."""
-    wanted = {name: services()[name]["image"] for name in ("kafka", "clickhouse")}
+    """Servers under the names that docker-compose.yml gives to the official images."""
+    wanted = {name: services()[name]["image"] for name in ("kafka", "clickhouse", "prometheus")}
     if all(engine.has(name) for name in wanted.values()):
         return
     context = tmp_path_factory.mktemp("standins")
     classpath(ROOT / ".urban" / "cache", print)
     shutil.copytree(ROOT / ".urban" / "cache" / "jars", context / "jars")
     shutil.copytree(ROOT / "deploy", context / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (*STANDINS.iterdir(), ROOT / "requirements-local.txt"):
+    for path in (*STANDINS.iterdir(), ROOT / "requirements-local.txt", PROMETHEUS):
         if path.is_file():
             shutil.copy(path, context)
     # The one thing that the servers need of what every service needs.

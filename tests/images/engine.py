@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,8 @@ class Engine:
         options = ["--isolation", "chroot", "--network", "host", "--pull=never", "--format", "docker", "--tag", name]
         options += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
         options += ["--volume", f"{self._home}/pip.conf:/etc/pip.conf:ro"]
-        # What several targets share is to be built once.
-        options += ["--layers", "--target", target] if target else []
+        # What several targets share is built once, and what did not change since images were kept is not built again.
+        options += ["--layers", *(["--target", target] if target else [])]
         options += [f"--build-arg={key}={value}" for key, value in (arguments or {}).items()]
         self.run("buildah", "bud", *options, "--file", str(dockerfile), str(context), timeout_s=3000.0)
 
@@ -107,9 +107,10 @@ class Engine:
         """Remove containers, volumes and networks, and the storage itself unless the images are to be kept."""
         for command in (("rm", "--all", "--force", "--time", "1"), ("pod", "rm", "--all", "--force")):
             self.run("podman", *command, check=False)
-        # Of images, those that lost their name to a newer build.
-        for kind in ("volume", "network", "image"):
+        for kind in ("volume", "network"):
             self.run("podman", kind, "prune", "--force", check=False)
+        # Of images, those without a name that the next build cannot use any more.
+        self.run("podman", "image", "prune", "--force", "--filter", "until=24h", check=False)
         if not keep_images:
             self.run("podman", "rmi", "--all", "--force", check=False)
             self.run("buildah", "rm", "--all", check=False)
@@ -121,11 +122,14 @@ class Engine:
 _OTHER_CITIES = ("URBAN_", "CITY_", "COMPOSE_", "CLICKHOUSE_", "GRAFANA_")
 
 
-def wait_for(what: str, ready: Any, timeout_s: float, told: Sequence[Any] = ()) -> float:
-    """Ask `ready()` twice a second until it is true; the seconds that it took. AssertionError after `timeout_s`."""
+def wait_for(what: str, ready: Callable[[], bool], timeout_s: float, told: Sequence[Callable[[], str]] = ()) -> float:
+    """Ask `ready()` twice a second until it is true; the seconds that it took.
+
+    AssertionError after `timeout_s`, with what `told` have to say then.
+    """
     began = time.monotonic()
     while not ready():
         if time.monotonic() - began > timeout_s:
-            raise AssertionError("\n".join([f"{what}: not within {timeout_s:.0f} s", *(str(tell()) for tell in told)]))
+            raise AssertionError("\n".join([f"{what}: not within {timeout_s:.0f} s", *(tell() for tell in told)]))
         time.sleep(0.5)
     return time.monotonic() - began

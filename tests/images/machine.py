@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,8 @@ PROGRAMS = {
     "iptables": "iptables",
 }
 LIBRARIES = {"/usr/lib/podman/netavark": "netavark", "/usr/lib/podman/aardvark-dns": "aardvark-dns"}
+# The server itself, out of its package: nothing of it is installed here.
+PROMETHEUS = HOME / "cache" / "prometheus" / "usr" / "bin" / "prometheus"
 # The suite whose Python is the one of the Dockerfile's base.
 SUITE = "bookworm"
 CONTENT = "python3,python3-pip,python3-venv,ca-certificates"
@@ -33,13 +36,15 @@ class CannotRunError(RuntimeError):
 
 
 def prepare() -> None:
-    """Install what is missing, make the root file system that stands in for the base; CannotRunError if it cannot."""
+    """Install what is missing, make what stands in for images that are not here; CannotRunError if it cannot."""
     if os.geteuid() != 0:
         raise CannotRunError("it needs root, to install packages, mount layers and make networks")
     if missing := _missing():
         _install(missing)
     if not ROOT_FS.is_file():
         _make_root_fs()
+    if not PROMETHEUS.is_file():
+        _fetch_prometheus()
 
 
 def _missing() -> list[str]:
@@ -51,11 +56,8 @@ def _install(packages: list[str]) -> None:
     if shutil.which("apt-get") is None:
         raise CannotRunError(f"it needs {', '.join(packages)}, and there is no apt-get to install them (Debian only)")
     print(f"installing {', '.join(packages)}", flush=True)
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", "-qq", *command], env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise CannotRunError(f"apt-get {command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    _do("apt-get", "-qq", "update")
+    _do("apt-get", "-qq", "install", "-y", "--no-install-recommends", *packages)
     if still := _missing():
         raise CannotRunError(f"{', '.join(still)} are installed and yet not where they are looked for")
 
@@ -64,8 +66,22 @@ def _make_root_fs() -> None:
     print("making a root file system with Python (once; 250 MB, one to two minutes)", flush=True)
     ROOT_FS.parent.mkdir(parents=True, exist_ok=True)
     draft = ROOT_FS.with_name("draft.tar")
-    command = ["mmdebstrap", "--variant=minbase", f"--include={CONTENT}", SUITE, str(draft)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise CannotRunError(f"mmdebstrap failed:\n{done.stderr[-2000:]}")
+    _do("mmdebstrap", "--variant=minbase", f"--include={CONTENT}", SUITE, str(draft))
     draft.replace(ROOT_FS)
+
+
+def _fetch_prometheus() -> None:
+    """Debian's package, opened beside the root file system."""
+    HOME.joinpath("cache").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        _do("apt-get", "-qq", "update")
+        _do("apt-get", "-qq", "download", "prometheus", folder=folder)
+        (package,) = Path(folder).glob("prometheus_*.deb")
+        _do("dpkg", "-x", str(package), str(HOME / "cache" / "prometheus"), folder=folder)
+
+
+def _do(*command: str, folder: str | None = None) -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
+    if done.returncode:
+        raise CannotRunError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

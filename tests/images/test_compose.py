@@ -1,6 +1,7 @@
 """The city of docker-compose.yml, unchanged, with Kafka itself and the embedded ClickHouse behind the official names.
 
-One run tells everything: up, observations in, windows and an incident out, a worker killed, down, up again.
+One run tells everything: the services before their servers, up, observations in, windows and an incident out, a worker
+killed, figures and alerts, down, up again.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from typing import Any
 
 import pytest
 
-from services.cli.domains import service_names
+from deploy.k8s.alerts import alerts
+from deploy.k8s.roles import City
+from services.cli.domains import find_domains, service_names
+from tests.deploy.roles import roles
 from tests.images.city import ROLES, ComposedCity
 from tests.images.engine import Engine, wait_for
+from tests.images.report import note
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 
 # A replay of a day and its history, on a machine that may be busy.
 REPLAY_TIMEOUT_S = 1800.0
-ANSWER_TIMEOUT_S = 300.0
+ANSWER_TIMEOUT_S = 900.0
 
 STATION = "victoria-park"
 WINDOWS = "SELECT count() FROM urban.v_air_quality_windows WHERE entity_id = 'victoria-park' AND window = '1h'"
@@ -38,17 +43,23 @@ BOOKS = (
 )
 
 
+CITY = City(find_domains())
+
+
 @dataclass
 class Observed:
     """What was seen of the one run."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    memory_mib: dict[str, int] = field(default_factory=dict)
+    healthy_without_servers: list[str] = field(default_factory=list)
+    restarts: dict[str, int] = field(default_factory=dict)
     sent: str = ""
     windows: int = 0
     more_windows: int = 0
     incidents: list[dict[str, Any]] = field(default_factory=list)
     status: str = ""
+    serving: set[tuple[str, str]] = field(default_factory=set)
+    rules: list[dict[str, Any]] = field(default_factory=list)
     ended: dict[str, int] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
@@ -92,7 +103,13 @@ def observed(
 
 def _run(city: ComposedCity) -> Observed:
     seen = Observed()
+    city.up_without_servers()
+    seen.seconds["restart without servers"] = wait_for(
+        "the first service to try again", lambda: any(city.restarts().values()), ANSWER_TIMEOUT_S
+    )
+    seen.healthy_without_servers = [name for name in ROLES if city.is_healthy(name)]
     seen.seconds["up to healthy"] = city.up()
+    seen.restarts = city.restarts()
     seen.seconds["views"] = wait_for("the views", lambda: city.has_ended("migrate"), ANSWER_TIMEOUT_S)
     seen.sent = city.urban("send", "environment.air_quality", "-", typed=_hours(1, 20)).stdout
     seen.seconds["windows"] = wait_for("windows", lambda: _windows(city) >= 10, ANSWER_TIMEOUT_S)
@@ -105,7 +122,8 @@ def _run(city: ComposedCity) -> Observed:
     wait_for("the books", lambda: city.inside("status").returncode == 0, ANSWER_TIMEOUT_S)
     seen.status = city.inside("status").stdout
     seen.incidents = json.loads(city.urban("incidents", "list", "--json").stdout)
-    seen.memory_mib = city.memory_mib()
+    note(memory_mib=city.memory_mib())
+    _monitor(city, seen)
     seen.before = _stored(city)
     seen.ended = city.down()
     seen.seconds["up again to healthy"] = city.up()
@@ -114,8 +132,27 @@ def _run(city: ComposedCity) -> Observed:
     wait_for("more windows", lambda: _windows(city) >= seen.windows + 15, ANSWER_TIMEOUT_S)
     seen.more_windows = _windows(city)
     seen.books = city.rows(BOOKS)
-    print(json.dumps({"seconds": seen.seconds, "memory_mib": seen.memory_mib}, indent=1))
+    note(seconds={name: round(value, 1) for name, value in seen.seconds.items()}, restarts=seen.restarts)
     return seen
+
+
+def _monitor(city: ComposedCity, seen: Observed) -> None:
+    prometheus = city.up_prometheus()
+    seen.seconds["figures of every role"] = wait_for(
+        "figures of every role", lambda: prometheus.serving() == set(roles()), ANSWER_TIMEOUT_S
+    )
+    # A rate needs two answers of a service, and every rule is to have been evaluated with them.
+    wait_for("rates", lambda: bool(prometheus.query("rate(urban_windows_total[1m])")), ANSWER_TIMEOUT_S)
+    wait_for("rules", lambda: all(rule["health"] != "unknown" for rule in prometheus.rules()), ANSWER_TIMEOUT_S)
+    seen.serving, seen.rules = prometheus.serving(), prometheus.rules()
+    # Every panel is asked here: one that Prometheus cannot evaluate ends the run.
+    alerts_on = sorted({rule["name"] for rule in seen.rules if rule["state"] != "inactive"})
+    note(alerts_on=alerts_on, empty_panels=prometheus.empty_panels())
+
+
+def test_services_that_start_before_kafka_try_again_until_it_is_there(observed):
+    assert observed.healthy_without_servers == []
+    assert any(observed.restarts.values())
 
 
 def test_an_observation_goes_in_by_grpc_and_comes_out_as_a_window(observed):
@@ -129,6 +166,12 @@ def test_the_replay_ends_in_an_incident(observed):
 
 def test_the_command_of_the_file_finds_every_service(observed):
     assert [name for name in service_names() if name not in observed.status] == []
+
+
+def test_prometheus_hears_every_role_and_evaluates_every_alert(observed):
+    assert observed.serving == set(roles())
+    assert [rule for rule in observed.rules if rule["health"] != "ok"] == []
+    assert [rule["name"] for rule in observed.rules] == [alert.name for alert in alerts(CITY)]
 
 
 def test_every_role_stops_clean_when_it_is_asked(observed):

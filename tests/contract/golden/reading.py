@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from google.protobuf import symbol_database
+from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
 
 from services.core.frame import Frame, Malformed
 from services.core.kind import Detector, Kind
@@ -129,7 +128,7 @@ def _letter(kept: Kept, _: str) -> Any:
 
 
 def _message(kept: Kept, name: str) -> Any:
-    message: Message = symbol_database.Default().pool.FindMessageTypeByName(name)._concrete_class()
+    message = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))()
     message.ParseFromString(kept.value)
     return MessageToDict(message, preserving_proto_field_name=True)
 

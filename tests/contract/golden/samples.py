@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 from aiokafka.structs import ConsumerRecord
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from services.core.correlation.action import Action
@@ -45,6 +45,8 @@ from urban.correlation.v1.incident_pb2 import Incident, IncidentAction
 from urban.correlation.v1.incident_pb2 import PlannedEvent as PlannedEventMessage
 from urban.correlation.v1.notification_pb2 import Notification
 
+# Which class it is depends on how protobuf is built.
+AnyField = Any
 PROTOBUF = (("content-type", b"application/protobuf"),)
 JSON = (("content-type", b"application/json"), ("urban_city", b"auckland"))
 ENTITIES = ("place-1", "place-2")
@@ -227,7 +229,7 @@ def _filled(message: Message, only: str = "") -> bytes:
 
 
 def _fill(message: Message, only: str = "") -> None:
-    descriptor: Descriptor = message.DESCRIPTOR
+    descriptor = message.DESCRIPTOR
     for field in descriptor.fields:
         first = field.containing_oneof is None or field.containing_oneof.fields[0] is field
         if field.name != only if only else not first:
@@ -235,7 +237,7 @@ def _fill(message: Message, only: str = "") -> None:
         if descriptor.full_name == "google.protobuf.Timestamp":
             setattr(message, field.name, _number(field))
         elif _is_map(field):
-            getattr(message, field.name)["name"] = _value(field.message_type.fields_by_name["value"])
+            getattr(message, field.name)["name"] = _value(_map_value(field))
         elif field.message_type is not None:
             of_field = getattr(message, field.name)
             _fill(of_field.add() if field.is_repeated else of_field)
@@ -245,11 +247,15 @@ def _fill(message: Message, only: str = "") -> None:
             setattr(message, field.name, _value(field))
 
 
-def _is_map(field: FieldDescriptor) -> bool:
+def _map_value(field: AnyField) -> AnyField:
+    return field.message_type.fields_by_name["value"]
+
+
+def _is_map(field: AnyField) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
-def _value(field: FieldDescriptor) -> Any:
+def _value(field: AnyField) -> Any:
     if field.enum_type is not None:
         return field.enum_type.values[-1].number
     by_type: Sequence[tuple[int, Any]] = (
@@ -262,8 +268,8 @@ def _value(field: FieldDescriptor) -> Any:
     return found.encode() if field.type == FieldDescriptor.TYPE_BYTES else found
 
 
-def _number(field: FieldDescriptor) -> int:
-    return 1_000 + field.number
+def _number(field: AnyField) -> int:
+    return 1_000 + int(field.number)
 
 
 def grown(kept: Kept) -> Kept:

@@ -22,8 +22,8 @@ from services.runtime.migrations import migrate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # Seven processes start at once, and the machine may be busy.
-START_S = 180.0
-SETTLE_S = 60.0
+START_S = 240.0
+SETTLE_S = 150.0
 # Its roles are processes of their own, so that one of them can be ended without the others.
 APART = "security"
 ROLES = ("api", "processor", "archiver")

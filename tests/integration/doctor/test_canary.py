@@ -37,7 +37,7 @@ async def test_canaries_arrive_are_missed_and_leave_no_trace(ward: Ward):
     await until_waiting(ward, 0, 8)
     assert all(sample.value > 0 for sample in await samples(ward, APART, ARRIVED))
     ward.end(APART, "processor")
-    await until_waiting(ward, 9, SETTLE_S)
+    await until_waiting(ward, 9, 300)
     ward.start(APART, "processor")
     await until_waiting(ward, 0, 8)
     with clickhouse_connect.get_client(dsn=ward.clickhouse) as client:

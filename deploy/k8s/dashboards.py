@@ -62,6 +62,14 @@ DASHBOARDS = (
                 "urban_watermark_timestamp_seconds",
             ),
             Panel(
+                "Canaries, nine of ten arrive within",
+                "histogram_quantile(0.9, sum by (domain, kind, le)"
+                f" (rate(urban_canary_seconds_bucket{{{DOMAIN}}}[5m])))",
+                "{{domain}} {{kind}}",
+                "s",
+                "urban_canary_seconds_bucket",
+            ),
+            Panel(
                 "Signals",
                 f"sum by (domain, type) (rate(urban_signals_total{{{DOMAIN}}}[5m])) * 60",
                 "{{domain}} {{type}} a minute",

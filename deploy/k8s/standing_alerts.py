@@ -124,6 +124,21 @@ ALWAYS = (
         "Find where it was cut; gateways that kept what they had send it afterwards.",
     ),
     Alert(
+        "UrbanCanaryLate",
+        PAGE,
+        "max by (domain, kind, partition) (urban_canary_waiting_seconds) > 90",
+        "2m",
+        "A canary of {{ $labels.domain }} {{ $labels.kind }}, partition {{ $labels.partition }}, has been on its way"
+        " for {{ $value | humanizeDuration }}.",
+        "What this partition's log holds does not become results in ClickHouse, whatever the other figures say: one of"
+        " api, Kafka, processor and ClickHouse does not do its part. (It comes with every checkpoint: where"
+        " URBAN_CHECKPOINT_SECONDS is above 60, this bound is too narrow.)",
+        "`urban doctor`, which asks each of them. All partitions of all domains: Kafka or ClickHouse. All of one"
+        " domain: its processor. One: the pod that has this partition (`urban_watermark_timestamp_seconds`).",
+        "What the other alert says that fires beside it. If this one is alone, restart the pod that has the partition:"
+        " who takes it over goes on from its checkpoint.",
+    ),
+    Alert(
         "UrbanBackpressure",
         TICKET,
         "sum by (domain, pod) (rate(urban_backpressure_seconds_total[5m])) > 0.5",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from services.cli import dlq, entities, findings, incidents, rules, undelivered
+from services.cli.doctor import doctor
 from services.cli.draft import draft
 from services.cli.migrate import migrate
 from services.cli.replay import replay
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(status)
+app.command()(doctor)
 app.command()(sql)
 app.command()(send)
 app.command()(replay)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from services.cli.addresses import Addresses, NothingRunsError, find_addresses
+from services.cli.books import Book, read_books
 from services.cli.output import JsonOption, RootOption, fail, table
 from services.runtime.clickhouse_address import client_address
 
@@ -19,36 +20,6 @@ if TYPE_CHECKING:
 HEALTH_TIMEOUT_S = 3.0
 # Records behind which a processor is not just busy but in trouble.
 LAG_BOUND = 10_000
-
-_BOOKS = (
-    "SELECT domain, topic, kafka_partition, next_offset, difference, compared_offset, archive_difference "
-    "FROM urban.v_ledger ORDER BY topic, kafka_partition"
-)
-
-
-@dataclass(frozen=True)
-class Book:
-    """What the ledger says of one partition."""
-
-    topic: str
-    partition: int
-    next_offset: int
-    difference: int
-    compared_offset: int | None
-    archive_difference: int | None  # None: not yet known
-
-    @property
-    def troubles(self) -> list[str]:
-        place = f"{self.topic}[{self.partition}] up to offset"
-        found = []
-        if self.difference:
-            found.append(f"{place} {self.next_offset}: {self.difference:,} observations are not accounted for")
-        if self.archive_difference:
-            what = "lacks" if self.archive_difference > 0 else "has too many by"
-            found.append(
-                f"{place} {self.compared_offset}: the archive {what} {abs(self.archive_difference):,} observations"
-            )
-        return found
 
 
 @dataclass(frozen=True)
@@ -113,7 +84,7 @@ def _ask(addresses: Addresses, name: str, books: Sequence[Book]) -> ServiceStatu
     passed_s = figures.watermark_s if figures else 0.0
     return ServiceStatus(
         name=name,
-        health=_health(address.grpc),
+        health=health_of(address.grpc),
         watermark=datetime.fromtimestamp(passed_s, UTC).isoformat() if passed_s else "",
         watermark_age_s=round(age_s(passed_s), 1) if passed_s else None,
         lag=figures.lag if figures else None,
@@ -127,7 +98,8 @@ def _archive_differences(books: Iterable[Book]) -> list[int]:
     return [abs(book.archive_difference) for book in books if book.archive_difference is not None]
 
 
-def _health(address: str) -> str:
+def health_of(address: str) -> str:
+    """What a service says over gRPC: "serving", "not_serving", or why it does not answer."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -150,10 +122,6 @@ def _ledger(clickhouse: str) -> tuple[Mapping[str, list[Book]], list[str]]:
 
     try:
         with clickhouse_connect.get_client(**client_address(clickhouse), autogenerate_session_id=False) as client:
-            rows = client.query(_BOOKS).result_rows
+            return read_books(client), []
     except ClickHouseError as error:
         return {}, [f"ClickHouse at {clickhouse}: {str(error).splitlines()[0]}"]
-    books: dict[str, list[Book]] = {}
-    for domain, *told in rows:
-        books.setdefault(domain, []).append(Book(*told))
-    return books, []

@@ -113,6 +113,18 @@ CLICKHOUSE_UNAVAILABLE_SECONDS = Gauge(
     ("what",),
 )
 READY = Gauge("urban_ready", "Whether what the process needs answers, with some patience: 1 or 0", ("needs",))
+CANARY_SECONDS = Histogram(
+    "urban_canary_seconds",
+    "Time from a canary's sending until ClickHouse holds all results of what lay before it in the log, by up to a"
+    " second too long; the wait for the next checkpoint is in it",
+    ("domain", "kind"),
+    buckets=(0.5, 1, 2.5, 5, 7.5, 10, 15, 30, 60, 120, 300),
+)
+CANARY_WAITING_SECONDS = Gauge(
+    "urban_canary_waiting_seconds",
+    "Age of the oldest canary of a partition that has not arrived; 0: all have",
+    ("domain", "kind", "partition"),
+)
 BACKPRESSURE_SECONDS = Counter(
     "urban_backpressure_seconds", "Time that a processor waited for its outbox to drain", ("domain",)
 )

@@ -104,6 +104,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Correlation: a partition that reported no watermark for so long no longer holds time back",
     )
+    canary_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Api: time between two canaries of each partition, which tell how long results take; 0: none",
+    )
     dead_letter_flood: Literal["stop", "pass"] = Field(
         "stop",
         description="What a processor does where most records are refused: stop until somebody looks, or let them pass",

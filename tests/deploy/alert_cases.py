@@ -42,6 +42,7 @@ READY = f'urban_ready{{{POD}, needs="kafka"}}'
 AWAY = f'urban_clickhouse_unavailable_seconds{{{POD}, what="traffic.road_flow_windows"}}'
 MEMORY = f"urban_process_resident_bytes{{{POD}}}"
 BACKPRESSURE = f'urban_backpressure_seconds_total{{{POD}, domain="traffic"}}'
+CANARY = f'urban_canary_waiting_seconds{{{ROAD}, partition="2"}}'
 SILENT = "urban_correlation_silent_partitions"
 CUT_OFF = 'urban_subscribers_cut_off_total{topic="urban.traffic.windows.v1"}'
 DELIVERED, UNDELIVERED = (
@@ -95,6 +96,7 @@ def well() -> dict[str, str]:
         MEMORY: _constant(400e6),
         BACKPRESSURE: _every(1),
         SILENT: _constant(0),
+        CANARY: _constant(6),
         CUT_OFF: _every(0.1),
         DELIVERED: _every(1),
         UNDELIVERED: _constant(0),
@@ -139,6 +141,7 @@ CASES = (
     Case("UrbanManyLate", {LATE: _every(6_000)}),
     Case("UrbanManyRejected", {REJECTED: _every(12_000)}),
     Case("UrbanNothingComes", {ACCEPTED: _constant(600_000), REJECTED: _constant(10)}),
+    Case("UrbanCanaryLate", {CANARY: f"6+0x100 60+60x{MINUTES - 101}"}),
     Case("UrbanBackpressure", {BACKPRESSURE: _every(40)}),
     Case("UrbanCheckpointsSlow", {QUICK: _every(2), SLOWER: _every(12), SLOW: _every(12)}),
     Case("UrbanCorrelationHeldBack", {SILENT: _constant(4)}),
@@ -154,5 +157,7 @@ PASSING = (
     Case("", {ARCHIVER_LAG: f"900000-5000x{MINUTES}"}),
     Case("", {SHARE: _constant(0.2)}),
     Case("", {AWAY: _constant(20)}),
+    Case("", {CANARY: _constant(80)}),
+    Case("", {CANARY: f"6+0x114 100+0x{MINUTES - 115}"}),
     Case("", {SILENT: f"0+0x110 4+0x{MINUTES - 111}"}),
 )

@@ -29,6 +29,8 @@ from services.runtime.rows import time_text
 # What ReportResponse and ReportFramesResponse list at most.
 MAX_REJECTIONS = 1000
 ACKNOWLEDGE_SECONDS = 60.0
+# Made up: nothing is ever observed there.
+CANARY_CITY, CANARY_ENTITY = "urban-canary", "canary"
 # Entities of one announcement: 1.3 MB of the longest ids.
 MAX_ANNOUNCED = 10_000
 
@@ -159,6 +161,17 @@ class Intake:
                     self._last_heartbeat_ms[partition] = clock_ms
                     sent.append(await self._gatherings[partition].add(Unsent(None, value, _HEADERS)))
         return sent
+
+    @property
+    def partitions(self) -> range:
+        """Those of its topic."""
+        return range(self._splitter.partitions)
+
+    async def announce_canary(self) -> dict[int, asyncio.Future[Acknowledged]]:
+        """Writes "the canary is known" to each partition: what holds no observation and tells no time."""
+        value = encode_announcement(self.contract, CANARY_CITY, (CANARY_ENTITY,))
+        async with self._order:
+            return {p: await self._gatherings[p].add(Unsent(None, value, _HEADERS)) for p in self.partitions}
 
     async def announce(self, city: str, entity_ids: Sequence[str]) -> list[asyncio.Future[Acknowledged]]:
         """Writes "these entities are known from here on" to the partitions that they belong to.

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from services.core.kind import Domain, UnknownEntities
 from services.runtime.api.announcer import Announcer
+from services.runtime.api.canary import Canary
 from services.runtime.api.clock import CityClocks
 from services.runtime.api.collector import Collector
 from services.runtime.api.entity_calls import EntityCalls
@@ -92,6 +93,12 @@ class ApiRole:
         beats = Heartbeats([(self._intakes[name], collector) for name, collector in collectors.items()], self._clocks)
         self._beating = asyncio.create_task(beats.run(), name="heartbeats")
         parts.push_async_callback(_end, self._beating)
+        self._working = [self._beating, self._announcing]
+        if self._settings.canary_seconds:
+            intakes = list(self._intakes.values())
+            canary = Canary(self._domain.name, intakes, clickhouse, self._settings.canary_seconds)
+            self._working.append(asyncio.create_task(canary.run(), name="canary"))
+            parts.push_async_callback(_end, self._working[-1])
         watches = Watches(self._domain, self._open_watch, self._settings.subscriber_patience_seconds)
         service = self._service(collectors, watches, clickhouse)
         server = GrpcServer.of(self._settings, [service])
@@ -121,12 +128,10 @@ class ApiRole:
         return Service(descriptor, methods, raw=frozenset(("ReportFrames",)))
 
     async def wait(self) -> None:
-        """Raises what ended the heartbeats, the announcements or the registry of entities: none ends by itself."""
+        """Raises what ended the heartbeats, the announcements, the canary or the registry: none ends by itself."""
         following = asyncio.create_task(self._entities.wait())
         try:
-            done, _ = await asyncio.wait(
-                [self._beating, self._announcing, following], return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait([*self._working, following], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:

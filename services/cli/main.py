@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from services.cli import dlq, entities, findings, incidents, rules, undelivered
@@ -25,6 +27,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
+
+
+@app.callback()
+def begin() -> None:
+    """With the certificate of URBAN_KAFKA_TLS to Kafka, as the services; URBAN_GRPC_TLS is looked at by each call."""
+    if folder := os.environ.get("URBAN_KAFKA_TLS", ""):
+        from services.runtime.kafka_security import secure_kafka
+
+        secure_kafka(folder)
+
+
 app.command()(up)
 app.command()(status)
 app.command()(doctor)

@@ -25,6 +25,7 @@ from services.cli.checkup.tables import TableFacts, judge_tables, read_table_fac
 from services.core.kind import Domain
 from services.runtime import migrations
 from services.runtime.catalogue import NOTIFICATIONS, SIGNALS, UNDELIVERED, catalogue, consumer_group, observations
+from services.runtime.clickhouse_address import client_address
 from services.runtime.log import LogError
 
 # Of one part; whoever does not answer within it is told as such.
@@ -123,7 +124,7 @@ def _away(url: str, reason: str) -> Finding:
 
 def _ask_clickhouse(url: str) -> tuple[TableFacts, list[Finding]]:
     with clickhouse_connect.get_client(
-        dsn=url, autogenerate_session_id=False, connect_timeout=CLICKHOUSE_PATIENCE_S
+        **client_address(url), autogenerate_session_id=False, connect_timeout=CLICKHOUSE_PATIENCE_S
     ) as client:
         facts = read_table_facts(client)
     try:

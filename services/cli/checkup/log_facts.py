@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from services.runtime.catalogue import Topic, consumer_group
+from services.runtime.kafka_security import client_security
 from services.runtime.log import LogError
 
 # A machine that is busy to its limit still answers within it.
@@ -79,7 +80,7 @@ def groups_of(topics: Iterable[Topic]) -> dict[str, list[str]]:
 
 async def read_log_facts(kafka: str, topics: Sequence[Topic]) -> LogFacts:
     """What is there of these topics and of the groups that read them. LogError: Kafka does not answer."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, **client_security(), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         cluster = await admin.describe_cluster()
@@ -128,7 +129,10 @@ async def _held(kafka: str, places: Sequence[TopicPartition]) -> dict[Place, tup
     if not places:
         return {}
     consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, request_timeout_ms=REQUEST_TIMEOUT_MS
+        bootstrap_servers=kafka,
+        **client_security(),
+        enable_auto_commit=False,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     try:
         await consumer.start()

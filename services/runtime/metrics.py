@@ -59,6 +59,9 @@ SIGNALS_WAITING = Gauge("urban_correlation_signals_waiting", "Signals that event
 SILENT_PARTITIONS = Gauge(
     "urban_correlation_silent_partitions", "Observation partitions that no longer hold the correlation's time back"
 )
+RULES_REFUSED = Gauge(
+    "urban_rules_refused", "Whether the rules in the folder are refused (1), so that those before them go on"
+)
 RESPONSE_CASES = Gauge("urban_response_cases", "Incidents that a response plan follows")
 NOTIFICATIONS = Counter("urban_notifications", "Notifications told, by plan and reason", ("plan", "reason"))
 DELIVERIES = Counter(

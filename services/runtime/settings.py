@@ -86,6 +86,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Correlation: a partition that reported no watermark for so long no longer holds time back",
     )
+    rules: str = Field(
+        "", description="Correlation: folder of rules, looked at all the time; empty: the rules that are shipped"
+    )
     dead_letter_flood: Literal["stop", "pass"] = Field(
         "stop",
         description="What a processor does where most records are refused: stop until somebody looks, or let them pass",

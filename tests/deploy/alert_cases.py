@@ -43,6 +43,7 @@ AWAY = f'urban_clickhouse_unavailable_seconds{{{POD}, what="traffic.road_flow_wi
 MEMORY = f"urban_process_resident_bytes{{{POD}}}"
 BACKPRESSURE = f'urban_backpressure_seconds_total{{{POD}, domain="traffic"}}'
 SILENT = "urban_correlation_silent_partitions"
+RULES_REFUSED = "urban_rules_refused"
 CUT_OFF = 'urban_subscribers_cut_off_total{topic="urban.traffic.windows.v1"}'
 DELIVERED, UNDELIVERED = (
     f'urban_deliveries_total{{receiver="duty_officer", result="{r}"}}' for r in ("delivered", "undelivered")
@@ -95,6 +96,7 @@ def well() -> dict[str, str]:
         MEMORY: _constant(400e6),
         BACKPRESSURE: _every(1),
         SILENT: _constant(0),
+        RULES_REFUSED: _constant(0),
         CUT_OFF: _every(0.1),
         DELIVERED: _every(1),
         UNDELIVERED: _constant(0),
@@ -142,6 +144,7 @@ CASES = (
     Case("UrbanBackpressure", {BACKPRESSURE: _every(40)}),
     Case("UrbanCheckpointsSlow", {QUICK: _every(2), SLOWER: _every(12), SLOW: _every(12)}),
     Case("UrbanCorrelationHeldBack", {SILENT: _constant(4)}),
+    Case("UrbanRulesRefused", {RULES_REFUSED: _constant(1)}),
     Case("UrbanSubscribersCutOff", {CUT_OFF: _every(3)}),
     Case("UrbanNotificationsUndelivered", {UNDELIVERED: f"0+0x100 1+0x{MINUTES - 101}"}),
 )

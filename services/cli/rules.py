@@ -1,4 +1,4 @@
-"""`urban rules`: checks rule files, tries the examples beside them, and prints the schema for editors."""
+"""`urban rules`: checks rule files, tries the examples beside them and the past, prints the schema for editors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import typer
 
 from services.cli.domains import DomainError, find_domains
 from services.cli.output import fail, table
+from services.cli.rule_history import backtest
 
 if TYPE_CHECKING:
     from services.core.correlation.rule import Rule
     from services.correlation.rule_faults import Fault
 
-app = typer.Typer(help="Rules of correlation: check the files, try their examples, print the schema.")
+app = typer.Typer(help="Rules of correlation: check the files, try their examples and the past, print the schema.")
+app.command()(backtest)
 FilesArgument = Annotated[
     list[Path] | None, typer.Argument(metavar="[FILE]...", help="Files of rules; those that are shipped.")
 ]

@@ -27,7 +27,6 @@ FROM {table:Identifier} FINAL
 WHERE rule = {rule:String} AND state NOT IN ('superseded', 'retracted')
     AND start_time >= fromUnixTimestamp64Milli({from_ms:Int64}) AND start_time < fromUnixTimestamp64Milli({to_ms:Int64})
     AND (empty({city:String}) OR city = {city:String})
-ORDER BY start_time, id
 """
 _LAST = "SELECT toUnixTimestamp64Milli(max(end_time)) FROM urban.v_signals"
 
@@ -50,7 +49,12 @@ def read_incidents(
 ) -> list[Past]:
     """The incidents of a rule, by name, that began in that time and stand, in the version that counts."""
     asked = {"table": table, "rule": rule, "city": city, "from_ms": from_ms, "to_ms": to_ms}
-    return [Past(*row[:7], frozenset(row[7])) for row in client.query(_INCIDENTS, asked).result_rows]
+    rows = client.query(_INCIDENTS, asked).result_rows
+    found = [
+        Past(id_, version, state, severity, title, start_ms, end_ms, frozenset(signal_ids))
+        for id_, version, state, severity, title, start_ms, end_ms, signal_ids in rows
+    ]
+    return sorted(found, key=lambda incident: (incident.start_ms, incident.id))
 
 
 def last_ms(client: Client) -> int:

@@ -51,6 +51,9 @@ class RuleWatch:
         """Takes note of the rules that incidents stand by, in force or not: another one of their version is refused."""
         self._followed = {(rule.name, rule.version): rule for rule in rules}
         self._judged = None
+        if self._wanted is not None and (faults := self._same_versions(self._wanted)):
+            self._wanted = None  # it was judged before these were known
+            self._refuse(faults)
 
     async def other_than(self, rules: Callable[[], Iterable[Rule]]) -> tuple[RuleFile, ...]:
         """Waits until other rules are wanted than these."""
@@ -92,26 +95,31 @@ class RuleWatch:
             files = read_rules(found, self._folder)
         except RuleFileError as error:
             return (), (str(error),)
-        faults = [str(rule_file_error(self._folder / f.name, fault, f.text)) for f, fault in self._same_versions(files)]
-        return files, (*faults, *(self._check(files) if self._check is not None else ()))
+        return files, (*self._same_versions(files), *(self._check(files) if self._check is not None else ()))
 
-    def _same_versions(self, files: Iterable[RuleFile]) -> Iterable[tuple[RuleFile, Fault]]:
-        for file in files:
-            known = self._followed.get((file.rule.name, file.rule.version))
-            if known is not None and known != file.rule:
-                reason = "another rule is in force under this version, or has incidents: raise it with every change"
-                yield file, Fault("version", file.rule.version, reason)
+    def _same_versions(self, files: Iterable[RuleFile]) -> tuple[str, ...]:
+        reason = "another rule is in force under this version, or has incidents: raise it with every change"
+        return tuple(
+            str(rule_file_error(self._folder / name, Fault("version", rule.version, reason), text))
+            for name, text, rule in files
+            if self._followed.get((rule.name, rule.version), rule) != rule
+        )
 
     def _take(self, found: Texts | RuleFileError, files: tuple[RuleFile, ...], faults: tuple[str, ...]) -> None:
-        self._judged, self.faults = found, faults
-        metrics.RULES_REFUSED.set(bool(faults))
-        for fault in faults:
-            log.error("rules_refused", folder=str(self._folder), fault=fault, going_on="with the rules before")
+        self._judged, self.faults = found, ()
+        metrics.RULES_REFUSED.set(0)
         if faults:
+            self._refuse(faults)
             return
         self._wanted = files
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def _refuse(self, faults: tuple[str, ...]) -> None:
+        self.faults = faults
+        metrics.RULES_REFUSED.set(1)
+        for fault in faults:
+            log.error("rules_refused", folder=str(self._folder), fault=fault, going_on="with the rules before")
 
 
 def _same(one: Texts | RuleFileError | None, other: Texts | RuleFileError | None) -> bool:

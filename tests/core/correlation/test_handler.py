@@ -261,6 +261,21 @@ async def test_a_broken_rule_lets_the_old_one_go_on_over_a_restart_too():
             pass
 
 
+async def test_a_rule_that_changed_under_its_version_while_nobody_ran_is_refused():
+    world = World()
+    records = await world.records(*AN_INCIDENT)
+    async with running(world) as (handler, _):
+        await handler.handle(records[:2])
+        await handler.checkpoint()
+    folder = Folder({NAME: version(1, radius_m="10")})
+    folder.look()
+    async with running(world, folder) as (handler, _):
+        assert "version = 1: another rule is in force" in folder.faults[0]
+        await handler.handle(records[2:])
+        await handler.checkpoint()
+    assert story(world) == [(1, "OPEN", 1)]
+
+
 async def test_a_rule_beside_the_others_is_found_in_the_past_and_the_others_are_not_told_again():
     world, folder = World(), Folder({NAME: TEXT})
     async with running(world, folder) as (handler, _):

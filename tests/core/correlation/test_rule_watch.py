@@ -87,6 +87,17 @@ async def test_another_rule_under_a_version_that_incidents_stand_by_is_refused(p
     assert watch.wanted[0].rule.version == 2
 
 
+async def test_what_was_wanted_before_anybody_knew_of_the_incidents_is_judged_again(path):
+    known = load_rule(path)
+    edit(path, "radius_m: ", "radius_m: 1")
+    watch = RuleWatch(path.parent)
+    assert watch.wanted[0].rule != known
+    watch.follow([known])
+    assert "version = 1: another rule is in force" in watch.faults[0]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(watch.other_than(lambda: [known]), 0.01)
+
+
 async def test_a_config_map_changes_by_a_symbolic_link(tmp_path):
     for version in (1, 2):
         edit(copied(tmp_path / f"..{version}"), "version: 1", f"version: {version}")

@@ -170,6 +170,18 @@ ALWAYS = (
         "Bring the processor back.",
     ),
     Alert(
+        "UrbanRulesRefused",
+        TICKET,
+        "max by (pod) (urban_rules_refused) > 0",
+        "5m",
+        "The rules of correlation in the folder are refused.",
+        "Somebody changed them, and one of them cannot be used. Those before go on, over a restart too: nothing is"
+        " lost, and nothing of the change is in force.",
+        "`rules_refused` in the log of the pod tells file, line, field, value and reason; `urban rules check FILE` says"
+        " the same.",
+        "Correct the file, or put the one before back. It is looked at every second.",
+    ),
+    Alert(
         "UrbanSubscribersCutOff",
         TICKET,
         "sum by (topic) (rate(urban_subscribers_cut_off_total[15m])) * 60 > 1",

@@ -5,20 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
-import services
 from services.cli.domain_folder import clashes, faults_of
 from services.core.kind import Domain, Kind
+from services.runtime.declared import ROOT, DomainError, domain_of, read_domain
+
+__all__ = ["CORRELATION", "ROOT", "DomainError", "domain_of", "find_domains", "find_kind", "read_domain"]
 
 CORRELATION = "correlation"
 """The service that takes signals instead of observations; it is a service, not a domain."""
-
-ROOT = Path(services.__path__[0])
-
-
-class DomainError(ValueError):
-    """A folder that is no whole domain; the text names it and says why."""
 
 
 @lru_cache(maxsize=1)
@@ -37,29 +32,10 @@ def _whole_domain(folder: Path) -> Domain:
     return domain
 
 
-def read_domain(name: str) -> Domain:
-    """What services/<name>/domain.py declares, whatever else is there. DomainError where it declares no domain."""
-    if not (ROOT / name / "domain.py").is_file():
-        known = ", ".join(sorted(path.parent.name for path in ROOT.glob("*/domain.py")))
-        raise DomainError(f"services/{name}/domain.py is missing; there are {known}")
-    try:
-        return domain_of(import_module(f"services.{name}.domain"))
-    except (ValueError, ImportError, AttributeError, TypeError, SyntaxError) as error:
-        raise DomainError(f"services/{name}/domain.py: {type(error).__name__}: {error}") from error
-
-
 def constant_of(name: str) -> str:
     """The name under which services/<name>/domain.py holds its domain: TRAFFIC."""
     module = import_module(f"services.{name}.domain")
     return next(key for key, value in vars(module).items() if value is domain_of(module))
-
-
-def domain_of(module: ModuleType) -> Domain:
-    """The one value of type Domain that a module holds."""
-    found = [value for value in vars(module).values() if isinstance(value, Domain)]
-    if len(found) != 1:
-        raise ValueError(f"{module.__name__} must hold one value of type Domain, not {len(found)}")
-    return found[0]
 
 
 def domain_names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`urban rules`: checks rule files, tries the examples beside them, and prints the schema for editors."""
+"""`urban rules`: checks rule files, tries the examples beside them and the past, prints the schema for editors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import typer
 
 from services.cli.domains import DomainError, find_domains
 from services.cli.output import fail, table
+from services.cli.rule_history import backtest
 
 if TYPE_CHECKING:
     from services.core.correlation.rule import Rule
-    from services.core.correlation.selector import Selector
+    from services.correlation.rule_faults import Fault
 
-app = typer.Typer(help="Rules of correlation: check the files, try their examples, print the schema.")
+app = typer.Typer(help="Rules of correlation: check the files, try their examples and the past, print the schema.")
+app.command()(backtest)
 FilesArgument = Annotated[
     list[Path] | None, typer.Argument(metavar="[FILE]...", help="Files of rules; those that are shipped.")
 ]
@@ -26,6 +28,7 @@ FilesArgument = Annotated[
 def check(files: FilesArgument = None) -> None:
     """Check rule files: the form, what they name, and that they wait long enough; every file with an error is told."""
     from services.core.correlation.condition import leaves
+    from services.correlation.rule_faults import rule_file_error
 
     rows: list[tuple[str, int, str, int, int]] = []
     faults: list[str] = []
@@ -33,7 +36,7 @@ def check(files: FilesArgument = None) -> None:
         rule = _load(path, faults)
         if rule is None:
             continue
-        found = [f"{path.name}: {fault}" for fault in faults_of(rule)]
+        found = [str(rule_file_error(path, fault)) for fault in faults_of(rule)]
         faults += found
         if not found:
             conditions = sum(1 for _ in leaves(rule.condition))
@@ -98,32 +101,11 @@ def _load(path: Path, faults: list[str]) -> Rule | None:
         return None
 
 
-def faults_of(rule: Rule) -> Iterator[str]:
+def faults_of(rule: Rule) -> Iterator[Fault]:
     """What a rule asks of the domains that they cannot give."""
+    from services.correlation.rule_faults import faults_of_rule
+
     try:
-        domains = {domain.name: domain for domain in find_domains()}
+        yield from faults_of_rule(rule, find_domains())
     except DomainError as error:
         fail(str(error))
-    for number, selector in enumerate(rule.selectors):
-        field, domain = f"signals[{number}]", domains.get(selector.domain)
-        if domain is None:
-            yield f"{field}.domain = {selector.domain!r}: is none of {', '.join(domains)}"
-            continue
-        kinds = {kind.name: kind for kind in domain.kinds}
-        if (kind := kinds.get(selector.kind)) is None:
-            yield f"{field}.kind = {selector.kind!r}: is none of {', '.join(kinds)}"
-            continue
-        detectors = {detector.name: detector for detector in kind.detectors}
-        for type_ in selector.types:
-            if (detector := detectors.get(type_)) is None:
-                yield f"{field}.type = {type_!r}: is none of {', '.join(detectors)}"
-                continue
-            pane_ms = min(window.slide_ms for window in kind.windows)
-            needed_s = -(-(kind.window(detector.window).size_ms + kind.lateness_ms + pane_ms) // 1000)
-            if rule.settled_after_s < needed_s:
-                reason = f"{_name(selector)} may come or change for {needed_s} s after the start of its window"
-                yield f"settled_after_s = {rule.settled_after_s}: {reason}"
-
-
-def _name(selector: Selector) -> str:
-    return f"{selector.name} ({selector.domain}.{selector.kind})"

@@ -16,13 +16,14 @@ from services.core.correlation.state import CorrelatorCounters, CorrelatorState,
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK
 from services.correlation.intake import read_signal
+from services.correlation.rules import RuleFile, read_rule_file
 from services.correlation.wire import IncidentWriter
 from services.runtime.packing import pack, unpack
 from urban.common.v1.checkpoint_pb2 import Checkpoint
 from urban.common.v1.signal_pb2 import Signal as SignalMessage
 
 # Raise it when the arrays or texts below change.
-LAYOUT = 3
+LAYOUT = 4
 DOMAIN, KIND = "correlation", "signals"
 # Stands for None in an array of numbers.
 _NONE = NO_WATERMARK
@@ -36,15 +37,17 @@ class Saved(NamedTuple):
     next_offset: int  # of the signal topic
     actions_offset: int  # of the topic of incident actions
     planned_offset: int  # of the topic of planned events
-    rules: str  # fingerprint of the rules that the state was made with
     refused: int  # records that could not be used
+    rules: tuple[RuleFile, ...]  # of each rule of the state
+    coming: tuple[RuleFile, ...] | None = None  # rules that come into force at `next_offset`; None: as they are
+    places: Sequence[tuple[int, int]] = ()  # see SignalPlaces
 
 
 def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Checkpoint:
     """The message of a state. A signal that several rules hold is there once."""
     places: dict[bytes, int] = {}
     arrays: dict[str, NDArray[Any]] = {}
-    texts: dict[str, list[str]] = {"rules": [saved.rules]}
+    texts: dict[str, list[str]] = {"rules": _files(saved.rules), "coming": _files(saved.coming or ())}
     for number, state in enumerate(saved.state.rules):
         held = [places.setdefault(writer.signal(signal), len(places)) for signal in state.signals]
         arrays[f"{number}.held"] = np.array(held, "<u4")
@@ -53,8 +56,9 @@ def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Check
     arrays["signal_sizes"] = np.array([len(message) for message in places], "<u4")
     arrays["counters"] = _counters(saved.state.counters)
     _put_ledger(saved.state.ledger, arrays, texts)
-    position = saved.actions_offset, saved.planned_offset, saved.refused, len(saved.state.rules)
+    position = saved.actions_offset, saved.planned_offset, saved.refused, int(saved.coming is not None)
     arrays["position"] = _numbers([position], 4)
+    arrays["places"] = _numbers(saved.places, 2)
     events = [state.event_time.event_ms for state in saved.state.rules]
     return Checkpoint(
         layout=LAYOUT,
@@ -67,22 +71,38 @@ def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Check
     )
 
 
+def _files(files: Sequence[RuleFile]) -> list[str]:
+    return [text for file in files for text in (file.name, file.text)]
+
+
 def saved_in(checkpoint: Checkpoint) -> Saved:
-    """The state that a checkpoint holds."""
+    """The state that a checkpoint holds. RuleFileError: of a rule that this version of the software does not read."""
     arrays, texts = unpack(checkpoint.body)
     data, ends = arrays["signals"].tobytes(), np.cumsum(arrays["signal_sizes"]).tolist()
     signals = [
         read_signal(SignalMessage.FromString(data[start:end]))
         for start, end in zip([0, *ends[:-1]], ends, strict=False)
     ]
-    actions_offset, planned_offset, refused, rules = arrays["position"][0].tolist()
+    actions_offset, planned_offset, refused, is_coming = arrays["position"][0].tolist()
+    rules, coming = (
+        tuple(read_rule_file(name, text) for name, text in _told(texts[key], 2)) for key in ("rules", "coming")
+    )
     states = []
-    for number in range(rules):
+    for number in range(len(rules)):
         held = tuple(signals[place] for place in arrays[f"{number}.held"].tolist())
         states.append(_state(f"{number}.", held, arrays, texts))
     counters = CorrelatorCounters(*arrays["counters"][0].tolist())
     state = RulebookState(tuple(states), counters, _ledger(arrays, texts))
-    return Saved(state, checkpoint.next_offset, actions_offset, planned_offset, texts["rules"][0], refused)
+    return Saved(
+        state=state,
+        next_offset=checkpoint.next_offset,
+        actions_offset=actions_offset,
+        planned_offset=planned_offset,
+        refused=refused,
+        rules=rules,
+        coming=coming if is_coming else None,
+        places=[(step, offset) for step, offset in arrays["places"].tolist()],
+    )
 
 
 def _put(prefix: str, state: CorrelatorState, arrays: dict[str, NDArray[Any]], texts: dict[str, list[str]]) -> None:
@@ -91,6 +111,7 @@ def _put(prefix: str, state: CorrelatorState, arrays: dict[str, NDArray[Any]], t
     arrays[f"{prefix}event_time"] = _numbers([(_or_none(time.event_ms), _or_none(time.log_ms), time.clock_ms)], 3)
     arrays[f"{prefix}report_numbers"] = _numbers([(source[2], mark, heard) for source, mark, heard in time.reports], 3)
     arrays[f"{prefix}counters"] = _counters(state.counters)
+    arrays[f"{prefix}closed"] = np.array([state.closed], "u1")
     texts[f"{prefix}reports"] = [text for source, _, _ in time.reports for text in source[:2]]
 
 
@@ -108,6 +129,7 @@ def _state(
         ),
         signals=signals,
         counters=CorrelatorCounters(*arrays[f"{prefix}counters"][0].tolist()),
+        closed=bool(arrays[f"{prefix}closed"][0]),
     )
 
 

@@ -3,6 +3,9 @@
 What people did with incidents comes on a topic of its own, read here without a group. Its offset lies in the same
 checkpoint as the state that it led to, so that a restart folds every action once more or not at all, and either
 gives the same: what counts is an action's place in its topic. Planned events are few: they are read whole at the start.
+
+The rules in force are part of the state; those in the folder are what is wanted. Other ones come into force at the
+offset of a checkpoint that says so, before anything that they find is told: a restart brings them in at that place.
 """
 
 from __future__ import annotations
@@ -16,17 +19,21 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from services.core.correlation.action import Action
+from services.core.correlation.horizon import SignalPlaces
 from services.core.correlation.incident import Incident
 from services.core.correlation.planned import PlannedEvent
-from services.core.correlation.rule import Rule
+from services.core.correlation.rebuild import Rebuild
 from services.core.correlation.rulebook import Rulebook, RulebookState
+from services.core.signals import Signal
 from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
 from services.correlation.hands import AUDIT_TABLE, Audited, audit_table
 from services.correlation.intake import BadRecordError, read_action, read_planned_event, read_signal_record
-from services.correlation.rules import fingerprint
+from services.correlation.rebuilding import Rebuilder, Reload, sources_of
+from services.correlation.rule_watch import RuleWatch
+from services.correlation.rules import RuleFile, RuleFileError
 from services.correlation.wire import TABLE, IncidentWriter
 from services.runtime import metrics
-from services.runtime.catalogue import INCIDENT_ACTIONS, OBSERVATION_PARTITIONS, PLANNED_EVENTS, SIGNALS
+from services.runtime.catalogue import INCIDENT_ACTIONS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
 from services.runtime.log import FROM_BEGINNING, LogReader, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
@@ -48,16 +55,11 @@ _SIDES: Mapping[str, Callable[[LogRecord], Action | PlannedEvent]] = {
 class CorrelationSetup:
     """What every partition's handler is made with."""
 
-    rules: tuple[Rule, ...]
+    rules: RuleWatch
     silence_ms: int
     store: CheckpointStore
     outbox: Outbox
     open_reader: OpenReader
-
-    @property
-    def sources(self) -> dict[tuple[str, str], int]:
-        """Partitions of the observation topics that the rules wait for."""
-        return {(s.domain, s.kind): OBSERVATION_PARTITIONS for rule in self.rules for s in rule.selectors}
 
 
 class CorrelationHandler:
@@ -65,8 +67,10 @@ class CorrelationHandler:
 
     def __init__(self, setup: CorrelationSetup, partition: int) -> None:
         self._setup, self._partition = setup, partition
-        self._rules = fingerprint(setup.rules)
-        self._correlator = self._open()
+        self._files: dict[tuple[str, int], RuleFile] = {}  # of the rules that are followed, by name and version
+        self._correlator = self._open(())
+        self._places = SignalPlaces()
+        self._reload: Reload | None = None  # comes into force at the next checkpoint
         self._writer = IncidentWriter()
         self._next_offset = 0
         self._offsets = dict.fromkeys(_SIDES, 0)  # of the topics that are read beside the signals
@@ -74,36 +78,45 @@ class CorrelationHandler:
         self._following: list[asyncio.Task[None]] = []
         self._shown: dict[str, int] = {}
 
-    def _open(self, state: RulebookState | None = None) -> Rulebook:
-        setup = self._setup
-        return Rulebook(setup.rules, setup.sources, silence_ms=setup.silence_ms, state=state)
+    def _open(self, files: Sequence[RuleFile], state: RulebookState | None = None) -> Rulebook:
+        rules = [file.rule for file in files]
+        self._know(files)
+        return Rulebook(rules, sources_of(rules), silence_ms=self._setup.silence_ms, state=state)
+
+    def _know(self, files: Sequence[RuleFile]) -> None:
+        self._files |= {(file.rule.name, file.rule.version): file for file in files}
 
     async def restore(self) -> int | None:
-        """Loads the newest checkpoint. One that other rules have made is left alone: the log is read again."""
+        """Loads the newest checkpoint, and goes on by the rules in it. RuleFileError: no checkpoint, and no rules."""
         began = time.perf_counter()
         found = await self._load()
-        if found is not None and found.rules != self._rules:
-            log.warning("rules_changed", partition=self._partition, reading="signals from the beginning")
-            found = None
-        if found is not None:
-            self._correlator = self._open(found.state)
+        if found is None:
+            self._correlator = self._open(self._setup.rules.wanted)
+        else:
+            self._correlator = self._open(found.rules, found.state)
             self._next_offset, self._refused = found.next_offset, found.refused
             self._offsets = {INCIDENT_ACTIONS: found.actions_offset, PLANNED_EVENTS: found.planned_offset}
             self._shown = {result: getattr(found.state.counters, result) for result in RESULTS}
+            self._places = SignalPlaces(found.places)
+            if found.coming is not None:
+                await self._rebuild(found.coming)
+                self._put_in_force()
+        self._setup.rules.follow(self._correlator.rules)
         for topic, read in _SIDES.items():
             reader = self._setup.open_reader(topic)
             await reader.start({0: self._offsets[topic]} if found is not None else FROM_BEGINNING)
             self._following.append(asyncio.create_task(self._follow(topic, reader, read), name=topic))
+        self._following.append(asyncio.create_task(self._follow_rules(), name="rules"))
         metrics.RESTORE_SECONDS.labels(DOMAIN, KIND).observe(time.perf_counter() - began)
         return self._next_offset if found is not None else None
 
     async def _load(self) -> Saved | None:
         try:
             newest = await self._setup.store.load(self._partition)
-        except UnknownLayoutError as error:
+            return saved_in(newest.checkpoint) if newest is not None else None
+        except (UnknownLayoutError, RuleFileError) as error:
             log.warning("checkpoint_of_another_version", error=str(error), reading="signals from the beginning")
             return None
-        return saved_in(newest.checkpoint) if newest is not None else None
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Takes one fetch of the signal topic."""
@@ -122,14 +135,16 @@ class CorrelationHandler:
         """Flushes what was told, then saves the state; the offset that is now safe to commit."""
         self._raise_failure()
         began = time.perf_counter()
-        state = self._correlator.snapshot()
+        state, reload = self._correlator.snapshot(), self._reload
         saved = Saved(
             state,
             self._next_offset,
             self._offsets[INCIDENT_ACTIONS],
             self._offsets[PLANNED_EVENTS],
-            self._rules,
             self._refused,
+            tuple(self._files[rule.name, rule.version] for rule in self._correlator.rules),
+            reload.files if reload is not None else None,
+            self._places.snapshot(),
         )
         self._writer.keep(signal for rule in state.rules for signal in rule.signals)
         message = checkpoint_of(self._partition, saved, self._writer)
@@ -137,6 +152,8 @@ class CorrelationHandler:
         size = await self._setup.store.save(message)
         metrics.CHECKPOINT_SECONDS.labels(DOMAIN, KIND).observe(time.perf_counter() - began)
         metrics.CHECKPOINT_BYTES.labels(DOMAIN, KIND, str(self._partition)).set(size)
+        if reload is not None:
+            self._put_in_force()
         return saved.next_offset
 
     def close(self) -> None:
@@ -147,10 +164,52 @@ class CorrelationHandler:
 
     def _take(self, record: ConsumerRecord) -> list[Incident]:
         try:
-            return self._correlator.take(read_signal_record(record.value), record.timestamp)
+            found = read_signal_record(record.value)
         except BadRecordError as error:
             self._refuse(SIGNALS, record.partition, record.offset, error)
             return []
+        if isinstance(found, Signal):
+            self._places.put(found.start_ms, record.offset, self._correlator.event_ms)
+        if self._reload is not None:
+            self._reload.rebuild.take(found, record.timestamp)
+        return self._correlator.take(found, record.timestamp)
+
+    async def _follow_rules(self) -> None:
+        """Prepares what is wanted, one set of rules after the other; `checkpoint` puts it in force."""
+        while True:
+            files = await self._setup.rules.other_than(lambda: self._correlator.in_force)
+            await self._rebuild(files)
+            assert self._reload is not None
+            await self._reload.done.wait()
+
+    async def _rebuild(self, files: tuple[RuleFile, ...]) -> None:
+        def ready(rebuild: Rebuild) -> None:
+            self._reload = Reload(files, rebuild)
+
+        in_force = set(self._correlator.in_force)
+        rebuilder = Rebuilder(
+            self._partition,
+            self._setup.silence_ms,
+            self._setup.open_reader,
+            self._places,
+            lambda: self._next_offset,
+        )
+        changed = [file.rule for file in files if file.rule not in in_force]
+        await rebuilder.rebuild(changed, self._correlator.event_ms, ready)
+
+    def _put_in_force(self) -> None:
+        """The rules that were rebuilt take the place of the others, at the offset of a checkpoint that names them."""
+        reload, self._reload = self._reload, None
+        assert reload is not None
+        changes = self._correlator.reload([file.rule for file in reload.files], reload.rebuild.correlators)
+        self._know(reload.files)
+        followed = {(rule.name, rule.version) for rule in self._correlator.rules}
+        self._files = {key: file for key, file in self._files.items() if key in followed}
+        self._publish(self._audited(changes))
+        self._setup.rules.follow(self._correlator.rules)
+        rebuilt = sorted(f"{c.rules[0].name} {c.rules[0].version}" for c in reload.rebuild.correlators.values())
+        log.info("rules_in_force", partition=self._partition, offset=self._next_offset, rebuilt=rebuilt)
+        reload.done.set()
 
     def _refuse(self, topic: str, partition: int, offset: int, error: BadRecordError) -> None:
         # Only our own services write here, so there is no dead-letter topic; the record stays where it is.

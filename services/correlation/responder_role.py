@@ -25,7 +25,8 @@ class ResponderRole(HostedRole):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._plans = load_plans(known=[rule.name for rule in load_rules()])
+        # Rules of a folder of its own come and go: a plan that names one that is not there waits for it.
+        self._plans = load_plans(known=None if settings.rules else [rule.name for rule in load_rules()])
         self._addresses = {
             receiver: Address(url, secret_of(settings.receiver_secrets[receiver].get_secret_value()))
             for receiver, url in settings.receivers.items()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from services.correlation.api import CorrelationApi
 from services.correlation.checkpoint import DOMAIN, KIND, LAYOUT
 from services.correlation.finding_calls import FindingView
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.planned import PlannedEventView
-from services.correlation.rules import load_rules
+from services.correlation.rule_watch import RuleWatch, check_rules
+from services.correlation.rules import FOLDER
 from services.correlation.view import IncidentView
 from services.runtime import metrics
 from services.runtime.api.watch import FETCH_BYTES, TopicWatches
@@ -101,7 +103,15 @@ class CorrelatorRole(HostedRole):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._rules = load_rules()
+        self._rules = RuleWatch(Path(settings.rules) if settings.rules else FOLDER, check_rules)
+
+    async def _start(self, parts: AsyncExitStack) -> None:
+        await super()._start(parts)
+        self._watching = asyncio.create_task(self._rules.run(), name="rules")
+        parts.push_async_callback(end, self._watching)
+
+    async def wait(self) -> None:
+        await wait_for_first([self._sending, self._hosting, self._showing, self._watching])
 
     def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
         settings = self._settings

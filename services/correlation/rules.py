@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from services.core.correlation.checks import RuleError
 from services.core.correlation.rule import Rule
@@ -29,17 +28,43 @@ class RuleFileError(ValueError):
         self.path, self.line, self.field, self.value, self.reason = path, line, field, value, reason
 
 
+class RuleFile(NamedTuple):
+    """A rule, and the file that it was read from."""
+
+    name: str
+    text: str
+    rule: Rule
+
+
 def load_rules(folder: Path = FOLDER) -> tuple[Rule, ...]:
     """Every rule of a folder, by name. RuleFileError names the first thing that is wrong."""
-    rules: dict[str, Rule] = {}
-    for path in rule_files(folder):
-        rule = load_rule(path)
-        if rule.name in rules:
-            raise RuleFileError(path, "rule", rule.name, "another file has a rule of this name")
-        rules[rule.name] = rule
-    if not rules:
+    return tuple(file.rule for file in read_rules(read_texts(folder), folder))
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """The texts of the rule files in a folder, by the names of the files."""
+    try:
+        return {path.name: path.read_text(encoding="utf-8") for path in rule_files(folder)}
+    except UnicodeDecodeError as error:
+        raise RuleFileError(folder, "", None, f"a file is no YAML: {error}") from None
+
+
+def read_rules(texts: Mapping[str, str], folder: Path = FOLDER) -> tuple[RuleFile, ...]:
+    """The rules of files, by name. RuleFileError names the first thing that is wrong."""
+    files: dict[str, RuleFile] = {}
+    for name, text in texts.items():
+        file = read_rule_file(name, text)
+        if file.rule.name in files:
+            raise RuleFileError(Path(name), "rule", file.rule.name, "another file has a rule of this name")
+        files[file.rule.name] = file
+    if not files:
         raise RuleFileError(folder, "", None, "holds no rule (*.yaml)")
-    return tuple(rules[name] for name in sorted(rules))
+    return tuple(files[name] for name in sorted(files))
+
+
+def read_rule_file(name: str, text: str) -> RuleFile:
+    """The rule in the text of a file."""
+    return RuleFile(name, text, read_document(Path(name), text, read_rule))
 
 
 def rule_files(folder: Path = FOLDER) -> list[Path]:
@@ -55,17 +80,19 @@ def load_rule(path: Path) -> Rule:
 def read_file(path: Path, read: Callable[[object], T]) -> T:
     """What a reader makes of the document in a YAML file; RuleFileError where it cannot be."""
     try:
-        document, lines = read_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise RuleFileError(path, "", None, f"is no YAML: {error}") from None
+    return read_document(path, text, read)
+
+
+def read_document(path: Path, text: str, read: Callable[[object], T]) -> T:
+    """The same of a text that was read from that file, or is of its name."""
+    try:
+        document, lines = read_yaml(text)
     except YamlError as error:
         raise RuleFileError(path, "", None, error.reason, error.line) from None
     try:
         return read(document)
     except RuleError as error:
         raise RuleFileError(path, error.field, error.value, error.reason, lines.of(error.field)) from None
-
-
-def fingerprint(rules: tuple[Rule, ...]) -> str:
-    """Tells one set of rules from another: state that was made with one is of no use to another."""
-    return hashlib.sha256(repr(rules).encode()).hexdigest()

@@ -74,6 +74,9 @@ SCAN_SECONDS = Histogram(
     "Time of one scan for clusters, those before it included that late signals have changed",
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300),
 )
+RULES_REFUSED = Gauge(
+    "urban_rules_refused", "Whether the rules in the folder are refused (1), so that those before them go on"
+)
 RESPONSE_CASES = Gauge("urban_response_cases", "Incidents that a response plan follows")
 NOTIFICATIONS = Counter("urban_notifications", "Notifications told, by plan and reason", ("plan", "reason"))
 DELIVERIES = Counter(

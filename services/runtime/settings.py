@@ -110,6 +110,9 @@ class Settings(BaseSettings):
         le=3600,
         description="Api: time between two canaries of each partition, which tell how long results take; 0: none",
     )
+    rules: str = Field(
+        "", description="Correlation: folder of rules, looked at all the time; empty: the rules that are shipped"
+    )
     dead_letter_flood: Literal["stop", "pass"] = Field(
         "stop",
         description="What a processor does where most records are refused: stop until somebody looks, or let them pass",

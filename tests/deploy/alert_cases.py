@@ -44,6 +44,7 @@ MEMORY = f"urban_process_resident_bytes{{{POD}}}"
 BACKPRESSURE = f'urban_backpressure_seconds_total{{{POD}, domain="traffic"}}'
 CANARY = f'urban_canary_waiting_seconds{{{ROAD}, partition="2"}}'
 SILENT = "urban_correlation_silent_partitions"
+RULES_REFUSED = "urban_rules_refused"
 CUT_OFF = 'urban_subscribers_cut_off_total{topic="urban.traffic.windows.v1"}'
 DELIVERED, UNDELIVERED = (
     f'urban_deliveries_total{{receiver="duty_officer", result="{r}"}}' for r in ("delivered", "undelivered")
@@ -97,6 +98,7 @@ def well() -> dict[str, str]:
         BACKPRESSURE: _every(1),
         SILENT: _constant(0),
         CANARY: _constant(6),
+        RULES_REFUSED: _constant(0),
         CUT_OFF: _every(0.1),
         DELIVERED: _every(1),
         UNDELIVERED: _constant(0),
@@ -145,6 +147,7 @@ CASES = (
     Case("UrbanBackpressure", {BACKPRESSURE: _every(40)}),
     Case("UrbanCheckpointsSlow", {QUICK: _every(2), SLOWER: _every(12), SLOW: _every(12)}),
     Case("UrbanCorrelationHeldBack", {SILENT: _constant(4)}),
+    Case("UrbanRulesRefused", {RULES_REFUSED: _constant(1)}),
     Case("UrbanSubscribersCutOff", {CUT_OFF: _every(3)}),
     Case("UrbanNotificationsUndelivered", {UNDELIVERED: f"0+0x100 1+0x{MINUTES - 101}"}),
 )

@@ -22,11 +22,14 @@ _STATES = {
 }
 
 
-def changes_of(before: Incident | None, after: Incident) -> tuple[Change, ...]:
-    """In the order in which they took effect; a version that only has more signals changes nothing of this."""
+def changes_of(before: Incident | None, after: Incident, why: str = "a late signal") -> tuple[Change, ...]:
+    """In the order in which they took effect; a version that only has more signals changes nothing of this.
+
+    `why`: what made another incident take its place, if one did.
+    """
     if before is None:
-        return (_state_change(IncidentState.OPEN), *_since((), after), *_by_itself(None, after))
-    return (*_since(before.hands.actions, after), *_by_itself(before, after))
+        return (_state_change(IncidentState.OPEN), *_since((), after), *_by_itself(None, after, why))
+    return (*_since(before.hands.actions, after), *_by_itself(before, after, why))
 
 
 def deed_of(action: Action) -> Change:
@@ -40,18 +43,18 @@ def _since(known: tuple[Action, ...], after: Incident) -> tuple[Change, ...]:
     return tuple(deed_of(a) for a in after.hands.actions if a.request_id not in seen)
 
 
-def _by_itself(before: Incident | None, after: Incident) -> tuple[Change, ...]:
+def _by_itself(before: Incident | None, after: Incident, why: str) -> tuple[Change, ...]:
     found: list[Change] = []
     state, was = after.state, before.state if before else IncidentState.OPEN
     if state is IncidentState.SUPERSEDED and was is not state:
-        found.append(Change("superseded", why=f"a late signal: it goes on as {after.superseded_by}"))
+        found.append(Change("superseded", why=f"{why}: it goes on as {after.superseded_by}"))
     elif state in _STATES and was is not state and not (state is IncidentState.RESOLVED and after.hands.closed_by):
         found.append(_state_change(state))
     elif before is not None and before.hands.closed_by and not after.hands.closed_by and not after.hands.kept_open:
         found.append(Change("reopened", why="it has grown since it was closed"))
     if before is not None and before.severity is not after.severity:
-        why = f"{before.severity.name.lower()} to {after.severity.name.lower()}"
-        found.append(Change("severity", why=why))
+        step = f"{before.severity.name.lower()} to {after.severity.name.lower()}"
+        found.append(Change("severity", why=step))
     if (before.planned_event if before else "") != after.planned_event:
         planned = Change("planned", why=after.planned_event)
         found.append(planned if after.planned_event else Change("unplanned", why="no event covers all of it any more"))

@@ -9,7 +9,7 @@ such a correction, and the place of what people do among the revisions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from services.core.correlation.account import describe, resolve_ms
@@ -53,6 +53,7 @@ class Correlator:
             raise ValueError(f"number of partitions unknown of {', '.join('.'.join(source) for source in missing)}")
         self.rules = tuple(rules)
         self.counters = CorrelatorCounters()
+        self.closed = False  # whether it only lets run out what it has found
         self.last_result = ""  # what became of the signal that was taken last, in the words of the counters
         self._sources = frozenset(named)
         self._time = EventTime({source: sources[source] for source in named}, silence_ms=silence_ms)
@@ -131,6 +132,32 @@ class Correlator:
         self._ledger.planned.put(event)
         return self._ledger.plan()
 
+    def found(self) -> list[tuple[LinkGraph, Group]]:
+        """The groups that are incidents, with the graph of their rule; rule by rule, in the order of joining."""
+        groups = ((g, group) for g in self._graphs for group in dict.fromkeys(n.group for n in g.nodes.values()))
+        return [(graph, group) for graph, group in groups if group.incidents]
+
+    def earliest_ms(self) -> int | None:
+        """Start of the first signal that it remembers; None: it remembers none."""
+        return min((signal.start_ms for signal in self._known.values()), default=None)
+
+    def join(self, ledger: IncidentLedger) -> list[Incident]:
+        """Numbers its incidents in a ledger that is shared from now on; gives them as its own ledger had them."""
+        standing = [self._ledger.standing[i] for _, group in self.found() for i in sorted(group.incidents)]
+        self._ledger, self._shares = ledger, True
+        return standing
+
+    def close(self, kept: Collection[str]) -> None:
+        """Takes no new signal from now on, and forgets all but some incidents and what they stand on."""
+        self.closed, self._waiting = True, Calendar[str]()
+        for graph in self._graphs:
+            for group in dict.fromkeys(node.group for node in graph.nodes.values()):
+                if not group.incidents & set(kept):
+                    for incident_id in group.incidents:
+                        self._resolving.drop(incident_id)
+                    graph.forget(group)
+        self._known = {i: signal for i, signal in self._known.items() if any(g.holds(i) for g in self._graphs)}
+
     def _report(self, record: Watermarks) -> list[Incident]:
         """Takes note of event time; where it tells of a time that nobody knew about, the groups that ask are judged."""
         source = (record.domain, record.kind)
@@ -172,6 +199,8 @@ class Correlator:
         if event_ms is not None and signal.start_ms + settled_ms <= event_ms:
             return "settled"
         known = self._known.get(signal.id)
+        if known is None and self.closed:
+            return "unmatched"
         if known is None:
             return "taken" if len(self._known) < self._max_signals else "overflow"
         return "taken" if _replaces(signal, known) else "repeated"
@@ -300,6 +329,7 @@ class Correlator:
             signals=tuple(self._known[i] for i in sorted(self._known)),
             counters=replace(self.counters),
             ledger=LedgerState() if self._shares else self._ledger.snapshot(),
+            closed=self.closed,
         )
 
     @classmethod
@@ -320,7 +350,7 @@ class Correlator:
         self = cls(rules, sources, silence_ms=silence_ms, max_signals=max_signals, ledger=ledger)
         if ledger is None:
             self._ledger = IncidentLedger(state.ledger)
-        self.counters = replace(state.counters)
+        self.counters, self.closed = replace(state.counters), state.closed
         self._time.restore(state.event_time)
         self._known = {signal.id: signal for signal in state.signals}
         event_ms = self.event_ms
@@ -332,7 +362,9 @@ class Correlator:
             for graph in self._graphs_of[signal.domain, signal.kind, signal.type]:
                 graph.put(signal)
         standing = [i for number, graph in enumerate(self._graphs) for i in self._rebuild(number, graph)]
-        self._ledger.stand(self._names, standing)
+        self._ledger.stand(standing)
+        if ledger is None:
+            self._ledger.all_stand()
         return self
 
     def _rebuild(self, number: int, graph: LinkGraph) -> list[Incident]:

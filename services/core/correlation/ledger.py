@@ -52,14 +52,17 @@ class IncidentLedger:
             return False
         return self._same(last, self._next(last, incident, last.revision, self._hands(incident.id)))
 
-    def tell(self, incident: Incident) -> list[Incident]:
-        """Gives the next version of an incident that stands, and keeps it. Its state: what its signals say."""
+    def tell(self, incident: Incident, told: int = 0) -> list[Incident]:
+        """Gives the next version of an incident that stands, and keeps it. Its state: what its signals say.
+
+        `told`: versions that count as told where nothing else is known of the incident.
+        """
         before = self.standing.get(incident.id)
         ended = self._ended.pop(incident.id, None)
         if ended is not None:
             self._joined.get(ended.superseded_by, set()).discard(incident.id)
         self._by_signals[incident.id] = incident.state
-        revision = before.revision if before else ended.revision if ended else 0
+        revision = before.revision if before else ended.revision if ended else told
         if incident.id not in self._early:
             versions = [self._next(before, incident, revision, self._hands(incident.id))]
         else:
@@ -116,10 +119,10 @@ class IncidentLedger:
                     actions[action.request_id] = replace(action, about=heir)
                     yield merged
 
-    def end(self, incident_id: str, heir: str, settled_ms: int) -> Incident:
+    def end(self, incident_id: str, heir: str, settled_ms: int, why: str = "a late signal") -> Incident:
         """Gives the last version of an incident: superseded by its heir, or retracted where there is none.
 
-        `settled_ms`: event time after which it may be forgotten.
+        `settled_ms`: event time after which it may be forgotten. `why`: what made the heir take its place.
         """
         state = IncidentState.SUPERSEDED if heir else IncidentState.RETRACTED
         last = self.standing.pop(incident_id)
@@ -128,7 +131,7 @@ class IncidentLedger:
         self._ended[incident_id] = IncidentRecord(
             incident_id, last.rule, incident.revision, settled_ms, heir, standing=False
         )
-        return changed(incident, changes=changes_of(last, incident))
+        return changed(incident, changes=changes_of(last, incident, why))
 
     def act(self, action: Action) -> list[Incident]:
         """Folds one action on an incident and on whatever took its place; a repetition changes nothing."""
@@ -235,14 +238,17 @@ class IncidentLedger:
             _add(self._actions.setdefault(action.incident_id, {}), action)
         self._early = self._actions.keys() - self._awaited.keys() - self._ended.keys()
 
-    def stand(self, rules: Collection[str], standing: Iterable[Incident]) -> None:
-        """Goes on with the incidents of some rules that stood, as their signals give them, without a revision."""
+    def stand(self, standing: Iterable[Incident]) -> None:
+        """Goes on with incidents that stood, as their signals give them, without a revision."""
         for incident in standing:
             record = self._awaited.pop(incident.id)
             self._by_signals[incident.id] = incident.state
             hands = self._hands(incident.id)
             self.standing[incident.id] = self._next(None, incident, record.revision - 1, hands)
-        if lost := sorted(r.id for r in self._awaited.values() if r.rule in rules):
+
+    def all_stand(self) -> None:
+        """ValueError where an incident of the checkpoint is not back: its rules, all of them, have told what stands."""
+        if lost := sorted(self._awaited):
             raise ValueError(f"the checkpoint's signals do not give its incidents {', '.join(lost[:3])}")
 
 

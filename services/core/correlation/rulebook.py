@@ -15,6 +15,7 @@ from services.core.correlation.event_time import Watermarks
 from services.core.correlation.incident import Incident
 from services.core.correlation.ledger import IncidentLedger
 from services.core.correlation.planned import PlannedEvent
+from services.core.correlation.reload import replace_correlators
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Key
 from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState
@@ -28,7 +29,7 @@ RESULTS = ("taken", "overflow", "repeated", "settled")
 class RulebookState:
     """All that is known, as plain data: what a checkpoint holds."""
 
-    rules: tuple[CorrelatorState, ...]  # in the order of the rules
+    rules: tuple[CorrelatorState, ...]  # in the order of the rules, those that run out among them
     counters: CorrelatorCounters
     ledger: LedgerState  # of all rules
 
@@ -46,7 +47,6 @@ class Rulebook:
         state: RulebookState | None = None,
     ) -> None:
         """`sources`: number of partitions by (domain, kind). `state`: goes on from it; of the same rules."""
-        self.rules = tuple(rules)
         self.counters = CorrelatorCounters() if state is None else replace(state.counters)
         self._ledger = ledger = IncidentLedger(None if state is None else state.ledger)
         limits = {"silence_ms": silence_ms, "max_signals": max_signals}
@@ -56,12 +56,51 @@ class Rulebook:
             else Correlator.restore((rule,), sources, state.rules[number], **limits, ledger=ledger)
             for number, rule in enumerate(rules)
         ]
-        self._of_name = dict(zip((rule.name for rule in rules), self._correlators, strict=True))
+        ledger.all_stand()
         self._forgotten_ms: int | None = None  # event time at which planned events were looked through last
+        self._order()
+
+    def _order(self) -> None:
+        """Finds the correlators by what they are asked for; of two of one rule the one that is in force."""
+        by_force = sorted(self._correlators, key=lambda correlator: not correlator.closed)
+        self._of_name = {correlator.rules[0].name: correlator for correlator in by_force}
         self._of_key: dict[Key, list[Correlator]] = {}
-        for rule, correlator in zip(self.rules, self._correlators, strict=True):
-            for key in rule.sides_of_key:
+        for correlator in self._correlators:
+            for key in correlator.rules[0].sides_of_key:
                 self._of_key.setdefault(key, []).append(correlator)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All that is followed, in the order of the state: also rules that are no longer in force and run out."""
+        return tuple(correlator.rules[0] for correlator in self._correlators)
+
+    @property
+    def in_force(self) -> tuple[Rule, ...]:
+        """The rules that find incidents."""
+        return tuple(correlator.rules[0] for correlator in self._correlators if not correlator.closed)
+
+    def reload(self, rules: Sequence[Rule], rebuilt: Mapping[str, Correlator]) -> list[Incident]:
+        """Puts other rules in force; gives the incidents' new versions, rule by rule.
+
+        Rules that are the same go on as if nothing had happened. `rebuilt`: by name a correlator of every other one,
+        with a ledger of its own, that has read the log up to the same record as this rulebook and far enough back.
+        What becomes of the incidents of rules that changed, or are gone: see `replace_correlators`.
+        """
+        wanted = {rule.name: rule for rule in rules}
+        kept = {r.name for r in self.in_force if wanted.get(r.name) == r}
+        if missing := sorted(wanted.keys() - kept - rebuilt.keys()):
+            raise ValueError(f"rules that changed must have been rebuilt: {', '.join(missing)}")
+        changes: list[Incident] = []
+        for name in sorted({rule.name for rule in self.rules} | wanted.keys()):
+            old = [c for c in self._correlators if c.rules[0].name == name]
+            if name in kept or (name not in wanted and all(c.closed for c in old)):
+                continue
+            changes += replace_correlators(old, rebuilt.get(name) if name in wanted else None, self._ledger)
+        fresh = [rebuilt[name] for name in wanted if name not in kept]
+        going_on = [c for c in self._correlators if not c.closed or c.found()]
+        self._correlators = sorted([*going_on, *fresh], key=_by_force_and_name)
+        self._order()
+        return changes
 
     @property
     def event_ms(self) -> int | None:
@@ -70,8 +109,9 @@ class Rulebook:
         return min(known, default=None)
 
     def event_ms_of(self, rule: str) -> int | None:
-        """Event time that one rule, by name, has come to; None: not known."""
-        return self._of_name[rule].event_ms
+        """Event time that one rule, by name, has come to; of one that has just run out, about that. None: not known."""
+        correlator = self._of_name.get(rule)
+        return self.event_ms if correlator is None else correlator.event_ms
 
     @property
     def waiting(self) -> int:
@@ -95,7 +135,7 @@ class Rulebook:
             for correlator in self._correlators:
                 if not correlator.passes(record, log_time_ms):
                     changes += correlator.take(record, log_time_ms)
-            self._forget_planned()
+            self._forget()
             return changes
         concerned = self._of_key.get((record.domain, record.kind, record.type), ())
         results = []
@@ -115,16 +155,24 @@ class Rulebook:
         self._ledger.planned.put(event)
         return self._ledger.plan()
 
-    def _forget_planned(self) -> None:
-        """What the slowest rule has passed long since explains nothing any more."""
+    def _forget(self) -> None:
+        """What the slowest rule has passed long since explains nothing any more; what has run out is gone."""
         if (event_ms := self.event_ms) is None:
             return
         now_ms = event_ms // FORGET_EVERY_MS * FORGET_EVERY_MS
         if now_ms != self._forgotten_ms:
             self._forgotten_ms = now_ms
             self._ledger.forget_planned(now_ms)
+            if any(c.closed and not c.found() for c in self._correlators):
+                self._correlators = [c for c in self._correlators if not c.closed or c.found()]
+                self._order()
 
     def snapshot(self) -> RulebookState:
         """All that is known, as plain data: enough to go on from here with the records that follow."""
         rules = tuple(correlator.snapshot() for correlator in self._correlators)
         return RulebookState(rules, replace(self.counters), self._ledger.snapshot())
+
+
+def _by_force_and_name(correlator: Correlator) -> tuple[bool, str, int]:
+    rule = correlator.rules[0]
+    return correlator.closed, rule.name, rule.version

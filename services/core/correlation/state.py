@@ -51,3 +51,4 @@ class CorrelatorState:
     signals: tuple[Signal, ...]  # every version that still matters, retracted ones too; by id
     counters: CorrelatorCounters
     ledger: LedgerState = field(default_factory=LedgerState)  # empty where it is one with that of other rules
+    closed: bool = False  # its rule is no longer in force: it takes no new signal, and what it found runs out

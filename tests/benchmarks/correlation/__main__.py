@@ -48,7 +48,9 @@ def loads(most: int) -> list[Load]:
 def main() -> None:
     """Measures each load, and writes the figures where asked to."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.correlation", description=__doc__)
-    parser.add_argument("--most", type=int, default=1_000_000, help="signals an hour; the greatest load takes gigabytes")
+    parser.add_argument(
+        "--most", type=int, default=1_000_000, help="signals an hour; the greatest load takes gigabytes"
+    )
     parser.add_argument("--only", default="", help="part of a load's name")
     parser.add_argument("--write", action="store_true", help="keep the figures: JSON and table")
     given = parser.parse_args()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import domains
 from services.cli.domain_folder import TAKEN_DOMAINS, TAKEN_KINDS, clashes, faults_of
 from services.cli.domains import DomainError, find_domains, read_domain
 from services.core.kind import Domain
+from services.runtime import declared
 from services.runtime.migrations import INTERNAL_TABLES, SERVICES, SHARED_TABLES
 from services.traffic.domain import RAIL_CALL, ROAD_FLOW, TRAFFIC
 
@@ -99,7 +99,7 @@ def test_a_folder_that_declares_nothing_is_told_what_there_is():
 def test_a_declaration_that_cannot_be_is_named_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "water").mkdir()
     (tmp_path / "water" / "domain.py").write_text("from services.core.kind import Window\n\nW = Window('1m', 0)\n")
-    monkeypatch.setattr(domains, "ROOT", tmp_path)
+    monkeypatch.setattr(declared, "ROOT", tmp_path)
     monkeypatch.setattr("services.__path__", [str(tmp_path)])
     with pytest.raises(DomainError, match=r"services/water/domain\.py: ValueError: window 1m: size 0 ms"):
         read_domain("water")

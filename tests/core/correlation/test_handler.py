@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -13,7 +13,8 @@ from aiokafka.structs import ConsumerRecord
 
 from services.correlation.checkpoint import saved_in
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
-from services.correlation.rules import load_rules
+from services.correlation.rule_watch import RuleWatch
+from services.correlation.rules import FOLDER, RuleFileError
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, Found
 from services.runtime.fakes import MemoryLog
@@ -23,7 +24,8 @@ from tests.core.correlation.city import HOUR, NOON, congestion, crowding
 from urban.common.v1.checkpoint_pb2 import Checkpoint
 from urban.correlation.v1.incident_pb2 import Acknowledgement, Incident, IncidentAction, IncidentState, PlannedEvent
 
-RULES = tuple(rule for rule in load_rules() if rule.name == "crowd_road_pressure")
+NAME = "crowd_road_pressure.yaml"
+TEXT = (FOLDER / NAME).read_text()
 
 
 class World:
@@ -31,9 +33,12 @@ class World:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1})
+        self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1, SIGNALS: 1}, self.now)
         self.saved: list[Checkpoint] = []
         self.offset = 0
+
+    def now(self) -> int:
+        return NOON + self.offset * 1000
 
     async def insert(self, table: str, rows: Any) -> None:
         self.done.append(f"insert {table}")
@@ -53,22 +58,41 @@ class World:
         action = IncidentAction(incident_id=incident_id, actor=actor, acknowledgement=Acknowledgement(note="x"))
         await self.log.send(INCIDENT_ACTIONS, action.SerializeToString(), partition=0)
 
-    def records(self, *values: bytes) -> list[ConsumerRecord[Any, Any]]:
+    async def records(self, *values: bytes) -> list[ConsumerRecord[Any, Any]]:
         """A fetch of the signal topic, one record a second."""
         found = []
         for value in values:
-            time_ms = NOON + self.offset * 1000
-            found.append(ConsumerRecord(SIGNALS, 0, self.offset, time_ms, 0, None, value, None, 0, len(value), ()))
+            record = ConsumerRecord(SIGNALS, 0, self.offset, self.now(), 0, None, value, None, 0, len(value), ())
+            found.append(record)
+            await self.log.send(SIGNALS, value, partition=0)
             self.offset += 1
         return found
 
 
+class Folder(RuleWatch):
+    """Rule files in memory, which may change."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        super().__init__(FOLDER)
+        self.texts = texts
+
+    def _read(self) -> dict[str, str]:
+        return dict(self.texts)
+
+    async def edit(self, **texts: str) -> None:
+        """Other files; returns when they are wanted."""
+        self.texts = {f"{name}.yaml": text for name, text in texts.items()}
+        await self.look_again()
+        await self.look_again()
+
+
 @asynccontextmanager
-async def running(world: World, rules: Any = RULES) -> AsyncIterator[tuple[CorrelationHandler, int | None]]:
+async def running(world: World, watch: RuleWatch | None = None) -> AsyncIterator[tuple[CorrelationHandler, int | None]]:
     """A restored handler with the offset that it wants to go on from; at the end it is killed."""
     outbox = Outbox("correlation", world, world.log, linger_s=0.001)
     sending = asyncio.create_task(outbox.run())
-    setup = CorrelationSetup(rules, 60_000, cast(CheckpointStore, world), outbox, world.log.reader)
+    watch = watch if watch is not None else Folder({NAME: TEXT})
+    setup = CorrelationSetup(watch, 60_000, cast(CheckpointStore, world), outbox, world.log.reader)
     handler = CorrelationHandler(setup, 0)
     try:
         yield handler, await handler.restore()
@@ -99,7 +123,7 @@ async def test_rows_are_stored_before_records_are_told_and_both_before_the_check
     world = World()
     async with running(world) as (handler, start):
         assert start is None
-        await handler.handle(world.records(*AN_INCIDENT))
+        await handler.handle(await world.records(*AN_INCIDENT))
         assert await handler.checkpoint() == 4
     assert world.done == [
         "insert correlation.incidents",
@@ -111,7 +135,7 @@ async def test_rows_are_stored_before_records_are_told_and_both_before_the_check
 
 async def test_after_a_kill_it_goes_on_from_the_checkpoint_and_tells_the_same_again():
     world = World()
-    records = world.records(*AN_INCIDENT, *passed(NOON + 3 * HOUR))
+    records = await world.records(*AN_INCIDENT, *passed(NOON + 3 * HOUR))
     async with running(world) as (handler, _):
         await handler.handle(records[:2])
         await handler.checkpoint()
@@ -129,14 +153,14 @@ async def test_after_a_kill_it_goes_on_from_the_checkpoint_and_tells_the_same_ag
 async def test_an_action_is_folded_once_and_survives_a_kill():
     world = World()
     async with running(world) as (handler, _):
-        await handler.handle(world.records(*AN_INCIDENT))
+        await handler.handle(await world.records(*AN_INCIDENT))
         await until(lambda: len(world.told()) == 1)
         await world.act(world.told()[0].id, "Ana")
         await world.act(world.told()[0].id, "Bob")
         await until(lambda: len(world.told()) == 2)
         await handler.checkpoint()
     async with running(world) as (handler, _):
-        await handler.handle(world.records(*passed(NOON + 3 * HOUR)))
+        await handler.handle(await world.records(*passed(NOON + 3 * HOUR)))
         await handler.checkpoint()
     told = [(i.revision, IncidentState.Name(i.state)[15:], i.acknowledged_by) for i in world.told()]
     assert told == [(1, "OPEN", ""), (2, "ACKNOWLEDGED", "Ana"), (3, "RESOLVED", "Ana")]
@@ -144,7 +168,7 @@ async def test_an_action_is_folded_once_and_survives_a_kill():
 
 async def test_an_action_that_is_read_again_before_its_incident_is_not_lost():
     world = World()
-    records = world.records(*AN_INCIDENT)
+    records = await world.records(*AN_INCIDENT)
     async with running(world) as (handler, _):
         await handler.checkpoint()
         await handler.handle(records)
@@ -159,22 +183,125 @@ async def test_an_action_that_is_read_again_before_its_incident_is_not_lost():
     assert world.told()[2:] == world.told()[:2]
 
 
-async def test_other_rules_read_the_signals_again_from_the_beginning():
-    world = World()
-    async with running(world) as (handler, _):
-        await handler.handle(world.records(*AN_INCIDENT))
+def version(number: int, **changes: str) -> str:
+    """The text of the rule in another version."""
+    text = TEXT.replace("version: 1", f"version: {number}")
+    for field, value in changes.items():
+        text = re.sub(rf"(?m)^{field}: .*$", f"{field}: {value}", text)
+    return text
+
+
+async def ready(handler: CorrelationHandler) -> None:
+    """Lets the handler rebuild what was edited."""
+    await until(lambda: handler._reload is not None)
+
+
+def story(world: World) -> list[tuple[int, str, int]]:
+    """Version of the rule, state and revision of all that was told."""
+    return [(i.rule.version, IncidentState.Name(i.state)[15:], i.revision) for i in world.told()]
+
+
+async def test_an_edited_rule_is_in_force_after_a_checkpoint_and_nothing_is_read_again():
+    world, folder = World(), Folder({NAME: TEXT})
+    async with running(world, folder) as (handler, _):
+        await handler.handle(await world.records(*AN_INCIDENT))
+        await until(lambda: len(world.told()) == 1)
+        await world.act(world.told()[0].id, "Ana")
+        await until(lambda: len(world.told()) == 2)
+        await folder.edit(pressure=version(2, radius_m="900"))
+        await ready(handler)
+        assert len(world.told()) == 2
         await handler.checkpoint()
-    async with running(world, (replace(RULES[0], version=2),)) as (_, start):
-        assert start is None
-    async with running(world) as (_, start):
+        await until(lambda: len(world.told()) == 4)
+        await handler.handle(await world.records(*passed(NOON + 3 * HOUR)))
+        await handler.checkpoint()
+    assert story(world)[2:] == [(2, "ACKNOWLEDGED", 1), (1, "SUPERSEDED", 3), (2, "RESOLVED", 2)]
+    assert world.told()[3].superseded_by == world.told()[2].id
+    async with running(world, folder) as (_, start):
+        assert start == 6
+
+
+async def test_a_kill_between_the_checkpoint_that_names_new_rules_and_what_they_find_loses_nothing():
+    world, folder = World(), Folder({NAME: TEXT})
+    async with running(world, folder) as (handler, _):
+        await handler.handle(await world.records(*AN_INCIDENT))
+        await folder.edit(pressure=version(2, radius_m="900"))
+        await ready(handler)
+        await handler.checkpoint()
+        await until(lambda: len(world.told()) == 3)
+    # What is in the folder now comes after what was about to come.
+    folder = Folder({NAME: version(3, radius_m="800")})
+    async with running(world, folder) as (handler, start):
         assert start == 4
+        await until(lambda: len(world.told()) == 5)
+        folder.look()
+        await ready(handler)
+        await handler.checkpoint()
+        await until(lambda: len(world.told()) == 7)
+    told = world.told()
+    assert told[1:3] == told[3:5], "the same once more"
+    assert story(world)[1:] == [(2, "OPEN", 1), (1, "SUPERSEDED", 2)] * 2 + [(3, "OPEN", 1), (2, "SUPERSEDED", 2)]
+
+
+async def test_a_broken_rule_lets_the_old_one_go_on_over_a_restart_too():
+    world, folder = World(), Folder({NAME: TEXT})
+    records = await world.records(*AN_INCIDENT)
+    async with running(world, folder) as (handler, _):
+        await handler.handle(records[:2])
+        await folder.edit(pressure=version(2, radius_m="far"))
+        assert "radius_m = 'far': must be a number" in folder.faults[0]
+        await handler.checkpoint()
+    async with running(world, Folder({NAME: "rule: ["})) as (handler, start):
+        assert start == 2
+        await handler.handle(records[2:])
+        await handler.checkpoint()
+    assert story(world) == [(1, "OPEN", 1)]
+    with pytest.raises(RuleFileError, match="no YAML"):
+        async with running(World(), Folder({NAME: "rule: ["})):
+            pass
+
+
+async def test_a_rule_that_changed_under_its_version_while_nobody_ran_is_refused():
+    world = World()
+    records = await world.records(*AN_INCIDENT)
+    async with running(world) as (handler, _):
+        await handler.handle(records[:2])
+        await handler.checkpoint()
+    folder = Folder({NAME: version(1, radius_m="10")})
+    folder.look()
+    async with running(world, folder) as (handler, _):
+        assert "version = 1: another rule is in force" in folder.faults[0]
+        await handler.handle(records[2:])
+        await handler.checkpoint()
+    assert story(world) == [(1, "OPEN", 1)]
+
+
+async def test_a_rule_beside_the_others_is_found_in_the_past_and_the_others_are_not_told_again():
+    world, folder = World(), Folder({NAME: TEXT})
+    async with running(world, folder) as (handler, _):
+        await handler.handle(await world.records(b"\xff", *AN_INCIDENT))
+        await folder.edit(pressure=TEXT, another=version(1, rule="another"))
+        await ready(handler)
+        # What comes between is taken by the new one too.
+        late = signal_record(congestion("road-2", h3_cell=1))[1]
+        await handler.handle(await world.records(late, *passed(NOON + HOUR + 1)))
+        await handler.checkpoint()
+        await until(lambda: len(world.told()) == 3)
+        await folder.edit(pressure=TEXT)
+        await ready(handler)
+        await handler.checkpoint()
+        await handler.handle(await world.records(*passed(NOON + 3 * HOUR)))
+        await handler.checkpoint()
+    told = [(i.rule.name, i.revision, i.signal_count) for i in world.told()]
+    name = "crowd_road_pressure"
+    assert told == [(name, 1, 2), (name, 2, 3), ("another", 2, 3), (name, 3, 3), ("another", 3, 3)]
 
 
 async def test_a_record_that_cannot_be_used_is_passed_over_and_counted():
     world = World()
     await world.log.send(INCIDENT_ACTIONS, b"\xff", partition=0)
     async with running(world) as (handler, _):
-        await handler.handle(world.records(b"\xff\xff", AN_INCIDENT[0][:20], *AN_INCIDENT))
+        await handler.handle(await world.records(b"\xff\xff", AN_INCIDENT[0][:20], *AN_INCIDENT))
         assert await handler.checkpoint() == 6
         assert len(world.told()) == 1
 
@@ -190,7 +317,7 @@ async def test_a_failure_behind_the_actions_ends_the_handler(monkeypatch):
         await world.act(CROWD.id, "Ana")
         await asyncio.sleep(0.05)
         with pytest.raises(RuntimeError, match="the disk is full"):
-            await handler.handle(world.records(*AN_INCIDENT))
+            await handler.handle(await world.records(*AN_INCIDENT))
 
 
 async def test_a_planned_event_is_folded_and_known_after_a_kill():
@@ -199,7 +326,7 @@ async def test_a_planned_event_is_folded_and_known_after_a_kill():
     event.start_time.FromMilliseconds(NOON)
     event.end_time.FromMilliseconds(NOON + HOUR)
     event.position.latitude, event.position.longitude = CROWD.latitude, CROWD.longitude
-    records = world.records(*AN_INCIDENT)
+    records = await world.records(*AN_INCIDENT)
     async with running(world) as (handler, _):
         await world.log.send(PLANNED_EVENTS, b"\xff", partition=0)
         await world.log.send(PLANNED_EVENTS, event.SerializeToString(), partition=0)

@@ -19,6 +19,7 @@ from services.core.correlation.rulebook import Rulebook, RulebookState
 from services.core.correlation.state import LedgerState
 from services.correlation.checkpoint import Saved, checkpoint_of, saved_in
 from services.correlation.intake import BadRecordError, read_action, read_signal, read_signal_record
+from services.correlation.rules import FOLDER, RuleFileError, read_rule_file, read_rules, read_texts
 from services.correlation.wire import IncidentWriter
 from services.runtime.records import signal_record, watermark_record
 from tests.core.correlation.city import HOUR, NOON, RULE, SILENCE, SOURCES, Reader, both, congestion, crowding, report
@@ -26,6 +27,7 @@ from urban.common.v1.signal_pb2 import Signal as SignalMessage
 from urban.common.v1.signal_pb2 import SignalRecord
 from urban.correlation.v1.incident_pb2 import Incident, IncidentAction, IncidentState
 
+RULE_FILE = next(f for f in read_rules(read_texts(FOLDER)) if f.rule.name == RULE.name)
 CROWD, JAM = crowding(h3_cell=1, model="people_count/1h as of 2024-06-03"), congestion(h3_cell=2)
 
 
@@ -156,15 +158,28 @@ def test_a_checkpoint_gives_back_the_state():
     state = city.correlator.snapshot()
     # Two rules that hold the same signals, and share what is remembered of incidents.
     alone = replace(state, ledger=LedgerState())
-    saved = Saved(RulebookState((alone, alone), state.counters, state.ledger), 17, 5, 2, "abc", 3)
+    files, coming = (
+        (RULE_FILE, RULE_FILE),
+        read_rule_file("new.yaml", RULE_FILE.text.replace("version: 1", "version: 2")),
+    )
+    book = RulebookState((alone, replace(alone, closed=True)), state.counters, state.ledger)
+    saved = Saved(book, 17, 5, 2, 3, files, (coming,), [(7, 4), (9, 5)])
     message = checkpoint_of(0, saved, IncidentWriter())
     assert repr(saved_in(message)) == repr(saved)
     assert (message.next_offset, message.watermark_ms) == (17, NOON + HOUR)
     read = saved_in(message).state
-    again = Correlator.restore([RULE], SOURCES, replace(read.rules[1], ledger=read.ledger), silence_ms=SILENCE)
+    again = Correlator.restore([RULE], SOURCES, replace(read.rules[0], ledger=read.ledger), silence_ms=SILENCE)
     assert repr(again.snapshot()) == repr(city.correlator.snapshot())
 
 
 def test_a_checkpoint_of_nothing_gives_back_nothing():
-    saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, 0, "", 0)
-    assert repr(saved_in(checkpoint_of(0, saved, IncidentWriter()))) == repr(saved)
+    for coming in (None, ()):
+        saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, 0, 0, (RULE_FILE,), coming, [])
+        assert repr(saved_in(checkpoint_of(0, saved, IncidentWriter()))) == repr(saved)
+
+
+def test_a_rule_of_a_checkpoint_that_is_read_no_longer_is_told():
+    files = (RULE_FILE._replace(text=RULE_FILE.text.replace("radius_m", "reach_m")),)
+    saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, 0, 0, files)
+    with pytest.raises(RuleFileError, match="reach_m"):
+        saved_in(checkpoint_of(0, saved, IncidentWriter()))

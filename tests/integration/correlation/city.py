@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from services.core.correlation.event_time import Watermarks
 from services.core.correlation.incident import Incident
+from services.core.correlation.rule import Rule
 from services.core.correlation.rulebook import Rulebook
 from services.core.geometry import cell_of
 from services.core.signals import Signal
@@ -91,9 +92,9 @@ def read_topic(kafka: str, topic: str) -> list[Record]:
         consumer.close()
 
 
-def correlate(records: Sequence[Record]) -> list[Incident]:
-    """Every version that an undisturbed correlator makes of the signal topic."""
-    rules = load_rules()
+def correlate(records: Sequence[Record], rules: Sequence[Rule] | None = None) -> list[Incident]:
+    """Every version that an undisturbed correlator makes of the signal topic, by these rules, or those shipped."""
+    rules = load_rules() if rules is None else rules
     sources = {(s.domain, s.kind): OBSERVATION_PARTITIONS for rule in rules for s in rule.selectors}
     correlator = Rulebook(rules, sources, silence_ms=60_000)
     versions: list[Incident] = []

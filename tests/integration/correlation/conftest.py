@@ -51,6 +51,7 @@ class Service:
     child: Child | None = None
     port: int = 0
     starts: int = field(default=0)
+    settings: dict[str, str] = field(default_factory=dict)  # beside those below
 
     def start(self) -> None:
         """Returns when it is ready."""
@@ -62,6 +63,7 @@ class Service:
             "URBAN_READY_FILE": str(ready),
             "URBAN_CHECKPOINT_SECONDS": "0.5",
             "URBAN_SESSION_TIMEOUT_SECONDS": "6",
+            **self.settings,
         }
         argv = [sys.executable, "-m", "services.correlation", "all"]
         child = self.child = Child.start("correlation", argv, log, env=env, cwd=REPOSITORY)

@@ -66,13 +66,16 @@ class Rebuilder:
             while at < self.next_offset():
                 for record in await reader.read(READ_S, TURN_RECORDS):
                     if record.offset >= self.next_offset():
+                        at = record.offset  # what lies before it was read, or is gone
                         break
                     at = record.offset + 1
                     try:
                         made.take(read_signal_record(record.value), record.timestamp_ms)
                     except BadRecordError:
                         continue  # the handler has counted it
-                await asyncio.sleep(0)
+                if at < self.next_offset():
+                    # Not when all is read: what is handled meanwhile would be missing.
+                    await asyncio.sleep(0)
             further_ms = made.further_ms()
             if further_ms is not None and self._first_offset(further_ms) < start:
                 return made.again(further_ms)

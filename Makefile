@@ -24,7 +24,7 @@ PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildca
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
-.PHONY: run test test-fast test-alerts test-images lint proto manifests bench bench-peers quality faults reset clean help lock
+.PHONY: run test test-fast test-alerts test-cluster test-images lint proto manifests bench bench-peers quality faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -41,6 +41,9 @@ test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: n
 
 test-images: $(VENV)/.dev build/proto/.made ## build the image and run the city of docker-compose.yml; Debian and root
 	@$(BIN)/python -m tests.images $(ARGS)
+
+test-cluster: $(VENV)/.dev build/proto/.made ## have a real control plane judge and roll out the manifests; Debian, root and Go
+	@$(BIN)/python -m tests.cluster $(ARGS)
 
 lint: $(VENV)/.dev build/proto/.made ## check style, types and contracts
 	$(BIN)/ruff check .

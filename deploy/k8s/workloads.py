@@ -95,7 +95,7 @@ def _wait_for_schema() -> dict[str, Any]:
     return {
         "name": "wait-for-schema",
         "image": IMAGE,
-        "command": ["sh", "-c", "until python -m services.runtime.migrations status; do sleep 5; done"],
+        "command": ["python", "-m", "services.runtime.migrations", "wait"],
         **_environment(),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         **_closed(),

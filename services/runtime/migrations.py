@@ -1,7 +1,8 @@
 """Brings ClickHouse's databases up to date: numbered SQL of each service, then the analysts' views over all of them.
 
-`python -m services.runtime.migrations [status]` takes every database, in the order that the views need. A service
-that starts brings its own database up to date by itself (`ensure_schema`); the statements may be repeated.
+`python -m services.runtime.migrations [status|wait]` takes every database, in the order that the views need; `wait`
+applies nothing and ends when nothing is left to apply. A service that starts brings its own database up to date by
+itself (`ensure_schema`); the statements may be repeated.
 
 Two versions of a service run side by side while one takes over from the other, and one may be taken back. So a
 migration only adds, with defaults (expand), as long as a version that does not know it may still write.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +26,7 @@ from clickhouse_connect.driver.client import Client
 from services.runtime.clickhouse_address import client_address
 from services.runtime.entity_dictionary import columns_of_view, create_statement, quoted
 from services.runtime.memory import leave_out_dates
-from services.runtime.patience import passes
+from services.runtime.patience import keep_trying, passes
 from services.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ INTERNAL_TABLES = frozenset({"schema_versions", "baselines"})
 # How the comment of a table ends of which no view is made: it has pseudonyms or small numbers of people.
 NOT_FOR_ANALYSTS = "(not for analysts)"
 WAIT_S = 60.0
+# Many pods ask at once, at the very time at which ClickHouse is to make all tables.
+LOOK_PAUSE_S = 5.0
 
 
 class Pending(NamedTuple):
@@ -99,6 +103,16 @@ async def ensure_schema(url: str, database: str, cluster: str = "") -> None:
     async for attempt in stamina.retry_context(on=passes, attempts=None, timeout=WAIT_S, wait_max=1.0):
         with attempt:
             await asyncio.to_thread(migrate, url, [database], cluster=cluster)
+
+
+async def until_migrated(url: str, pause_s: float = LOOK_PAUSE_S) -> None:
+    """Come back when nothing is pending any more; ClickHouse may be away meanwhile. Raises what does not pass."""
+    told: Mapping[str, int] = {}
+    while pending := await keep_trying("schema", lambda: asyncio.to_thread(status, url), WAIT_S):
+        if (left := _counts(pending)) != told:
+            log.info("schema_awaited", pending=left)
+        told = left
+        await asyncio.sleep(pause_s)
 
 
 def _cluster(url: str, cluster: str = "") -> ClickhouseCluster:
@@ -216,6 +230,11 @@ def main(arguments: Sequence[str]) -> int:
         for database, count in _counts(pending).items():
             print(f"{database}: {count} to apply")
         return 1 if pending else 0
+    if list(arguments) == ["wait"]:
+        # The first process of a container is not ended by a signal that it does not handle.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        asyncio.run(until_migrated(url))
+        return 0
     if arguments:
         print(__doc__, file=sys.stderr)
         return 2

@@ -46,7 +46,7 @@ def _settings() -> dict[str, str]:
 def _validated(values: dict[str, str]) -> Settings:
     fields = {name.removeprefix("URBAN_").lower(): value for name, value in values.items()}
     return Settings.model_validate(
-        {name: json.loads(value) if value[:1] in "[{" else value for name, value in fields.items()}
+        {name: json.loads(value) if value[:1] in ("[", "{") else value for name, value in fields.items()}
     )
 
 

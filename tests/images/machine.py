@@ -40,7 +40,7 @@ def prepare() -> None:
     if os.geteuid() != 0:
         raise CannotRunError("it needs root, to install packages, mount layers and make networks")
     if missing := _missing():
-        _install(missing)
+        install(missing)
     if not ROOT_FS.is_file():
         _make_root_fs()
     if not PROMETHEUS.is_file():
@@ -52,7 +52,8 @@ def _missing() -> list[str]:
     return programs + [package for path, package in LIBRARIES.items() if not Path(path).is_file()]
 
 
-def _install(packages: list[str]) -> None:
+def install(packages: list[str]) -> None:
+    """Install packages of Debian; CannotRunError where that fails."""
     if shutil.which("apt-get") is None:
         raise CannotRunError(f"it needs {', '.join(packages)}, and there is no apt-get to install them (Debian only)")
     print(f"installing {', '.join(packages)}", flush=True)

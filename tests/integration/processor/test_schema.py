@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.migrations import migrate, replicated_database, schemas, status
+from services.runtime.migrations import migrate, replicated_database, schemas, status, until_migrated
 from tests.integration.processor.city import City
 
 OURS = "database IN ({names}) AND {column} NOT IN ('schema_versions')"
@@ -100,3 +100,24 @@ async def test_a_number_that_was_left_free_is_applied_when_it_comes(city: City, 
     assert await city.query("SELECT count() FROM system.tables WHERE database = 'security' AND name LIKE 't_'") == [
         (3,)
     ]
+
+
+async def test_who_waits_for_the_schema_comes_back_when_it_is_there(city: City, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("services.runtime.migrations.schemas", lambda: {"security": tmp_path})
+    sql = "CREATE TABLE IF NOT EXISTS w1 (a UInt8 COMMENT 'a') ENGINE = Memory COMMENT 'w';"
+    (tmp_path / "001_w.up.sql").write_text(sql)
+    waiting = asyncio.create_task(until_migrated(city.clickhouse_url, pause_s=0.05))
+    done, _ = await asyncio.wait([waiting], timeout=1.0)
+    assert not done
+    await asyncio.to_thread(migrate, city.clickhouse_url, ["security"])
+    async with asyncio.timeout(30):
+        await waiting
+
+
+async def test_who_waits_for_a_schema_that_will_never_fit_is_told(city: City, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("services.runtime.migrations.schemas", lambda: {"security": tmp_path})
+    (tmp_path / "001_w.up.sql").write_text("SELECT 1;")
+    await asyncio.to_thread(migrate, city.clickhouse_url, ["security"])
+    (tmp_path / "001_w.up.sql").write_text("SELECT 2;")
+    with pytest.raises(ValueError, match=r"migrations \[1\] are not what was applied"):
+        await until_migrated(city.clickhouse_url)

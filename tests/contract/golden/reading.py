@@ -20,7 +20,7 @@ from services.core.kind import Detector, Kind
 from services.core.partition import Partition
 from services.core.windows import WindowBatch
 from services.correlation import checkpoint as correlation_checkpoint
-from services.correlation import delivery_handler, response_checkpoint
+from services.correlation import delivery_handler, response_checkpoint, scan_checkpoint
 from services.runtime import checkpoints
 from services.runtime.checkpoints import Found, UnknownLayoutError, state_of
 from services.runtime.codec import decode_record
@@ -172,6 +172,10 @@ def _correlation(kept: Kept, _: str) -> Any:
     return asdict(correlation_checkpoint.saved_in(_checkpoint(kept, correlation_checkpoint.LAYOUT)).state)
 
 
+def _scans(kept: Kept, _: str) -> Any:
+    return scan_checkpoint.scans_in(_checkpoint(kept, scan_checkpoint.LAYOUT))._asdict()
+
+
 def _cases(kept: Kept, _: str) -> Any:
     return [asdict(case) for case in response_checkpoint.cases_in(_checkpoint(kept, response_checkpoint.LAYOUT)).cases]
 
@@ -187,6 +191,7 @@ READERS: Mapping[str, Callable[[Kept, str], Any]] = {
     "message": _message,
     "partition": _partition,
     "correlation": _correlation,
+    "scans": _scans,
     "cases": _cases,
     "body": _body,
     "rows": _arrow,

@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,15 @@ from services.core.correlation.state import CorrelatorCounters, CorrelatorState,
 from services.core.frame import Frame, Problem
 from services.core.partition import Partition
 from services.core.response.case import Case, Seen
+from services.core.scan import Finding, FindingState, LookoutState
+from services.core.scan.chain import Chain
+from services.core.scan.finding import Sight
+from services.core.scan.lookout import LookoutCounters
 from services.core.signals import Severity
 from services.correlation import checkpoint as correlation_checkpoint
-from services.correlation import delivery_handler
+from services.correlation import delivery_handler, scan_checkpoint
 from services.correlation.response_checkpoint import SavedCases, checkpoint_of_cases
+from services.correlation.rules import read_rules, read_texts
 from services.correlation.wire import IncidentWriter
 from services.runtime import catalogue, records
 from services.runtime.checkpoints import LAYOUT
@@ -41,6 +47,7 @@ from tests.core.correlation.city import HOUR, NOON, congestion, crowding
 from urban.common.v1.checkpoint_pb2 import Checkpoint, LedgerCounters
 from urban.common.v1.entity_pb2 import Entity
 from urban.common.v1.signal_pb2 import SignalRecord
+from urban.correlation.v1.finding_pb2 import Finding as FindingMessage
 from urban.correlation.v1.incident_pb2 import Incident, IncidentAction
 from urban.correlation.v1.incident_pb2 import PlannedEvent as PlannedEventMessage
 from urban.correlation.v1.notification_pb2 import Notification
@@ -52,6 +59,8 @@ JSON = (("content-type", b"application/json"), ("urban_city", b"auckland"))
 ENTITIES = ("place-1", "place-2")
 # For a window to close there has to be one that lasts so long.
 ABOUT = frozenset({"community"})
+EVENT_TIME = EventTimeState(NOON, NOON + 5, NOON + 9, ((("traffic", "road_flow", 1), NOON, NOON + 9),))
+RULES = Path(__file__).parents[2] / "core" / "correlation" / "rules"
 CLOCK_MS = MONDAY_MS + 3 * 86_400_000
 
 
@@ -62,6 +71,7 @@ def samples() -> Iterator[Kept]:
     for domain in DOMAINS:
         yield from _of_domain(FrameContract.of(domain.name, domain.kinds[0]))
     yield from _of_signals()
+    yield from _of_findings()
     yield from _of_incidents()
     yield Kept("entity", catalogue.ENTITIES, "message:urban.common.v1.Entity", _filled(Entity()), PROTOBUF)
 
@@ -173,7 +183,7 @@ def _of_signals() -> Iterator[Kept]:
     rulebook = RulebookState(
         (
             CorrelatorState(
-                EventTimeState(NOON, NOON + 5, NOON + 9, ((("traffic", "road_flow", 1), NOON, NOON + 9),)),
+                EVENT_TIME,
                 (crowding(), signal),
                 CorrelatorCounters(2, 1, 3, 0, 4, 0),
             ),
@@ -189,9 +199,27 @@ def _of_signals() -> Iterator[Kept]:
             ),
         ),
     )
-    saved = correlation_checkpoint.Saved(rulebook, 12, 5, 6, "fingerprint", 0)
+    rules = tuple(read_rules(read_texts(RULES)))
+    saved = correlation_checkpoint.Saved(rulebook, 12, 5, 6, 0, rules, coming=rules, places=((3, NOON),))
     message = correlation_checkpoint.checkpoint_of(0, saved, IncidentWriter())
     yield Kept("checkpoint", catalogue.checkpoints("correlation", "signals"), "correlation", _sealed(message), PROTOBUF)
+
+
+def _of_findings() -> Iterator[Kept]:
+    signal = crowding()
+    sight = Sight(NOON, NOON - HOUR, NOON, -36.8, 174.7, 400.0, 7, 1.5, 6.25, 0.005, (signal.id,), (signal,), 1)
+    chain = Chain("f-1", "auckland", NOON, NOON + HOUR, (signal.id,), sight)
+    told = Finding(
+        "f-1", "auckland", FindingState.STANDING, 1, 199, "More than chance", 617, "SELECT 1", NOON, NOON, sight, 3
+    )
+    state = LookoutState(
+        EVENT_TIME, (signal,), NOON, NOON + 7, ((NOON, "auckland", (sight,)),), (chain,), (told,), LookoutCounters(1, 2)
+    )
+    yield Kept(
+        "Finding", catalogue.FINDINGS, "message:urban.correlation.v1.Finding", _filled(FindingMessage()), PROTOBUF
+    )
+    checkpoint = scan_checkpoint.checkpoint_of_scans(0, scan_checkpoint.SavedScans(state, 12, "plan", 4))
+    yield Kept("checkpoint", catalogue.checkpoints("correlation", "findings"), "scans", _sealed(checkpoint), PROTOBUF)
 
 
 def _of_incidents() -> Iterator[Kept]:

@@ -23,7 +23,7 @@ ORDER BY end_time, id
 _INCIDENTS = """
 SELECT toString(id), rule_version, state, severity, title, toUnixTimestamp64Milli(start_time),
     toUnixTimestamp64Milli(end_time), arrayMap(x -> toString(x), signal_ids)
-FROM {table:Identifier} FINAL
+FROM correlation.incidents FINAL
 WHERE rule = {rule:String} AND state NOT IN ('superseded', 'retracted')
     AND start_time >= fromUnixTimestamp64Milli({from_ms:Int64}) AND start_time < fromUnixTimestamp64Milli({to_ms:Int64})
     AND (empty({city:String}) OR city = {city:String})
@@ -44,11 +44,9 @@ def read_signals(client: Client, rule: Rule, city: str, from_ms: int, to_ms: int
     return [_signal(*row) for row in rows]
 
 
-def read_incidents(
-    client: Client, rule: str, city: str, from_ms: int, to_ms: int, table: str = "correlation.incidents"
-) -> list[Past]:
+def read_incidents(client: Client, rule: str, city: str, from_ms: int, to_ms: int) -> list[Past]:
     """The incidents of a rule, by name, that began in that time and stand, in the version that counts."""
-    asked = {"table": table, "rule": rule, "city": city, "from_ms": from_ms, "to_ms": to_ms}
+    asked = {"rule": rule, "city": city, "from_ms": from_ms, "to_ms": to_ms}
     rows = client.query(_INCIDENTS, asked).result_rows
     found = [
         Past(id_, version, state, severity, title, start_ms, end_ms, frozenset(signal_ids))

@@ -54,8 +54,10 @@ def clickhouse(own_servers: Endpoints, service: Service) -> Iterator[Client]:
         for domain in ("community", "traffic"):
             rows = [signal for signal in signals if signal.domain == domain]
             client.insert_arrow(f"{domain}.signals", signals_table(random.Random(1).sample(rows, len(rows))))
-        for signal in signals:
-            produce(own_servers.kafka, [*written(signal), *reports(signal.end_ms)])
+        produce(
+            own_servers.kafka,
+            (value for signal in signals for value in (*written(signal), *reports(signal.end_ms))),
+        )
         produce(own_servers.kafka, reports(NOON + 5 * DAY))
         # All are over in the end; the last version of each is stored when the checkpoint after it is.
         count = "SELECT countIf(state = 'resolved'), count() FROM correlation.incidents FINAL WHERE state NOT IN"

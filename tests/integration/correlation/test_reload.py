@@ -110,9 +110,13 @@ def story(edited: Service, rules: Rules, own_servers: Endpoints) -> Incident:
     wait_until(lambda: "rules_rebuilding" in log_of(edited), "the edit to be seen")
     edited.kill()
     edited.start()
-    # Something must be on the topic for the next checkpoint; then the new rule finds the first of its incidents.
-    produce(kafka, reports(NOON + HOUR + 2))
-    wait_until(lambda: any(version == 2 for version, _ in states(kafka)), "the first incident of the new version")
+
+    def finds() -> bool:
+        # As processors do each second: a checkpoint, with which new rules come, follows what was handled.
+        produce(kafka, reports(NOON + HOUR + 2))
+        return any(version == 2 for version, _ in states(kafka))
+
+    wait_until(finds, "the first incident of the new version")
     edited.kill()
     edited.start()
     produce(kafka, LATER)

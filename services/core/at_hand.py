@@ -84,6 +84,8 @@ class AtHand:
         follows = 0 <= self._place(oldest_ms) <= len(self._versions)
         if not self._versions or not follows:
             self._first_ms, self._versions = oldest_ms, []
+            if self._lent:
+                self._arrays, self._lent = {name: np.empty_like(a) for name, a in self._arrays.items()}, False
         elif self._place(newest_ms) >= _ROOM * self._windows:
             self._move(self._place(oldest_ms))
         for place in range(self._place(oldest_ms), self._place(newest_ms) + 1):

@@ -157,7 +157,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                     if self._due():
                         await self._store()
                     await self._ledger.compare(self._consumer.assignment())
-                self._tell_lag()
+                await self._tell_lag()
             async with self._storing:
                 await self._store()
         finally:
@@ -174,6 +174,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         # What was fetched before and not stored comes again: reading goes on at the committed offsets.
         self._forget()
+        self._stored.clear()
         self._ledger.close()
         self._ledger = self._open_ledger()
 
@@ -201,6 +202,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 continue
             self._tallies.setdefault(tp, []).extend(self._rows[tp.topic].add(record) for record in records)
             self._offsets[tp] = records[-1].offset + 1
+            self._stored.setdefault(tp, records[0].offset)
         if self._offsets and self._began is None:
             self._began = asyncio.get_running_loop().time()
 
@@ -227,10 +229,13 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 # The partitions went elsewhere: they are read again there, and stored rows are not stored twice.
                 log.info("archive_commit_too_late", offsets={f"{t.topic}/{t.partition}": o for t, o in offsets.items()})
 
-    def _tell_lag(self) -> None:
+    async def _tell_lag(self) -> None:
+        """Of partitions without a record too: one of which nothing is told counts as nobody's."""
         found = {}
         for tp in self._consumer.assignment():
             end = self._consumer.highwater(tp)
-            if end is not None and (tp in self._stored or tp in self._offsets):
-                found[tp.topic, tp.partition] = max(0, end - self._stored.get(tp, 0))
+            if end is not None:
+                # Nothing is stored of what was not read yet, and where it is read is known since there is an end.
+                done = self._stored[tp] if tp in self._stored else await self._consumer.position(tp)
+                found[tp.topic, tp.partition] = max(0, end - done)
         self._lag.tell(found)

@@ -113,3 +113,14 @@ def test_any_course_of_windows_tells_what_they_are(seed: int):
             expected = np.array(told.history(start, slot))
             assert np.array_equal(history["level"][row], expected, equal_nan=True)
             assert history["revision"][row].tolist() == (~np.isnan(expected)).astype(float).tolist()
+
+
+def test_what_was_told_stays_when_a_history_far_away_is_begun():
+    told = Told()
+    found = at_hand(told)
+    told.put(0, [1.0, 2.0])
+    told.put(1_000, [7.0, 8.0])
+    before = look(found, [0, 0], [0, 1], 2)
+    kept = before["level"].copy()
+    look(found, [1_000, 1_000], [0, 1], 2)
+    assert np.array_equal(before["level"], kept, equal_nan=True)

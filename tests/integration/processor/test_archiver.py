@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import urllib.request
+from pathlib import Path
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,6 +21,7 @@ from tests.integration.processor.city import (
     CONTRACT,
     MINUTE_MS,
     NAME,
+    PARTITIONS_OF_TRAFFIC,
     START_MS,
     City,
     Flow,
@@ -145,3 +149,26 @@ async def test_entities_are_stored_in_their_newest_version(city: City):
         "SELECT city, entity_id, display_name, latitude, h3_cell, numbers, labels FROM traffic.entities FINAL"
     )
     assert found == [(NAME, "segment-1", "new", -36.85, 42, {"lanes": 2.0}, {"source": "test"})]
+
+
+async def test_the_lag_of_a_partition_without_a_record_is_told(city: City, tmp_path: Path):
+    """One of which nothing is told looks like one that nobody works on, and somebody is woken up."""
+    await city.prepare()
+    await city.send(frames_by_minute(flows(minutes=1, segments=1)))
+    ready = tmp_path / "ready.json"
+    city.start("archiver", URBAN_READY_FILE=str(ready))
+
+    async def all_told() -> bool:
+        if not ready.exists():
+            return False
+        told = await asyncio.to_thread(_metrics, json.loads(ready.read_text())["metrics"])
+        lags = [line for line in told if line.startswith("urban_lag_records{")]
+        return len(lags) == PARTITIONS_OF_TRAFFIC and all(line.endswith(" 0.0") for line in lags)
+
+    await city.until(all_told, "a lag of 0 of every partition")
+
+
+def _metrics(port: int) -> list[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text.splitlines()

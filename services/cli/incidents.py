@@ -5,20 +5,17 @@ from __future__ import annotations
 import getpass
 import json
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from services.cli.addresses import NothingRunsError, find_addresses
+from services.cli.correlated import ask, document, find, pages
 from services.cli.domains import CORRELATION
-from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption, fail, table
+from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption, table
 
 app = typer.Typer(help="What was found across the domains, why, and who takes it over.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the incident, or its first characters.")]
-
-PAGE_SIZE = 20
 
 
 @app.callback(invoke_without_command=True)
@@ -35,9 +32,9 @@ def list_incidents(city: CityOption = DEFAULT_CITY, as_json: JsonOption = False,
     """List the incidents, the newest first."""
     from services.cli.explain import enum_name, moment
 
-    found = _ask(root, lambda stub: list(_pages(stub, city)))
+    found = ask(root, lambda stub: list(pages(stub, city, "incident")))
     if as_json:
-        print(json.dumps([_document(incident) for incident in found], indent=1))
+        print(json.dumps([document(incident) for incident in found], indent=1))
         return
     rows = [
         (
@@ -64,8 +61,8 @@ def show(
     """Explain one incident: its signals, evidence, distances, gaps, rule, and the query behind it."""
     from services.cli.explain import explain
 
-    incident = _ask(root, lambda stub: _find(stub, city, incident_id))
-    print(json.dumps(_document(incident), indent=1) if as_json else explain(incident, everything))
+    incident = ask(root, lambda stub: find(stub, city, "incident", incident_id))
+    print(json.dumps(document(incident), indent=1) if as_json else explain(incident, everything))
 
 
 ActorOption = Annotated[str, typer.Option("--as", help="Who does it.", show_default="your user name")]
@@ -175,59 +172,12 @@ def _act(verb: str, incident_id: str, actor: str, city: str, as_json: bool, root
         from services.cli.calls import ANSWER_TIMEOUT_S, messages_of
 
         request = getattr(messages_of(CORRELATION), f"{verb}IncidentRequest")(
-            name=_find(stub, city, incident_id).name,
+            name=find(stub, city, "incident", incident_id).name,
             actor=actor or getpass.getuser(),
             request_id=str(uuid.uuid4()),
             **said,
         )
         return getattr(stub, f"{verb}Incident")(request, timeout=ANSWER_TIMEOUT_S)
 
-    incident = _ask(root, act)
-    print(json.dumps(_document(incident), indent=1) if as_json else incident_line(incident))
-
-
-def _ask(root: Path | None, question: Callable[[Any], Any]) -> Any:
-    import grpc
-
-    from services.cli.calls import in_words, open_stub
-
-    try:
-        with open_stub(find_addresses(root), CORRELATION) as stub:
-            return question(stub)
-    except NothingRunsError as error:
-        fail(str(error))
-    except grpc.RpcError as error:
-        fail(in_words(error))
-
-
-def _pages(stub: Any, city: str) -> Iterator[Any]:
-    from services.cli.calls import ANSWER_TIMEOUT_S, messages_of
-
-    token = ""
-    while True:
-        request = messages_of(CORRELATION).ListIncidentsRequest(
-            parent=f"cities/{city}", page_size=PAGE_SIZE, page_token=token
-        )
-        page = stub.ListIncidents(request, timeout=ANSWER_TIMEOUT_S)
-        yield from page.incidents
-        token = page.next_page_token
-        if not token:
-            return
-
-
-def _find(stub: Any, city: str, incident_id: str) -> Any:
-    from services.cli.calls import ANSWER_TIMEOUT_S, messages_of
-
-    if len(incident_id) < len(str(uuid.UUID(int=0))):
-        matches = [incident.id for incident in _pages(stub, city) if incident.id.startswith(incident_id)]
-        if len(matches) != 1:
-            fail(f"{'no incident' if not matches else f'{len(matches)} incidents'} of {city} begin with {incident_id}")
-        incident_id = matches[0]
-    request = messages_of(CORRELATION).GetIncidentRequest(name=f"cities/{city}/incidents/{incident_id}")
-    return stub.GetIncident(request, timeout=ANSWER_TIMEOUT_S)
-
-
-def _document(incident: Any) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict
-
-    return MessageToDict(incident, preserving_proto_field_name=True)
+    incident = ask(root, act)
+    print(json.dumps(document(incident), indent=1) if as_json else incident_line(incident))

@@ -126,10 +126,11 @@ class City:
 
     def check(self) -> None:
         """Raise ProcessEndedError where a process has ended that was to run on."""
-        feed = [self.feed] if self.feed is not None and self.feed.poll() != 0 else []
+        feed = [] if self.feed is None else [self.feed]
         for child in (*self._services.values(), *feed):
             status = child.poll()
-            if status is not None:
+            # The feed may come to its end at any moment: what one look found of it is all that counts.
+            if status is not None and not (status == 0 and child is self.feed):
                 ended = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
                 raise ProcessEndedError(
                     f"{child.name} {ended}; its last lines ({child.log}):\n{child.tail(TAIL_LINES)}"

@@ -73,6 +73,7 @@ def _flat(condition: Condition) -> list[Condition]:
 
 def _is(selector: Selector, s: Signal) -> bool:
     figures = {e.measure: e.value for e in s.evidence}
+    above = {e.measure: e.value - e.expected for e in s.evidence}
     return (
         (s.domain, s.kind) == (selector.domain, selector.kind)
         and s.type in (selector.type, *selector.more_types)
@@ -82,6 +83,7 @@ def _is(selector: Selector, s: Signal) -> bool:
         and all(dict(s.attributes).get(name) in values for name, values in selector.attributes)
         and not any(dict(s.attributes).get(name) in values for name, values in selector.without)
         and all(b.measure in figures and b.at_least <= figures[b.measure] <= b.at_most for b in selector.where)
+        and all(b.above_expected == -math.inf or above[b.measure] >= b.above_expected for b in selector.where)
     )
 
 

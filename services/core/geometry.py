@@ -1,8 +1,7 @@
-"""Where things are: great-circle distance and bearing, H3 cells, and how many rings of cells hold a radius."""
+"""Where things are: great-circle distance and bearing, and H3 cells."""
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import h3.api.basic_int as h3
@@ -14,11 +13,6 @@ EARTH_RADIUS_M = 6_371_008.8
 
 DEFAULT_RESOLUTION = 9
 FINEST_RESOLUTION = 15
-
-# What k rings reach beyond the edge of the cell in their middle is at least k - 0.30 mean edge lengths. It is least
-# beside the twelve pentagons, where cells are small and skewed; measured there and over the globe at resolutions 0 to
-# 11 for 1 to 15 rings, and rounded down.
-_SHORT_OF_RINGS = 0.35
 
 
 def great_circle_m(
@@ -59,18 +53,6 @@ def cell_of(latitude: float, longitude: float, resolution: int = DEFAULT_RESOLUT
     if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 180.0):
         raise ValueError(f"latitude {latitude}, longitude {longitude} is no point on the globe")
     return int(h3.latlng_to_cell(latitude, longitude, _checked(resolution)))
-
-
-@lru_cache(maxsize=1024)
-def ring_cover(radius_m: float, resolution: int = DEFAULT_RESOLUTION) -> int:
-    """A number k of rings so that grid_disk(cell of a point, k) holds every point within `radius_m` of that point.
-
-    True anywhere on the globe and for any point of the cell; as small as that allows, give or take one ring.
-    """
-    if not 0.0 <= radius_m < math.inf:
-        raise ValueError(f"radius {radius_m} m must be a number from 0 up")
-    edge_m = h3.average_hexagon_edge_length(_checked(resolution), "m")
-    return math.ceil(radius_m / edge_m + _SHORT_OF_RINGS) if radius_m > 0.0 else 0
 
 
 def _checked(resolution: int) -> int:

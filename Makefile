@@ -13,6 +13,9 @@ FAST_TESTS := tests/core tests/architecture tests/contract tests/deploy
 SERVER_TESTS := tests/feeds $(filter-out %/local/ %/__pycache__/,$(wildcard tests/integration/*/))
 # These start and interrupt servers, measure pauses, or start a whole city.
 LARGE_TESTS := tests/integration/local tests/faults tests/e2e
+# The timeout of a test is an alarm for its own thread, which does not end what waits outside of Python's reach (a
+# child that never comes back). This one shows where every thread is, and ends the process.
+PYTEST := $(BIN)/pytest -o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
 ARGS ?=
 # Prometheus' own tool; `make test` does without where it is not installed, and says so.
 PROMTOOL := $(or $(shell command -v promtool),build/promtool/usr/bin/promtool)
@@ -32,12 +35,12 @@ run: $(VENV)/.run build/proto/.made ## start the whole city on this machine: mak
 	@exec $(BIN)/urban up $(ARGS)
 
 test: lint ## check style, types and contracts, then run all tests
-	$(BIN)/pytest -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
-	$(BIN)/pytest -n 2 --dist loadfile $(wildcard $(SERVER_TESTS)) $(ARGS)
-	$(BIN)/pytest $(wildcard $(LARGE_TESTS)) $(ARGS)
+	$(PYTEST) -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile $(wildcard $(SERVER_TESTS)) $(ARGS)
+	$(PYTEST) $(wildcard $(LARGE_TESTS)) $(ARGS)
 
 test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: no server, a fifth of the random examples
-	URBAN_TEST_EXAMPLES=0.2 $(BIN)/pytest -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
+	URBAN_TEST_EXAMPLES=0.2 $(PYTEST) -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
 
 test-images: $(VENV)/.dev build/proto/.made ## build the image and run the city of docker-compose.yml; Debian and root
 	@$(BIN)/python -m tests.images $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import platform
 import sys
 import time
@@ -121,7 +122,9 @@ def run_all(jobs: Sequence[Job], at_once: int) -> Iterator[Done]:
     if at_once == 1:
         yield from map(run, jobs)
         return
-    with ProcessPoolExecutor(at_once) as pool:
+    # Never forked: a lock that another thread holds at that moment (gRPC and Polars have threads) stays locked in the
+    # child for ever.
+    with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from (future.result() for future in as_completed([pool.submit(run, job) for job in jobs]))
 
 

@@ -6,8 +6,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -35,6 +38,7 @@ from tests.contract.domains import MONDAY_MS
 from urban.traffic.v1.road_flow_pb2 import RoadFlow, RoadFlowFrame
 from urban.traffic.v1.service_pb2 import ReportFramesRequest, ReportRequest
 
+ROOT = Path(__file__).resolve().parents[2]
 TOPIC = observations("traffic", "road_flow")
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
@@ -357,6 +361,28 @@ async def test_frames_are_found_in_blocks_too(collector):
     (span,) = collector.named(f"process {TOPIC}")
     assert span.place == (2, 21)
     assert span.attributes["urban.observations"] == 1
+
+
+ROLES = """
+import importlib, sys
+from services.cli.domains import service_names
+from services.runtime import service
+from services.runtime.settings import Settings
+for role in service._ROLES:
+    service._class_of(role)
+for name in service_names():
+    importlib.import_module(f"services.{name}.__main__")
+service.trace("traffic", Settings(otlp=sys.argv[1]))
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"opentelemetry", "requests", "faust", "grpc"}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "imported"), [("", "faust grpc"), ("http://127.0.0.1:9", "faust grpc opentelemetry requests")]
+)
+def test_opentelemetry_is_imported_where_tracing_is_on_and_nowhere_else(url, imported):
+    done = subprocess.run([sys.executable, "-c", ROLES, url], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == imported, done.stderr
 
 
 def test_off_there_is_nothing_to_see():

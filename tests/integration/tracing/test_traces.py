@@ -40,6 +40,9 @@ from tests.integration.processor.city import (
 )
 from tests.integration.tracing.clickhouse_headers import WatchedClickHouse
 
+# Four services start, one after the other.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 TOPIC = catalogue.observations("traffic", "road_flow")
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = (("traceparent", f"00-{TRACE}-{CALLER}-{flags}") for flags in ("01", "00"))

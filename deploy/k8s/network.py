@@ -16,6 +16,8 @@ MONITORING_LABEL = {"urban-brain/monitoring": "true"}
 KAFKA_PODS = ({"app.kubernetes.io/name": "kafka"}, {"strimzi.io/cluster": CLUSTER})
 CLICKHOUSE_PODS = ({"app.kubernetes.io/name": "clickhouse"}, {"clickhouse.altinity.com/chi": "urban"})
 KAFKA_PORTS, CLICKHOUSE_PORTS = (9092, 9093), (8123, 8443)
+# OTLP over HTTP (components/tracing), as the collector's own default says.
+COLLECTOR_PORT = 4318
 
 
 def policies(city: City) -> list[Object]:
@@ -23,7 +25,7 @@ def policies(city: City) -> list[Object]:
 
 
 def _to_servers() -> Object:
-    """Every pod of ours, the migration too, asks for names, the log and the memory; nothing else, nowhere else."""
+    """Every pod of ours, the migration too, asks for names, log and memory, and may tell a collector; nothing else."""
     spec = {
         "podSelector": {"matchLabels": PART_OF_LABEL},
         "policyTypes": ["Egress"],
@@ -39,6 +41,7 @@ def _to_servers() -> Object:
             },
             {"to": [_pods(one) for one in KAFKA_PODS], "ports": _tcp(*KAFKA_PORTS)},
             {"to": [_pods(one) for one in CLICKHOUSE_PODS], "ports": _tcp(*CLICKHOUSE_PORTS)},
+            {"to": [{"namespaceSelector": {"matchLabels": MONITORING_LABEL}}], "ports": _tcp(COLLECTOR_PORT)},
         ],
     }
     return resource("networking.k8s.io/v1", "NetworkPolicy", "to-servers", {"spec": spec})

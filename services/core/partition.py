@@ -199,6 +199,10 @@ class Partition:
         fixed = sum(series.count_open(self.watermark_ms, self._kind.lateness_ms) for series in self._fixed)
         return fixed + sum(series.count_open() for series in self._sessions)
 
+    def slots_of(self, city: str, entity_ids: Sequence[str]) -> NDArray[np.int64]:
+        """The slot of each entity in what was told last; -1: it has none. Shape: (ids,)."""
+        return self._slots.slots_of(city, entity_ids)
+
     @property
     def entities(self) -> int:
         """Entities that hold a place, of at most the kind's `max_entities`."""

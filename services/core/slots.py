@@ -98,6 +98,10 @@ class Slots:
         lacks = bool((valid & (slots < 0)).any())
         return Dictionary(None if valid.all() else valid, slots, self._generation, lacks)
 
+    def slots_of(self, city: str, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The slot of each id, -1 where it has none; gives no slots. Shape: (ids,)."""
+        return self._find(city, ids)
+
     def _find(self, city: str, ids: Sequence[str]) -> NDArray[np.int64]:
         index = self._by_city.get(city, _NOBODY)
         return np.fromiter(map(index.get, ids, repeat(-1)), np.int64, len(ids))

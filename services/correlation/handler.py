@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -31,8 +32,9 @@ from services.correlation.intake import BadRecordError, read_action, read_planne
 from services.correlation.rebuilding import Rebuilder, Reload, sources_of
 from services.correlation.rule_watch import RuleWatch
 from services.correlation.rules import RuleFile, RuleFileError
+from services.correlation.signal_traces import SignalTraces
 from services.correlation.wire import TABLE, IncidentWriter
-from services.runtime import metrics
+from services.runtime import metrics, tracing
 from services.runtime.catalogue import INCIDENT_ACTIONS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
 from services.runtime.log import FROM_BEGINNING, LogReader, LogRecord, OpenReader
@@ -72,6 +74,7 @@ class CorrelationHandler:
         self._places = SignalPlaces()
         self._reload: Reload | None = None  # comes into force at the next checkpoint
         self._writer = IncidentWriter()
+        self._traces = SignalTraces()
         self._next_offset = 0
         self._offsets = dict.fromkeys(_SIDES, 0)  # of the topics that are read beside the signals
         self._refused = 0
@@ -172,6 +175,9 @@ class CorrelationHandler:
             self._places.put(found.start_ms, record.offset, self._correlator.event_ms)
         if self._reload is not None:
             self._reload.rebuild.take(found, record.timestamp)
+        if tracing.on() and isinstance(found, Signal):
+            with self._traces.taking(record, found.id):
+                return self._correlator.take(found, record.timestamp)
         return self._correlator.take(found, record.timestamp)
 
     async def _follow_rules(self) -> None:
@@ -227,7 +233,8 @@ class CorrelationHandler:
         newest = {incident.id: incident for incident in incidents}
         records = [self._writer.record(incident) for incident in incidents]
         rows = {TABLE: self._writer.table(list(newest.values())), AUDIT_TABLE: audit_table(changes)}
-        self._setup.outbox.put(rows, records)
+        with self._traces.telling(incidents) if tracing.on() else nullcontext():
+            self._setup.outbox.put(rows, records)
         for incident in incidents:
             metrics.INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
 

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from services.core.frame import Frame
 from services.core.kind import ColumnType, Domain
 from services.core.validation import InvalidFrame, validate
-from services.runtime import catalogue, metrics
+from services.runtime import catalogue, metrics, tracing
 from services.runtime.archive_ledger import ArchiveLedger, Store, Tally
 from services.runtime.codec import decode_record
 from services.runtime.contracts import FrameContract
 from services.runtime.kafka_security import client_security
 from services.runtime.records import TIME
+from services.runtime.tracing import Span
 
 log = structlog.get_logger(__name__)
 
@@ -194,6 +195,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._rows = {topic: RawRows(contract) for topic, contract in self._kinds.items()}
         self._offsets: dict[TopicPartition, int] = {}
         self._tallies: dict[TopicPartition, list[Tally]] = {}
+        self._spans: dict[str, list[Span]] = {}  # by topic, of sampled records
         self._began: float | None = None
 
     def _take(self, fetched: dict[TopicPartition, list[ConsumerRecord]]) -> None:
@@ -201,10 +203,21 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             if tp not in self._consumer.assignment():
                 continue
             self._tallies.setdefault(tp, []).extend(self._rows[tp.topic].add(record) for record in records)
+            if tracing.on():
+                self._begin_spans(records)
             self._offsets[tp] = records[-1].offset + 1
             self._stored.setdefault(tp, records[0].offset)
         if self._offsets and self._began is None:
             self._began = asyncio.get_running_loop().time()
+
+    def _begin_spans(self, records: Sequence[ConsumerRecord]) -> None:
+        """Of sampled records: each ends when its rows are stored and its offset is committed."""
+        spans = self._spans.setdefault(records[0].topic, [])
+        for r in records:
+            if len(spans) < tracing.MOST_LINKS:
+                span = tracing.begin_record("archive", r.topic, r.partition, r.offset, r.headers)
+                if span is not None:
+                    spans.append(span)
 
     def _due(self) -> bool:
         if self._began is None:
@@ -213,12 +226,14 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         return waited_s >= LONGEST_WAIT_S or sum(len(rows) for rows in self._rows.values()) >= MAXIMUM_ROWS
 
     async def _store(self) -> None:
-        rows, offsets, tallies = self._rows, self._offsets, self._tallies
+        rows, offsets, tallies, spans = self._rows, self._offsets, self._tallies, self._spans
         self._forget()
         for topic, of_kind in rows.items():
             if len(of_kind):
                 kind = self._kinds[topic].kind.name
-                await self._store_rows.insert(f"{self._domain.name}.{kind}", of_kind.table())
+                origins = [span.origin for span in spans.get(topic, ())]
+                with tracing.within(tracing.begin_of(f"store {self._domain.name}.{kind}", "internal", origins)):
+                    await self._store_rows.insert(f"{self._domain.name}.{kind}", of_kind.table())
                 metrics.ARCHIVED.labels(self._domain.name, kind).inc(len(of_kind))
         if offsets:
             await self._ledger.enter(tallies)
@@ -228,6 +243,8 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             except (CommitFailedError, IllegalStateError):
                 # The partitions went elsewhere: they are read again there, and stored rows are not stored twice.
                 log.info("archive_commit_too_late", offsets={f"{t.topic}/{t.partition}": o for t, o in offsets.items()})
+        for span in (span for of_topic in spans.values() for span in of_topic):
+            span.end()
 
     async def _tell_lag(self) -> None:
         """Of partitions without a record too: one of which nothing is told counts as nobody's."""

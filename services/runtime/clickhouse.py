@@ -9,7 +9,7 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from services.runtime import metrics
+from services.runtime import metrics, tracing
 from services.runtime.clickhouse_address import client_address
 from services.runtime.patience import LONGEST_ANSWER_S, keep_trying
 from services.runtime.settings import Settings
@@ -74,11 +74,14 @@ class ClickHouse:
 
         async def insert() -> None:
             # async_insert=0: acknowledged means stored.
-            summary = await self._client.insert_arrow(table, rows, settings={"async_insert": 0})
+            summary = await self._client.insert_arrow(
+                table, rows, settings={"async_insert": 0}, transport_settings=headers
+            )
             if summary.written_rows < len(rows):
                 raise RowsLostError(f"{table}: {summary.written_rows} of {len(rows)} rows written")
 
-        with metrics.CLICKHOUSE_INSERT_SECONDS.labels(table).time():
+        seconds = metrics.CLICKHOUSE_INSERT_SECONDS.labels(table)
+        with seconds.time(), tracing.asking_clickhouse("INSERT", table) as headers:
             await keep_trying(table, insert, self._answer_timeout_s)
         metrics.CLICKHOUSE_INSERTED_ROWS.labels(table).inc(len(rows))
 
@@ -91,17 +94,20 @@ class ClickHouse:
         """
 
         async def query() -> Sequence[Sequence[Any]]:
-            return (await self._client.query(sql, parameters=dict(parameters or {}))).result_rows
+            asked = dict(parameters or {})
+            return (await self._client.query(sql, parameters=asked, transport_settings=headers)).result_rows
 
-        return await keep_trying("query", query, self._answer_timeout_s, give_up_s=give_up_s)
+        with tracing.asking_clickhouse("SELECT", sql) as headers:
+            return await keep_trying("query", query, self._answer_timeout_s, give_up_s=give_up_s)
 
     async def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Result of a SELECT as an Arrow table; a server that is away is waited for, but not for ever."""
 
         async def query() -> pa.Table:
-            return await self._client.query_arrow(sql, parameters=dict(parameters or {}))
+            return await self._client.query_arrow(sql, parameters=dict(parameters or {}), transport_settings=headers)
 
-        return await keep_trying("query", query, self._answer_timeout_s, give_up_s=QUERY_TIMEOUT_S)
+        with tracing.asking_clickhouse("SELECT", sql) as headers:
+            return await keep_trying("query", query, self._answer_timeout_s, give_up_s=QUERY_TIMEOUT_S)
 
     async def command(self, sql: str, parameters: Mapping[str, Any] | None = None, *, repeatable: bool = False) -> None:
         """A statement without rows. Tried again, for as long as it takes, only where a repetition is harmless."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
+from services.runtime import tracing
 from services.runtime.certificates import Certificates
 from services.runtime.errors import CallError, invalid_field, out_of_range, resource_exhausted, unavailable
 from services.runtime.log import LogError, OffsetGoneError, RecordTooLargeError
@@ -211,7 +213,32 @@ def _handler_of(descriptor: MethodDescriptor, method: Method, raw: bool) -> Any:
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[many_requests, many_responses]
-    return make(many if many_responses else one, None, lambda response: response.SerializeToString())
+    answer: Any = many if many_responses else one
+    if tracing.on():
+        answer = _traced_many(descriptor, many) if many_responses else _traced_one(descriptor, one)
+    return make(answer, None, lambda response: response.SerializeToString())
+
+
+def _traced_one(descriptor: MethodDescriptor, method: Method) -> Method:
+    service, name = descriptor.containing_service.full_name, descriptor.name
+
+    async def one(request: Any, context: Context) -> Any:
+        with tracing.serving(service, name, context.invocation_metadata() or ()):
+            return await method(request, context)
+
+    return one
+
+
+def _traced_many(descriptor: MethodDescriptor, method: Method) -> Method:
+    service, name = descriptor.containing_service.full_name, descriptor.name
+
+    async def many(request: Any, context: Context) -> AsyncIterator[Any]:
+        with tracing.serving(service, name, context.invocation_metadata() or ()):
+            async with aclosing(method(request, context)) as responses:
+                async for response in responses:
+                    yield response
+
+    return many
 
 
 def _reader_of(request_class: Any, name: str) -> Callable[[bytes], Any]:
@@ -247,4 +274,5 @@ async def _abort(descriptor: MethodDescriptor, error: Exception, context: Contex
         error = CallError(grpc.StatusCode.INTERNAL, "INTERNAL", f"{descriptor.name} failed: {type(error).__name__}")
     assert isinstance(error, CallError)
     status = rpc_status.to_status(error.status())
+    tracing.tell_status(status.code.value[0], str(error))
     await context.abort(status.code, status.details, status.trailing_metadata)

@@ -10,6 +10,8 @@ from typing import Literal
 
 import structlog
 
+from services.runtime import tracing
+
 # Ours. Libraries speak of what they do at length: of those only warnings are told.
 OWN = "services"
 # Faust's services log in the name of the module that their classes lie in.
@@ -25,6 +27,7 @@ def configure_logs(form: Literal["json", "console"], level: str, **context: str)
     """Set up logging for the whole process; `context` (service, instance) is on every line."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        tracing.add_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),

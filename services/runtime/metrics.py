@@ -131,6 +131,12 @@ CANARY_WAITING_SECONDS = Gauge(
 BACKPRESSURE_SECONDS = Counter(
     "urban_backpressure_seconds", "Time that a processor waited for its outbox to drain", ("domain",)
 )
+TRACE_SPANS = Counter(
+    "urban_trace_spans",
+    "Spans of traces by what became of them: exported, lost (the collector did not take them) or dropped (the queue was"
+    " full)",
+    ("result",),
+)
 ARCHIVED = Counter("urban_archived_observations", "Raw observations stored by the archiver", ("domain", "kind"))
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import pyarrow as pa
 import structlog
 
-from services.runtime import metrics
+from services.runtime import metrics, tracing
 from services.runtime.log import Headers, LogWriter, Unsent
 from services.runtime.producer import acknowledged_at_last
 
@@ -58,6 +58,7 @@ class Outbox:
         self._domain, self._tables, self._writer, self._linger_s = domain, tables, writer, linger_s
         self._rows: dict[str, list[pa.Table]] = defaultdict(list)
         self._records: list[Outgoing] = []
+        self._origins: list[tracing.Origin] = []  # sampled spans in which something was put
         self._pending_bytes = 0
         self._put = 0  # puts so far
         self._put_at = 0.0  # when the last one came
@@ -74,6 +75,8 @@ class Outbox:
             if len(added):
                 self._rows[table].append(added)
                 self._pending_bytes += added.nbytes + added.num_columns * COLUMN_BYTES
+        if tracing.on():
+            records = self._traced(records)
         self._records.extend(records)
         self._pending_bytes += sum(len(r.value or b"") + RECORD_BYTES for r in records)
         self._put += 1
@@ -81,6 +84,15 @@ class Outbox:
         self._wanted.set()
         if self._pending_bytes > MAXIMUM_PENDING_BYTES:
             self._hurry.set()
+
+    def _traced(self, records: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """The records with headers that name the span in which they are put, if it is sampled."""
+        span = tracing.current()
+        if span is None:
+            return records
+        if len(self._origins) < tracing.MOST_LINKS:
+            self._origins.append(span.origin)
+        return [r._replace(headers=[*r.headers, *span.origin.headers]) for r in records]
 
     async def wait_for_room(self) -> None:
         """Return when no more than the maximum is still to be stored and produced. Raises what ended `run`.
@@ -153,11 +165,13 @@ class Outbox:
         self._rows, self._records = defaultdict(list), []
         self._wanted.clear()
         self._hurry.clear()
-        async with asyncio.TaskGroup() as inserts:
-            for table, parts in rows.items():
-                inserts.create_task(self._insert(table, pa.concat_tables(parts)))
-        rows.clear()
-        await self._produce(records)
+        origins, self._origins = self._origins, []
+        with tracing.within(tracing.begin_of(f"send outbox of {self._domain}", "internal", origins)):
+            async with asyncio.TaskGroup() as inserts:
+                for table, parts in rows.items():
+                    inserts.create_task(self._insert(table, pa.concat_tables(parts)))
+            rows.clear()
+            await self._produce(records)
         self._done = goal
         self._sent_at.append(time.monotonic())
         self._pending_bytes -= sent_bytes

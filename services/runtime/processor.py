@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,7 +24,7 @@ from services.core.partition import Partition
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK, Closing, Counters
 from services.core.windows import BaselineColumns, Place, WindowBatch
-from services.runtime import catalogue, metrics, records
+from services.runtime import catalogue, metrics, records, tracing
 from services.runtime.baselines import BaselineBook
 from services.runtime.checkpoints import CheckpointStore, state_of
 from services.runtime.contracts import FrameContract
@@ -31,6 +32,7 @@ from services.runtime.dead_letters import DeadLetter, FloodGuard, dead_letters_t
 from services.runtime.decoder import Decoder
 from services.runtime.entities import EntityRegistry
 from services.runtime.entity_facts import EntityFacts
+from services.runtime.frame_traces import FrameTraces
 from services.runtime.late_records import late_records
 from services.runtime.newcomers import Newcomers
 from services.runtime.outbox import Outbox, Outgoing
@@ -91,6 +93,7 @@ class KindProcessor:
         self._decoder = Decoder(shop.contract)
         self._newcomers = Newcomers()
         self._facts = EntityFacts(shop.registry, shop.domain)
+        self._traces = FrameTraces()
         self.watermark_ms: int | None = None  # event time up to which all is in the outbox
 
     def _make_saver(self, obsolete: Collection[str] = ()) -> StateSaver:
@@ -116,13 +119,15 @@ class KindProcessor:
         decoded = self._decoder.decode(records_of_fetch)
         offsets = Records.of(records_of_fetch).offset.tolist()
         place_of_offset: dict[int, int] = {}
-        for closing in self._partition.fold(decoded.frames):
-            for refused in closing.refused:
-                place_of_offset = place_of_offset or {offset: i for i, offset in enumerate(offsets)}
-                place = place_of_offset[refused.offset]
-                letter = letters.setdefault(place, DeadLetter(records_of_fetch[place], int(decoded.sizes[place])))
-                letter.add(refused.error_class, refused.problems, refused.rows)
-            await self._emit(closing)
+        folding = self._traces.folding(records_of_fetch, decoded.frames) if tracing.on() else nullcontext()
+        with folding:
+            for closing in self._partition.fold(decoded.frames):
+                for refused in closing.refused:
+                    place_of_offset = place_of_offset or {offset: i for i, offset in enumerate(offsets)}
+                    place = place_of_offset[refused.offset]
+                    letter = letters.setdefault(place, DeadLetter(records_of_fetch[place], int(decoded.sizes[place])))
+                    letter.add(refused.error_class, refused.problems, refused.rows)
+                await self._emit(closing)
         if letters:
             self._put_aside([letters[place] for place in sorted(letters)])
         self._tell_progress()
@@ -157,23 +162,29 @@ class KindProcessor:
         self._partition = Partition(self._shop.domain, self._shop.kind, self._number, self._shop.cities)
         self._saver = self._make_saver()
         self._decoder, self._names = Decoder(self._shop.contract), None
+        self._traces = FrameTraces()
         metrics.forget_partition(self._shop.domain, self._shop.kind.name, self._number)
 
     async def _emit(self, closing: Closing) -> None:
         for batch in closing.batches:
-            # First the windows: a baseline as of a moment within this batch is computed from rows before it, too.
-            for part in _slices(batch):
-                self._put_windows(part, closing.watermark_ms)
-                await self._shop.outbox.wait_for_room()
-            completed = await self._complete(batch)
-            self._put_indices(completed)
-            signals = await self._find_signals(completed)
-            if signals:
-                self._put_signals(signals)
+            with self._telling(batch):
+                # First the windows: a baseline as of a moment within this batch is computed from rows before it, too.
+                for part in _slices(batch):
+                    self._put_windows(part, closing.watermark_ms)
+                    await self._shop.outbox.wait_for_room()
+                completed = await self._complete(batch)
+                self._put_indices(completed)
+                signals = await self._find_signals(completed)
+                if signals:
+                    self._put_signals(signals)
         for batch in closing.early:
             self._put_early(batch, closing.watermark_ms)
         for late in closing.late:
             self._put_late(late)
+
+    def _telling(self, batch: WindowBatch) -> AbstractContextManager[None]:
+        """What is put meanwhile comes of the sampled frames that these windows hold."""
+        return self._traces.closing(batch, self._partition.slots_of) if tracing.on() else nullcontext()
 
     async def _complete(self, batch: WindowBatch) -> WindowBatch:
         """With numbers of its entities and what holds in its cities, as far as somebody judges it."""

@@ -18,7 +18,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from services.core.kind import Domain
-from services.runtime import metrics
+from services.runtime import metrics, tracing
 from services.runtime.catalogue import Topic, domain_topics, shared_topics
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.grpc_server import GrpcServer
@@ -76,6 +76,14 @@ def settle() -> None:
     look_seldom()
 
 
+def trace(name: str, settings: Settings) -> None:
+    """Sends spans to where the settings say, in the name of a process."""
+    if settings.otlp:
+        # Imported here: who sends none shall not pay for it.
+        otlp = importlib.import_module("services.runtime.otlp")
+        tracing.use(otlp.OtlpTracer(settings.otlp, name, settings.instance, settings.trace_ratio))
+
+
 def run_service(service: str, settings: Settings, roles: Mapping[str, Role], topics: Sequence[Topic]) -> int:
     """Run the roles until SIGTERM or SIGINT (exit status 0), or until one of them fails (1).
 
@@ -85,6 +93,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
     configure_logs(settings.log_format, settings.log_level, service=service, instance=settings.instance)
     settle()
     secure_kafka(settings.kafka_tls)
+    trace(service if len(roles) > 1 else f"{service}-{next(iter(roles))}", settings)
     process = _Process(service, settings, roles, topics)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(process.run())
@@ -93,6 +102,7 @@ def run_service(service: str, settings: Settings, roles: Mapping[str, Role], top
             # is lost: what was not stored is covered by no checkpoint, and what was not written is not acknowledged.
             logging.shutdown()
             os._exit(status)
+    tracing.stop()
     return status
 
 

@@ -122,6 +122,18 @@ class Settings(BaseSettings):
         description="What becomes of observations of entities that nobody told of, by kind, as JSON:"
         ' {"traffic.road_flow": "refuse"}; others: accept',
     )
+    otlp: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s]+\S*)?$",
+        description="Collector that traces are sent to by OTLP over HTTP, http://host:4318; empty: there are none",
+    )
+    trace_ratio: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the traces that begin at a call which are told of; a caller that tells a trace decides by"
+        " itself",
+    )
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
 

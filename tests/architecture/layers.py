@@ -23,6 +23,7 @@ PURE_STDLIB = (
 PURE = (*PURE_STDLIB, "numpy", "services.core")
 
 FAUST_FILES = ("services/runtime/faust_host.py", "services/runtime/faust_driver.py")
+TRACES_FILE = "services/runtime/otlp.py"
 
 # Pure modules that a service keeps beside its wiring, or packages of them where one file would be long; a declaration
 # refers to its own indices and detectors, and may keep each kind in a file of the kind's name.
@@ -99,6 +100,11 @@ RULES = (
         rf"(?!(?:{'|'.join(map(re.escape, FAUST_FILES))})$).*",
         "Faust stays behind its host and its driver",
         forbidden=("faust", "mode"),
+    ),
+    Rule(
+        rf"(?!{re.escape(TRACES_FILE)}$).*",
+        "OpenTelemetry stays behind its seam, services/runtime/tracing.py",
+        forbidden=("opentelemetry",),
     ),
     Rule(r".*", "what runs knows no test", forbidden=("tests",)),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.layers import FAUST_FILES, find_violations
+from tests.architecture.layers import FAUST_FILES, TRACES_FILE, find_violations
 from tests.architecture.sources import read_sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +58,8 @@ PLANTED = [
     ("services/runtime/a.py", "import faust", "faust"),
     ("services/traffic/processor.py", "from mode.utils import logging", "mode.utils.logging"),
     ("services/cli/a.py", "def f():\n    from faust import App", "faust.App"),
+    # OpenTelemetry
+    ("services/runtime/tracing.py", "def f():\n    from opentelemetry import trace", "opentelemetry.trace"),
     # connections
     ("services/runtime/a.py", "import grpc\nCHANNEL = grpc.insecure_channel('x')", "grpc.insecure_channel"),
     ("services/runtime/a.py", "import clickhouse_connect as c\nclass A:\n    x = c.get_client()", "get_client"),
@@ -94,6 +96,7 @@ PERMITTED = [
     ("services/runtime/a.py", "import modest\nimport faustian"),
     ("services/cli/main.py", "from services.runtime import topics\nfrom services.feeds import replay"),
     ("services/cli/__main__.py", "import asyncio\nif __name__ == '__main__':\n    asyncio.run(None)"),
+    (TRACES_FILE, "from opentelemetry import trace"),
     *((path, "import faust\nfrom mode import Service") for path in FAUST_FILES),
 ]
 

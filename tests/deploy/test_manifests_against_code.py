@@ -6,9 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 
+from deploy.k8s.network import MONITORING_LABEL
 from deploy.k8s.roles import PROFILES, City, Role
 from services.cli.domains import find_domains, service_names
 from services.core.kind import Domain
@@ -100,10 +102,22 @@ def test_services_may_go_to_the_servers_that_their_settings_name():
     assert listener["authentication"] == {"type": "tls"}
     assert kafka == f"{cluster['metadata']['name']}-kafka-bootstrap:{listener['port']}"
     egress = named(objects, "NetworkPolicy", "to-servers")["spec"]["egress"]
-    by_pods = {tuple(to["podSelector"]["matchLabels"].items()): _ports(rule) for rule in egress for to in rule["to"]}
+    to_pods = [(to["podSelector"], rule) for rule in egress for to in rule["to"] if "podSelector" in to]
+    by_pods = {tuple(pods["matchLabels"].items()): _ports(rule) for pods, rule in to_pods}
     assert int(kafka.rpartition(":")[2]) in by_pods[("strimzi.io/cluster", "urban"),]
     database = named(objects, "ClickHouseInstallation", "urban")["metadata"]["name"]
     assert by_pods[("clickhouse.altinity.com/chi", database),] == {8123, 8443}
+
+
+def test_spans_may_go_to_the_collector_that_the_component_names():
+    objects = combination(("network-policies", "tracing"))
+    told = {name: value for name, value in _settings(objects).items() if name in ("URBAN_OTLP", "URBAN_TRACE_RATIO")}
+    settings = Settings.model_validate({n.removeprefix("URBAN_").lower(): value for n, value in told.items()})
+    assert 0 < settings.trace_ratio < 1
+    egress = named(objects, "NetworkPolicy", "to-servers")["spec"]["egress"]
+    monitoring = {"namespaceSelector": {"matchLabels": MONITORING_LABEL}}
+    assert [_ports(rule) for rule in egress if monitoring in rule["to"]] == [{urlsplit(settings.otlp).port}]
+    assert _settings(combination(("network-policies",))).keys() & told.keys() == set(), "off by default"
 
 
 def _ports(rule: Object) -> set[int]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from services.core.frame import Frame, Problem
+from services.runtime import tracing
+from services.runtime.api.frame_spans import sending
 from services.runtime.api.intake import MAX_REJECTIONS, Intake, Receipt
 from services.runtime.log import LogError
 from services.runtime.rows import Row, frames_from_rows
+from services.runtime.tracing import Origin, Span
 
 LINGER_SECONDS = 0.02
 MAX_ROWS = 1024
@@ -28,6 +32,7 @@ class Tally:
     _first: list[tuple[int, Problem]] = field(default_factory=list)  # heap of the first problems, the last one on top
     outstanding: int = 0
     failure: LogError | None = None
+    origin: Origin | None = None  # of the call, if it is told of
     settled: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever something was settled
 
     def settle(self, problem: Problem | None) -> None:
@@ -98,7 +103,8 @@ class Collector:
             self._entries = []
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        # Of no call: the one at hand is not the only one whose rows are written.
+        task = asyncio.create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -131,12 +137,20 @@ class Collector:
     async def _write_frame(self, frame: Frame, entries: Sequence[_Entry]) -> None:
         self._sequence += 1
         try:
-            receipt = await self._intake.take(replace(frame, source_id=self._source_id, sequence=self._sequence))
+            numbered = replace(frame, source_id=self._source_id, sequence=self._sequence)
+            receipt = await self._intake.take(numbered, self._begin_span(entries) if tracing.on() else None)
         except LogError as error:
             for entry in entries:
                 entry.tally.fail(error)
             return
         self._run(_settle(receipt, entries))
+
+    def _begin_span(self, entries: Sequence[_Entry]) -> Span | None:
+        """Of a frame that has rows of several calls: linked to those that are told of."""
+        tallies = {id(entry.tally): entry.tally for entry in entries}.values()
+        origins = [tally.origin for tally in tallies if tally.origin is not None]
+        topic = self._intake.topic
+        return tracing.begin_of(f"send {topic}", "producer", origins, sending(topic))
 
 
 def _key(entry: _Entry) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 
 from services.runtime.log import Acknowledged, LogWriter, Unsent
 
@@ -99,7 +100,8 @@ class Gathering:
         self._under_way += 1
         self._bundle = self._timer = None
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
+            # Of no call: others' records go together with those of the one at hand.
+            self._writing = asyncio.create_task(self._write(), context=Context())
 
     async def flush(self) -> None:
         """Returns when all that was added so far has been handed over to the writer."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from services.core.frame import Frame, Problem
 from services.core.known import KnownEntities
 from services.core.validation import UNKNOWN_ENTITY, InvalidFrame, validate
-from services.runtime import metrics
+from services.runtime import metrics, tracing
 from services.runtime.api.clock import NO_CLOCK, CityClocks
 from services.runtime.api.gathering import Gathering
 from services.runtime.api.splitter import Record, Splitter
@@ -21,10 +21,11 @@ from services.runtime.catalogue import observations
 from services.runtime.codec import encode_announcement, encode_heartbeat, select_rows
 from services.runtime.contracts import FrameContract
 from services.runtime.dictionaries import RawDictionaries
-from services.runtime.log import Acknowledged, LogWriter, Unsent
+from services.runtime.log import Acknowledged, Headers, LogWriter, Unsent
 from services.runtime.partitioner import partitions_of
 from services.runtime.producer import acknowledged
 from services.runtime.rows import time_text
+from services.runtime.tracing import Span
 
 # What ReportResponse and ReportFramesResponse list at most.
 MAX_REJECTIONS = 1000
@@ -82,9 +83,23 @@ class Intake:
         for gathering in self._gatherings:
             await gathering.flush()
 
-    async def take(self, frame: Frame) -> Receipt:
-        """Writes the good observations of a frame; returns when they are on their way."""
-        return self.counted(await self._take(frame))
+    async def take(self, frame: Frame, span: Span | None = None) -> Receipt:
+        """Writes the good observations of a frame; returns when they are on their way.
+
+        `span`: what is told of it, and named in the headers of its records; ends when the log has all of them.
+        """
+        if span is None:
+            return self.counted(await self._take(frame, _HEADERS))
+        try:
+            receipt = self.counted(await self._take(frame, (*_HEADERS, *span.origin.headers)))
+        except BaseException as error:
+            span.fail(f"{type(error).__name__}: {error}")
+            span.end()
+            raise
+        span.tell({"urban.city": frame.city, "messaging.batch.message_count": len(receipt.sent)})
+        span.tell({"urban.observations": receipt.accepted, "urban.refused": receipt.rejected})
+        tracing.end_after(span, receipt.sent)
+        return receipt
 
     def counted(self, receipt: Receipt) -> Receipt:
         """The same receipt, after the metrics have it."""
@@ -92,7 +107,7 @@ class Intake:
         self._rejected.inc(receipt.rejected)
         return receipt
 
-    async def _take(self, frame: Frame) -> Receipt:
+    async def _take(self, frame: Frame, headers: Headers) -> Receipt:
         if frame.heartbeat:
             return _refused_whole(frame, "header.heartbeat", "true", "heartbeats are written by the service only")
         if frame.announces:
@@ -115,7 +130,7 @@ class Intake:
                 return Receipt(0, len(frame), problems)
             taken = select_rows(frame, good)
         async with self._order:
-            sent = [await self._write(record) for record in self._splitter.split(taken, clock_ms)]
+            sent = [await self._write(record, headers) for record in self._splitter.split(taken, clock_ms)]
         return Receipt(len(taken), len(frame) - len(taken), problems, sent)
 
     def _quarantine(
@@ -140,9 +155,9 @@ class Intake:
         ]
         return ok & ~refused, sorted((*problems, *found), key=lambda problem: problem.index)
 
-    async def _write(self, record: Record) -> asyncio.Future[Acknowledged]:
+    async def _write(self, record: Record, headers: Headers) -> asyncio.Future[Acknowledged]:
         self._last_write_s[record.partition] = time.monotonic()
-        return await self._gatherings[record.partition].add(Unsent(record.key, record.value, _HEADERS))
+        return await self._gatherings[record.partition].add(Unsent(record.key, record.value, headers))
 
     async def beat(self, clock_ms: int, idle_seconds: float) -> list[asyncio.Future[Acknowledged]]:
         """Writes "the city's clock has come to clock_ms" to each partition without a frame for so long.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from services.core.frame import Problem
-from services.runtime import metrics
+from services.runtime import metrics, tracing
 from services.runtime.api.collector import Collector, Tally
 from services.runtime.api.names import read_parent
 from services.runtime.api.report_frames import rejections_of
@@ -30,7 +30,8 @@ class RowReports:
 
     async def serve(self, requests: AsyncIterator[Any], context: Context) -> ReportResponse:
         """INVALID_ARGUMENT where there were observations and none was good; UNAVAILABLE where the log failed."""
-        tally = Tally()
+        span = tracing.current()
+        tally = Tally(origin=span.origin if span is not None else None)
         city = ""
         index = 0
         async for request in requests:

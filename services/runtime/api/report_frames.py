@@ -12,7 +12,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from services.core.frame import Problem
 from services.core.sources import SPAN
+from services.runtime import tracing
 from services.runtime.api.clock import CityClocks
+from services.runtime.api.frame_spans import FrameSpans
 from services.runtime.api.intake import MAX_REJECTIONS, Intake, Receipt
 from services.runtime.codec import FrameTooLargeError, read_frame
 from services.runtime.contracts import bytes_view
@@ -65,10 +67,11 @@ class FrameReports:
         self, requests: AsyncIterator[bytes], written: asyncio.Queue[_Written | None], room: asyncio.Semaphore
     ) -> None:
         index = 0
+        spans = FrameSpans(tracing.call()) if tracing.on() else None
         try:
             async for data in requests:
                 await room.acquire()
-                item = await self._take(index, data)
+                item = await self._take(index, data, spans)
                 if item is None:
                     room.release()  # a clock is not answered
                 else:
@@ -77,7 +80,7 @@ class FrameReports:
         finally:
             written.put_nowait(None)
 
-    async def _take(self, index: int, data: bytes) -> _Written | None:
+    async def _take(self, index: int, data: bytes, spans: FrameSpans | None) -> _Written | None:
         name, payload = self._payload_of(index, data)
         if name == _CLOCK:
             self._announce(index, payload)
@@ -91,7 +94,8 @@ class FrameReports:
             sequence, numbered = _number_of(intake, payload)
             problem = Problem(0, fault.field, fault.value, fault.reason)
             return _Written(index, sequence, numbered, intake.counted(Receipt(0, 1, (problem,))))
-        return _Written(index, frame.sequence, frame.numbered, await intake.take(frame))
+        span = spans.begin(intake.topic) if spans is not None else None
+        return _Written(index, frame.sequence, frame.numbered, await intake.take(frame, span))
 
     def _announce(self, index: int, payload: bytes) -> None:
         try:

@@ -45,7 +45,7 @@ test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: n
 test-images: $(VENV)/.dev build/proto/.made ## build the image and run the city of docker-compose.yml; Debian and root
 	@$(BIN)/python -m tests.images $(ARGS)
 
-test-cluster: $(VENV)/.dev build/proto/.made ## have a real control plane judge and roll out the manifests; Debian, root and Go
+test-cluster: $(VENV)/.dev build/proto/.made ## have a real control plane judge the manifests, and a real node run dev; Debian, root and Go
 	@$(BIN)/python -m tests.cluster $(ARGS)
 
 lint: $(VENV)/.dev build/proto/.made ## check style, types and contracts
@@ -82,7 +82,7 @@ reset: $(VENV)/.run ## wipe the data of this machine's city, keep what was downl
 
 clean: ## remove everything that was built or installed, but no data
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./.urban -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

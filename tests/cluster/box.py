@@ -60,9 +60,14 @@ class Box:
             if time.monotonic() - began > READY_TIMEOUT_S:
                 raise AssertionError(f"cannot remove {left}")
 
+    def entering(self, *command: str, inside: bool) -> list[str]:
+        """How a command is run in the network of the box; `inside`: with its mounts and processes, too."""
+        more = ["--mount", "--pid"] if inside else []
+        return ["nsenter", "--target", str(self._pid), "--net", *more, "--", *command]
+
     def start(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
         """Start a program inside; its output goes to log/NAME.log."""
-        argv = ["nsenter", "--target", str(self._pid), "--net", "--mount", "--pid", "--", *command]
+        argv = self.entering(*command, inside=True)
         merged = None if environment is None else {**os.environ, **environment}
         self._programs[name] = Child.start(name, argv, self.folder / "log" / f"{name}.log", merged, self.folder)
         return self._programs[name]
@@ -73,9 +78,10 @@ class Box:
         typed: str | None = None,
         environment: Mapping[str, str] | None = None,
         timeout_s: float = 300.0,
+        inside: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command that sees the network of the box and the files of this machine."""
-        argv = ["nsenter", "--target", str(self._pid), "--net", "--", *command]
+        """Run a command that sees the network of the box and the files of this machine, or `inside` its own."""
+        argv = self.entering(*command, inside=inside)
         merged = {**os.environ, **(environment or {})}
         return subprocess.run(
             argv, input=typed, env=merged, capture_output=True, text=True, cwd=ROOT, timeout=timeout_s

@@ -114,6 +114,10 @@ class ControlPlane:
             "authorization-mode": "Node,RBAC",
             "enable-admission-plugins": "NodeRestriction",
             "endpoint-reconciler-type": "none",
+            # For logs of a pod and commands in it.
+            "kubelet-preferred-address-types": "InternalIP",
+            "kubelet-client-certificate": self.pki / "admin.crt",
+            "kubelet-client-key": self.pki / "admin.key",
         }
         return self.box.start("apiserver", str(self.kube), "apiserver", *flags(told))
 

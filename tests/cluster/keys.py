@@ -14,17 +14,20 @@ def make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     new = ["req", "-newkey", "rsa:2048", "-nodes"]
     _openssl(folder, *new, "-x509", "-days", DAYS, "-subj", "/CN=cluster", "-keyout", "ca.key", "-out", "ca.crt")
-    for name, subject in (
-        ("server", "/CN=kube-apiserver"),
-        ("admin", "/O=system:masters/CN=admin"),
-    ):
-        _openssl(folder, *new, "-subj", subject, "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        extensions = folder / f"{name}.ext"
-        extensions.write_text(f"extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName={SERVER_NAMES}\n")
-        signed = ["x509", "-req", "-days", DAYS, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
-        _openssl(folder, *signed, "-in", f"{name}.csr", "-out", f"{name}.crt", "-extfile", extensions.name)
+    sign(folder, "server", "/CN=kube-apiserver")
+    sign(folder, "admin", "/O=system:masters/CN=admin")
     _openssl(folder, "genrsa", "-out", "tokens.key", "2048")
     _openssl(folder, "rsa", "-in", "tokens.key", "-pubout", "-out", "tokens.pub")
+
+
+def sign(folder: Path, name: str, subject: str) -> None:
+    """A key NAME.key, and for it a certificate NAME.crt of the authority in `folder`."""
+    new = ["req", "-newkey", "rsa:2048", "-nodes", "-subj", subject]
+    _openssl(folder, *new, "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    extensions = folder / f"{name}.ext"
+    extensions.write_text(f"extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName={SERVER_NAMES}\n")
+    signed = ["x509", "-req", "-days", DAYS, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    _openssl(folder, *signed, "-in", f"{name}.csr", "-out", f"{name}.crt", "-extfile", extensions.name)
 
 
 def _openssl(folder: Path, *arguments: str) -> None:

@@ -21,6 +21,8 @@ from services.cli import city
 from services.cli.addresses import from_document
 from services.cli.domains import find_domains, service_names
 from services.feeds.__main__ import read_arguments
+from services.feeds.local_time import DAY_MS, local_midnight_ms
+from services.feeds.unusual import UNUSUAL_DAY
 from services.runtime.settings import Settings
 from tests.deploy.compose import COMPOSE, ROOT, defaults, ours, read_compose, read_example, services, words_of
 from tests.deploy.dockerfile import environment_of_image
@@ -199,6 +201,12 @@ def test_the_feed_is_told_where_its_services_are():
     assert module == "services.feeds"
     assert (given.community, given.traffic) == (f"community-api:{port}", f"traffic-api:{port}")
     assert services()["feed"]["volumes"] == [f"feed:{given.position.parent}"]
+
+
+def test_the_feed_ends_with_its_day():
+    """The counts go on for a year: without an end, a replay at this speed would run for eight hours."""
+    given = read_arguments(words_of(services()["feed"])[3:])
+    assert given.until.timestamp() * 1000 == local_midnight_ms(UNUSUAL_DAY) + DAY_MS
 
 
 def test_the_command_is_told_where_every_service_is():

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.ports import free_port
@@ -26,24 +27,28 @@ PROMETHEUS = "prometheus"
 # Sixteen processes begin at once on whatever the machine has.
 READY_TIMEOUT_S = 1800.0
 STOP_TIMEOUT_S = 60
+# Below those that the system gives to clients: a server that is started minutes later is to find its port still free.
+FIRST_PORT = 20_000 + os.getpid() % 100 * 100
 
 
 class ComposedCity:
     """All containers of one city; data stay in its volumes until the storage is wiped."""
 
-    def __init__(self, engine: Engine, image: str, folder: Path) -> None:
+    def __init__(self, engine: Engine, image: str, folder: Path, told: Mapping[str, str]) -> None:
+        """`told` are lines of .env beside those that .env.example has."""
         self._engine = engine
         ports: dict[str, int] = {}
         for name in (*service_names(), *SERVERS, PROMETHEUS):
-            ports[name] = free_port(0, list(ports.values()))
+            ports[name] = free_port(FIRST_PORT, list(ports.values()))
         self._ports = ports
-        told = read_example() | {
+        lines = read_example() | {
             "CITY_IMAGE": image,
             "CLICKHOUSE_PASSWORD": PASSWORD,
             **{f"CITY_{name.upper()}_PORT": str(port) for name, port in ports.items()},
+            **told,
         }
         self._variables = folder / "env"
-        self._variables.write_text("".join(f"{name}='{value}'\n" for name, value in told.items()))
+        self._variables.write_text("".join(f"{name}='{value}'\n" for name, value in lines.items()))
 
     def up(self) -> float:
         """Start everything as a person would; the seconds until every role is healthy."""

@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.images.machine import HOME, ROOT
+from tests.images.machine import CACHE, HOME, ROOT
 
 # The highest limits that a machine without CAP_SYS_RESOURCE may give; podman's own defaults ask for more. runc runs on
 # every kind of cgroup, crun does not. Locks in files, as those in shared memory are one for all storages.
@@ -29,7 +30,7 @@ network_config_dir = "{home}/networks"
 """
 STORAGE = """[storage]
 driver = "overlay"
-graphroot = "{home}/storage"
+graphroot = "{cache}/storage"
 runroot = "{home}/run/storage"
 """
 CERTIFICATES = Path("/etc/ssl/certs")
@@ -47,7 +48,7 @@ class Engine:
         self._home = home
         home.mkdir(parents=True, exist_ok=True)
         for name, text in (("containers.conf", CONTAINERS), ("storage.conf", STORAGE)):
-            (home / name).write_text(text.format(home=home))
+            (home / name).write_text(text.format(home=home, cache=CACHE))
         # Where the machine trusts certificates of its own, a build has to trust them too.
         (home / "pip.conf").write_text(f"[global]\ncert = {BUNDLE}\n")
         own = {name: value for name, value in os.environ.items() if not name.startswith(_OTHER_CITIES)}
@@ -84,6 +85,21 @@ class Engine:
         options += [f"--build-arg={key}={value}" for key, value in (arguments or {}).items()]
         self.run("buildah", "bud", *options, "--file", str(dockerfile), str(context), timeout_s=3000.0)
 
+    def build_from_text(self, name: str, dockerfile: str) -> None:
+        """Build an image that needs no context."""
+        with tempfile.TemporaryDirectory(prefix="urban-image-") as folder:
+            path = Path(folder, "Dockerfile")
+            path.write_text(dockerfile)
+            self.build(name, path, path.parent)
+
+    def save_into(self, images: Sequence[str], command: Sequence[str]) -> None:
+        """Write images as one archive into a command; EngineError with its last words where it fails."""
+        save = ["podman", "save", "--quiet", "--multi-image-archive", *images]
+        with subprocess.Popen(save, env=self._environment, stdout=subprocess.PIPE) as saving:
+            done = subprocess.run(command, stdin=saving.stdout, capture_output=True, text=True, timeout=1200.0)
+        if done.returncode or saving.returncode:
+            raise EngineError(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr[-4000:]}")
+
     def inspect(self, kind: str, name: str) -> dict[str, Any]:
         """What podman knows of an image or a container."""
         found: list[dict[str, Any]] = json.loads(self.run("podman", kind, "inspect", name).stdout)
@@ -114,8 +130,10 @@ class Engine:
         if not keep_images:
             self.run("podman", "rmi", "--all", "--force", check=False)
             self.run("buildah", "rm", "--all", check=False)
-            for name in ("storage", "run", "networks"):
-                shutil.rmtree(self._home / name, ignore_errors=True)
+        # Podman leaves a mount behind, on whose account the folder could not be removed.
+        subprocess.run(["umount", "--lazy", str(CACHE / "storage" / "overlay")], capture_output=True)
+        for folder in (self._home / "run", self._home / "networks", *([] if keep_images else [CACHE / "storage"])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 # A .env of the shell that runs the tests must not decide what they run.

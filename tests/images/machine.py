@@ -10,7 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "build" / "images"
-ROOT_FS = HOME / "cache" / "python.tar"
+# What the next run need not do again: what was downloaded, and the layers of images.
+CACHE = ROOT / ".urban" / "cache" / "images"
+ROOT_FS = CACHE / "python.tar"
 
 # Program -> package of Debian. Netavark and aardvark-dns let containers find each other by name; catatonit is what
 # `init: true` starts.
@@ -25,7 +27,7 @@ PROGRAMS = {
 }
 LIBRARIES = {"/usr/lib/podman/netavark": "netavark", "/usr/lib/podman/aardvark-dns": "aardvark-dns"}
 # The server itself, out of its package: nothing of it is installed here.
-PROMETHEUS = HOME / "cache" / "prometheus" / "usr" / "bin" / "prometheus"
+PROMETHEUS = CACHE / "prometheus" / "usr" / "bin" / "prometheus"
 # The suite whose Python is the one of the Dockerfile's base.
 SUITE = "bookworm"
 CONTENT = "python3,python3-pip,python3-venv,ca-certificates"
@@ -73,12 +75,12 @@ def _make_root_fs() -> None:
 
 def _fetch_prometheus() -> None:
     """Debian's package, opened beside the root file system."""
-    HOME.joinpath("cache").mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         _do("apt-get", "-qq", "update")
         _do("apt-get", "-qq", "download", "prometheus", folder=folder)
         (package,) = Path(folder).glob("prometheus_*.deb")
-        _do("dpkg", "-x", str(package), str(HOME / "cache" / "prometheus"), folder=folder)
+        _do("dpkg", "-x", str(package), str(CACHE / "prometheus"), folder=folder)
 
 
 def _do(*command: str, folder: str | None = None) -> None:

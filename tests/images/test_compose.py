@@ -7,8 +7,10 @@ killed, figures and alerts, down, up again.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ import pytest
 from deploy.k8s.alerts import alerts
 from deploy.k8s.roles import City
 from services.cli.domains import find_domains, service_names
+from services.feeds import auckland_feed
+from services.feeds.__main__ import DEFAULT_SEED
 from tests.deploy.roles import roles
 from tests.images.city import ROLES, ComposedCity
 from tests.images.engine import Engine, wait_for
@@ -23,7 +27,10 @@ from tests.images.report import note
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 
-# A replay of a day and its history, on a machine that may be busy.
+# The morning of the replay, and the eight weeks before that say what is normal: by half past twelve the crowd and the
+# roads beside it have made incidents. As fast as it is taken.
+UNTIL = datetime.fromisoformat("2024-11-24T12:30+13:00")
+FEED = {"CITY_FEED_UNTIL": UNTIL.isoformat(), "CITY_FEED_SPEED": "100000"}
 REPLAY_TIMEOUT_S = 1800.0
 ANSWER_TIMEOUT_S = 900.0
 
@@ -43,6 +50,14 @@ BOOKS = (
 )
 
 
+# What Prometheus is right to tell of a city in which two of four domains are fed, with a day of the past.
+OF_A_REPLAY = {
+    "UrbanEventTimeBehind": "the clock of the replay is that of the day which it replays",
+    "UrbanNothingComes": "nothing was sent to security, and nothing any more to environment",
+    "UrbanCorrelationHeldBack": "of a domain that is not fed, a replay has no clock",
+    "UrbanPartitionUnowned": "an archiver tells the lag of a partition once it has read from it",
+}
+
 CITY = City(find_domains())
 
 
@@ -50,7 +65,7 @@ CITY = City(find_domains())
 class Observed:
     """What was seen of the one run."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    _seconds: dict[str, float] = field(default_factory=dict)
     healthy_without_servers: list[str] = field(default_factory=list)
     restarts: dict[str, int] = field(default_factory=dict)
     sent: str = ""
@@ -64,6 +79,21 @@ class Observed:
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     books: list[list[str]] = field(default_factory=list)
+    alerts_on: list[str] = field(default_factory=list)
+
+    def took(self, what: str, seconds: float) -> None:
+        """Told at once, so that a run that fails shows how far it came."""
+        self._seconds[what] = round(seconds, 1)
+        note(seconds=self._seconds)
+
+
+def _fed() -> dict[str, int]:
+    """How many observations the feed has, by its own plan: all of them are to be stored, each once."""
+    people = roads = 0
+    for step in auckland_feed.steps(auckland_feed.plan(DEFAULT_SEED, round(UNTIL.timestamp() * 1000))):
+        people += len(step.people.entity) if step.people else 0
+        roads += len(step.roads.entity) if step.roads else 0
+    return {"people": people, "roads": roads}
 
 
 def _hours(first: int, last: int) -> str:
@@ -94,7 +124,7 @@ def observed(
     engine: Engine, image: str, standins: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Observed]:
     """The whole story, told once."""
-    city = ComposedCity(engine, image, tmp_path_factory.mktemp("city"))
+    city = ComposedCity(engine, image, tmp_path_factory.mktemp("city"), FEED)
     try:
         yield _run(city)
     finally:
@@ -104,50 +134,54 @@ def observed(
 def _run(city: ComposedCity) -> Observed:
     seen = Observed()
     city.up_without_servers()
-    seen.seconds["restart without servers"] = wait_for(
-        "the first service to try again", lambda: any(city.restarts().values()), ANSWER_TIMEOUT_S
-    )
+    waited = wait_for("the first service to try again", lambda: any(city.restarts().values()), ANSWER_TIMEOUT_S)
+    seen.took("restart without servers", waited)
     seen.healthy_without_servers = [name for name in ROLES if city.is_healthy(name)]
-    seen.seconds["up to healthy"] = city.up()
+    seen.took("up to healthy", city.up())
     seen.restarts = city.restarts()
-    seen.seconds["views"] = wait_for("the views", lambda: city.has_ended("migrate"), ANSWER_TIMEOUT_S)
+    seen.took("views", wait_for("the views", lambda: city.has_ended("migrate"), ANSWER_TIMEOUT_S))
     seen.sent = city.urban("send", "environment.air_quality", "-", typed=_hours(1, 20)).stdout
-    seen.seconds["windows"] = wait_for("windows", lambda: _windows(city) >= 10, ANSWER_TIMEOUT_S)
-    seen.windows = _windows(city)
+    seen.took("windows", wait_for("windows", lambda: _windows(city) >= 10, ANSWER_TIMEOUT_S))
     city.kill("environment-processor")
-    seen.seconds["killed worker back"] = wait_for(
-        "the worker", lambda: city.is_healthy("environment-processor"), ANSWER_TIMEOUT_S
-    )
-    seen.seconds["replay to its end"] = wait_for("the replay", lambda: city.has_ended("feed"), REPLAY_TIMEOUT_S)
-    wait_for("the books", lambda: city.inside("status").returncode == 0, ANSWER_TIMEOUT_S)
+    waited = wait_for("the worker", lambda: city.is_healthy("environment-processor"), ANSWER_TIMEOUT_S)
+    seen.took("killed worker back", waited)
+    seen.took("replay to its end", wait_for("the replay", lambda: city.has_ended("feed"), REPLAY_TIMEOUT_S))
+    settled = wait_for("the books", lambda: city.inside("status").returncode == 0, ANSWER_TIMEOUT_S)
+    seen.took("replay worked off", settled)
     seen.status = city.inside("status").stdout
     seen.incidents = json.loads(city.urban("incidents", "list", "--json").stdout)
-    note(memory_mib=city.memory_mib())
+    note(memory_mib=city.memory_mib(), restarts=seen.restarts)
     _monitor(city, seen)
-    seen.before = _stored(city)
-    seen.ended = city.down()
-    seen.seconds["up again to healthy"] = city.up()
-    seen.after = _stored(city)
-    city.urban("send", "environment.air_quality", "-", typed=_hours(20, 40))
-    wait_for("more windows", lambda: _windows(city) >= seen.windows + 15, ANSWER_TIMEOUT_S)
-    seen.more_windows = _windows(city)
-    seen.books = city.rows(BOOKS)
-    note(seconds={name: round(value, 1) for name, value in seen.seconds.items()}, restarts=seen.restarts)
+    _down_and_up(city, seen)
     return seen
 
 
 def _monitor(city: ComposedCity, seen: Observed) -> None:
     prometheus = city.up_prometheus()
-    seen.seconds["figures of every role"] = wait_for(
-        "figures of every role", lambda: prometheus.serving() == set(roles()), ANSWER_TIMEOUT_S
-    )
+    waited = wait_for("figures of every role", lambda: prometheus.serving() == set(roles()), ANSWER_TIMEOUT_S)
+    seen.took("figures of every role", waited)
     # A rate needs two answers of a service, and every rule is to have been evaluated with them.
     wait_for("rates", lambda: bool(prometheus.query("rate(urban_windows_total[1m])")), ANSWER_TIMEOUT_S)
     wait_for("rules", lambda: all(rule["health"] != "unknown" for rule in prometheus.rules()), ANSWER_TIMEOUT_S)
     seen.serving, seen.rules = prometheus.serving(), prometheus.rules()
     # Every panel is asked here: one that Prometheus cannot evaluate ends the run.
-    alerts_on = sorted({rule["name"] for rule in seen.rules if rule["state"] != "inactive"})
-    note(alerts_on=alerts_on, empty_panels=prometheus.empty_panels())
+    seen.alerts_on = sorted({rule["name"] for rule in seen.rules if rule["state"] != "inactive"})
+    note(alerts_on=seen.alerts_on, empty_panels=prometheus.empty_panels())
+
+
+def _down_and_up(city: ComposedCity, seen: Observed) -> None:
+    seen.windows = _windows(city)
+    seen.before = _stored(city)
+    began = time.monotonic()
+    seen.ended = city.down()
+    seen.took("down", time.monotonic() - began)
+    seen.took("up again to healthy", city.up())
+    seen.after = _stored(city)
+    city.urban("send", "environment.air_quality", "-", typed=_hours(20, 40))
+    waited = wait_for("more windows", lambda: _windows(city) >= seen.windows + 15, ANSWER_TIMEOUT_S)
+    seen.took("more windows", waited)
+    seen.more_windows = _windows(city)
+    seen.books = city.rows(BOOKS)
 
 
 def test_services_that_start_before_kafka_try_again_until_it_is_there(observed):
@@ -161,7 +195,12 @@ def test_an_observation_goes_in_by_grpc_and_comes_out_as_a_window(observed):
 
 
 def test_the_replay_ends_in_an_incident(observed):
-    assert "crowd_road_pressure" in {incident["rule"] for incident in observed.incidents}
+    assert "crowd_road_pressure" in {incident["rule"]["name"] for incident in observed.incidents}
+
+
+def test_every_observation_of_the_replay_is_stored_once(observed):
+    stored = {name: int(observed.before[name][0][0]) for name in ("people", "roads")}
+    assert stored == _fed()
 
 
 def test_the_command_of_the_file_finds_every_service(observed):
@@ -172,6 +211,10 @@ def test_prometheus_hears_every_role_and_evaluates_every_alert(observed):
     assert observed.serving == set(roles())
     assert [rule for rule in observed.rules if rule["health"] != "ok"] == []
     assert [rule["name"] for rule in observed.rules] == [alert.name for alert in alerts(CITY)]
+
+
+def test_no_alert_is_on_but_those_that_a_replay_explains(observed):
+    assert set(observed.alerts_on) <= set(OF_A_REPLAY)
 
 
 def test_every_role_stops_clean_when_it_is_asked(observed):

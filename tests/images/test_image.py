@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.images.conftest import BASE, VERSION
 from tests.images.engine import Engine, wait_for
+from tests.images.images import BASE, VERSION, revision
 from tests.images.report import note
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -54,11 +54,11 @@ def said(engine: Engine, container: Start) -> Callable[..., tuple[int, str]]:
     return run
 
 
-def test_it_says_what_it_is_and_what_it_was_made_of(engine, image, revision):
+def test_it_says_what_it_is_and_what_it_was_made_of(engine, image):
     found = engine.inspect("image", image)
     labels = found["Labels"]
     assert labels["org.opencontainers.image.version"] == VERSION
-    assert labels["org.opencontainers.image.revision"] == revision
+    assert labels["org.opencontainers.image.revision"] == revision()
     assert labels["org.opencontainers.image.base.name"] == BASE
     assert found["User"] == "10001:10001"
     assert found["Config"]["StopSignal"] == "SIGTERM"

@@ -13,6 +13,8 @@ from deploy.local.kafka_config import write_properties
 
 PROPERTIES = Path("/opt/kafka/config/server.properties")
 NO_PROPERTIES = ("KAFKA_HEAP_OPTS",)
+# What the official image takes where it is told none (docker/resources/common-scripts/configureDefaults).
+DEFAULT_CLUSTER_ID = "5L6g3nShT-eMCtK--X86sw"
 
 
 def property_name(variable: str) -> str:
@@ -27,7 +29,8 @@ def main() -> None:
     write_properties(PROPERTIES, {property_name(name): told[name] for name in told if name not in NO_PROPERTIES})
     java, classpath = find_java(), os.environ["URBAN_KAFKA_CLASSPATH"]
     common = [java, *JVM_FLAGS, *shlex.split(os.environ.get("KAFKA_HEAP_OPTS", "")), "-cp", classpath]
-    storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", os.environ["CLUSTER_ID"]]
+    cluster = os.environ.get("CLUSTER_ID", DEFAULT_CLUSTER_ID)
+    storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster]
     subprocess.run([*common, *storage, "-c", str(PROPERTIES)], check=True)
     os.execv(java, [*common, "kafka.Kafka", str(PROPERTIES)])
 

@@ -1,4 +1,4 @@
-"""What is normal is looked up for who is there now, by the clock of each city; the queries have tests with ClickHouse."""
+"""What is normal is looked up for who is there now, by each city's clock. ClickHouse answers in other tests."""
 
 from __future__ import annotations
 

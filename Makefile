@@ -27,7 +27,7 @@ PEER_ENVIRONMENTS := $(patsubst $(PEERS)/%.txt,build/peers/%/.installed,$(wildca
 PROTO_SOURCES := $(shell find proto -name '*.proto' -o -name generate.py)
 PEERS_JAVA_SOURCES := $(shell find tests/benchmarks/peers/java tests/benchmarks/job/proto proto/urban/common -type f)
 
-.PHONY: run test test-fast test-alerts test-cluster test-images lint proto manifests bench bench-peers quality faults reset clean help lock
+.PHONY: run test test-fast test-real test-alerts test-cluster test-images lint proto manifests bench bench-peers quality faults reset clean help lock
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -41,6 +41,10 @@ test: lint ## check style, types and contracts, then run all tests
 
 test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: no server, a fifth of the random examples
 	URBAN_TEST_EXAMPLES=0.2 $(PYTEST) -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
+
+test-real: $(VENV)/.dev build/proto/.made ## replay 671 days of Beijing's air whole, every day's index held against SQL
+	URBAN_REAL_DAYS=671 $(PYTEST) -o faulthandler_timeout=20000 -s tests/integration/environment/test_engine_equals_days.py \
+		tests/integration/recordings/test_beijing.py $(ARGS)
 
 test-images: $(VENV)/.dev build/proto/.made ## build the image and run the city of docker-compose.yml; Debian and root
 	@$(BIN)/python -m tests.images $(ARGS)

@@ -190,7 +190,8 @@ class FixedSeries:
             return [{} for _ in several]
         starts = np.concatenate([rows.starts[rows.which] for rows in several])
         slots = np.concatenate([rows.slots for rows in several])
-        told = self._trails.tell([ring.number for ring in self._rings], starts, slots, self.window.size_ms)
+        rings, window = [ring.number for ring in self._rings], self.window
+        told = self._trails.tell(rings, starts, slots, window.size_ms, window.slide_ms)
         ends = np.cumsum([len(rows.slots) for rows in several])[:-1]
         parts = {name: np.split(values, ends) for name, values in told.items()}
         return [{name: values[place] for name, values in parts.items()} for place in range(len(several))]

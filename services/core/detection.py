@@ -20,6 +20,8 @@ from services.core.windows import WindowBatch
 
 Int64Array = NDArray[np.int64]
 
+_SEVERITY = {severity.value: severity for severity in Severity}
+
 
 class _Rows(NamedTuple):
     """Windows that a detector has judged. Arrays: (rows,)."""
@@ -28,6 +30,18 @@ class _Rows(NamedTuple):
     start_ms: Int64Array
     end_ms: Int64Array
     revision: Callable[[Int64Array], Int64Array]  # of some of the rows
+
+
+class _About(NamedTuple):
+    """What the signals of a detector have in common."""
+
+    domain: str
+    kind: str
+    detector: str
+    window: str
+
+    def signal_id(self, city: str, entity_id: str, start_ms: int) -> str:
+        return signal_id(city, self.domain, self.kind, self.detector, entity_id, self.window, start_ms)
 
 
 class Detection:
@@ -96,15 +110,40 @@ class Detection:
         some = np.flatnonzero(breached | withdrawn)
         if not len(some):
             return
-        told = zip(some.tolist(), rows.revision(some).tolist(), _evidence(finding, some), strict=True)
-        for row, revision, evidence in told:
-            start, slot = int(rows.start_ms[row]), int(rows.slot[row])
-            if breached[row]:
-                severity = int(finding.severity[row])
+        about = _About(self._domain, self._kind.name, detector.name, batch.window.name)
+        model = _model_of(batch, detector)
+        columns = (rows.slot, rows.start_ms, rows.end_ms, breached, withdrawn, finding.severity, finding.score)
+        told = zip(
+            some.tolist(),
+            *(column[some].tolist() for column in columns),
+            rows.revision(some).tolist(),
+            _evidence(finding, some),
+            strict=True,
+        )
+        for row, slot, start, end, found, gone, severity, score, revision, evidence in told:
+            if found:
                 self._raised.setdefault((place, start), {})[slot] = severity
             else:
                 severity = self._raised[place, start].pop(slot)
-            yield self._signal(detector, batch, rows, finding, row, bool(withdrawn[row]), severity, revision, evidence)
+            city, entity_id = batch.cities[slot], batch.entity_ids[slot]
+            yield Signal(
+                id=about.signal_id(city, entity_id, start),
+                city=city,
+                domain=about.domain,
+                kind=about.kind,
+                type=about.detector,
+                entity_id=entity_id,
+                window=about.window,
+                start_ms=start,
+                end_ms=end,
+                retracted=gone,
+                severity=_SEVERITY[severity],
+                score=0.0 if gone else score,
+                evidence=evidence,
+                revision=revision,
+                detector_version=detector.version,
+                model=finding.models[row] if finding.models else model,
+            )
 
     def _find_withdrawn(self, place: int, rows: _Rows, breached: NDArray[np.bool_]) -> NDArray[np.bool_]:
         withdrawn = np.zeros(len(rows.slot), np.bool_)
@@ -116,40 +155,6 @@ class Detection:
                 mine = (rows.start_ms == start) & ~breached
                 withdrawn |= mine & np.isin(rows.slot, np.fromiter(raised, np.int64, len(raised)))
         return withdrawn
-
-    def _signal(
-        self,
-        detector: Detector,
-        batch: WindowBatch,
-        rows: _Rows,
-        finding: Finding,
-        row: int,
-        withdrawn: bool,
-        severity: int,
-        revision: int,
-        evidence: tuple[Evidence, ...],
-    ) -> Signal:
-        slot, start = int(rows.slot[row]), int(rows.start_ms[row])
-        about = (batch.cities[slot], self._domain, self._kind.name)
-        entity_id, window = batch.entity_ids[slot], batch.window
-        return Signal(
-            id=signal_id(*about, detector.name, entity_id, window.name, start),
-            city=about[0],
-            domain=self._domain,
-            kind=self._kind.name,
-            type=detector.name,
-            entity_id=entity_id,
-            window=window.name,
-            start_ms=start,
-            end_ms=int(rows.end_ms[row]),
-            retracted=withdrawn,
-            severity=Severity(severity),
-            score=0.0 if withdrawn else float(finding.score[row]),
-            evidence=evidence,
-            revision=revision,
-            detector_version=detector.version,
-            model=finding.models[row] if finding.models else _model_of(batch, detector),
-        )
 
     def settle(self, watermark_ms: int) -> None:
         """Followers take in for good what can no longer be revised; all batches up to the watermark were detected."""

@@ -117,6 +117,7 @@ class Panes:
         self._takes = 0
         self.version = 0  # another number when cells were taken or dropped
         self._changes: dict[tuple[int, int], int] = {}
+        self._cell_changes: dict[tuple[int, int], int] = {}  # the same without what lies beside the cells
         self._told: dict[tuple[int, int], tuple[int, int]] = {}  # number of change and cells, as they were told last
 
     def __contains__(self, pane: tuple[int, int]) -> bool:
@@ -131,8 +132,8 @@ class Panes:
         return [(*pane, self._changes[pane]) for pane in self.names()]
 
     def change(self, pane: tuple[int, int]) -> int:
-        """Another number when the pane may have changed; 0: there is none."""
-        return self._changes.get(pane, 0)
+        """Another number when the pane's cells may have changed; 0: there is none."""
+        return self._cell_changes.get(pane, 0)
 
     def starts(self, ring: int) -> Int64Array:
         """Starts of the panes of a ring, ascending."""
@@ -178,7 +179,7 @@ class Panes:
                 self._table = np.concatenate((self._table, np.zeros_like(self._table)))
             self._rows[ring, start] = row
         self._takes += 1
-        self._changes[ring, start] = self._takes
+        self._changes[ring, start] = self._cell_changes[ring, start] = self._takes
         return row
 
     def _widen(self, slot: int) -> None:
@@ -224,7 +225,7 @@ class Panes:
         """Forgets a pane; its pages are empty again and serve others."""
         self.version += 1
         row = self._rows.pop(pane)
-        del self._changes[pane]
+        del self._changes[pane], self._cell_changes[pane]
         self._told.pop(pane, None)
         pages = self._table[row]
         pages = pages[pages > 0]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,17 @@ class Steps:
     entity: NDArray[np.int64]  # a number of the entity's own
     time_ms: NDArray[np.int64]
     columns: Mapping[str, NDArray[np.float64]]  # NaN: missing
+    _made: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.entity)
+
+    def once(self, name: object, make: Callable[[], Made]) -> Made:
+        """What `make` makes of these steps alone, made once for all patterns that ask for it. Not to be changed."""
+        if name not in self._made:
+            self._made[name] = make()
+        found: Made = self._made[name]
+        return found
 
 
 @dataclass(frozen=True)

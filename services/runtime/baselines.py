@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -89,7 +89,7 @@ def _ms(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sheet:
     """The baseline of one partition as of one date. Arrays: (entities, 168); NaN and 0 samples where there is none."""
 
@@ -97,6 +97,10 @@ class Sheet:
     median: NDArray[np.float64]
     mad: NDArray[np.float64]
     samples: NDArray[np.uint32]
+    # What was found out of a dictionary of slots: which one, rows of its slots, and whose clock is which.
+    shown: Sequence[str] | None = None
+    entity: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    clocks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 class BaselineBook:
@@ -129,29 +133,38 @@ class BaselineBook:
         ]
 
     def _look_up(self, sheet: Sheet, batch: WindowBatch, rows: NDArray[np.int64], as_of_ms: int) -> BaselineColumns:
-        slots, slot = np.unique(batch.slot[rows], return_inverse=True)
-        keys = [(batch.cities[s], batch.entity_ids[s]) for s in slots.tolist()]
-        entity = np.array([sheet.rows.get(key, -1) for key in keys], np.int64)[slot]
-        hour = self._hours([city for city, _ in keys], slot, batch.start_ms[rows])
-        known = entity >= 0
         model = f"{self._kind.name}/{self._baseline.window} as of {_date(as_of_ms)}"
-        if not len(sheet.median):
+        if not sheet.rows:
             nothing = np.full(len(rows), np.nan)
             return BaselineColumns(model, nothing, nothing, np.zeros(len(rows), np.uint32))
+        entity, clocks = self._places(sheet, batch)
+        slot, start_ms = batch.slot[rows], batch.start_ms[rows]
+        hour = UTC_CLOCK.hour_of_week(start_ms)
+        for city, of_slot in clocks.items():
+            mine = np.flatnonzero(of_slot[slot])
+            hour[mine] = self._clocks[city].hour_of_week(start_ms[mine])
+        of_row = entity[slot]
+        known = of_row >= 0
         return BaselineColumns(
             model,
-            np.where(known, sheet.median[entity, hour], np.nan),
-            np.where(known, sheet.mad[entity, hour], np.nan),
-            np.where(known, sheet.samples[entity, hour], 0).astype(np.uint32),
+            np.where(known, sheet.median[of_row, hour], np.nan),
+            np.where(known, sheet.mad[of_row, hour], np.nan),
+            np.where(known, sheet.samples[of_row, hour], 0).astype(np.uint32),
         )
 
-    def _hours(self, cities: list[str], slot: NDArray[np.int64], start_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Hour of the local week of each row. `cities`: of each slot."""
-        hours = UTC_CLOCK.hour_of_week(start_ms)
-        for city in set(cities) & set(self._clocks):
-            rows = np.array([c == city for c in cities])[slot]
-            hours[rows] = self._clocks[city].hour_of_week(start_ms[rows])
-        return hours
+    def _places(self, sheet: Sheet, batch: WindowBatch) -> tuple[NDArray[np.int64], dict[str, NDArray[np.bool_]]]:
+        """By slot, the row of the sheet, -1 for none, and who lives by the clock of each city that has one.
+
+        Looked up once for a sheet, and for a dictionary of the engine, which is the same object until an entity comes
+        or goes.
+        """
+        if sheet.shown is not batch.entity_ids:
+            keys = zip(batch.cities, batch.entity_ids, strict=True)
+            sheet.entity = np.fromiter((sheet.rows.get(key, -1) for key in keys), np.int64, len(batch.entity_ids))
+            cities = np.array(batch.cities, object)
+            sheet.clocks = {city: cities == city for city in set(batch.cities) & set(self._clocks)}
+            sheet.shown = batch.entity_ids
+        return sheet.entity, sheet.clocks
 
     async def _sheet(self, partition: int, as_of_ms: int) -> Sheet:
         key = partition, as_of_ms

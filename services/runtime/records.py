@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from services.core.geometry import cell_of
@@ -175,6 +176,8 @@ def signal_message(signal: Signal) -> SignalMessage:
         window=signal.window,
         state=SignalState.SIGNAL_STATE_RETRACTED if signal.retracted else SignalState.SIGNAL_STATE_RAISED,
         severity=int(signal.severity),  # type: ignore[arg-type]  # the same numbers: services/core/signals.py
+        start_time=_timestamp(signal.start_ms),
+        end_time=_timestamp(signal.end_ms),
         score=signal.score,
         evidence=[
             Evidence(measure=e.measure, value=e.value, threshold=e.threshold, expected=e.expected)
@@ -185,12 +188,14 @@ def signal_message(signal: Signal) -> SignalMessage:
         model=signal.model,
         attributes=dict(signal.attributes),
     )
-    message.start_time.FromMilliseconds(signal.start_ms)
-    message.end_time.FromMilliseconds(signal.end_ms)
     if signal.h3_cell:
         message.position.latitude, message.position.longitude = signal.latitude, signal.longitude
         message.position.h3_cell = signal.h3_cell
     return message
+
+
+def _timestamp(time_ms: int) -> Timestamp:
+    return Timestamp(seconds=time_ms // 1000, nanos=time_ms % 1000 * 1_000_000)
 
 
 def watermark_record(domain: str, kind: str, instance: str, watermarks: Mapping[int, int]) -> bytes:

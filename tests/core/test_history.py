@@ -9,8 +9,10 @@ import random
 import numpy as np
 import pytest
 
+from services.core.aggregates import parts_of
 from services.core.history import History, Index
 from services.core.kind import Detector
+from services.core.panes import Panes, rings_of
 from services.core.partition import Partition
 from services.core.signals import Finding
 from services.core.windows import IndexRows, WindowBatch
@@ -63,6 +65,20 @@ def test_panes_are_kept_for_it_and_their_sketches_are_not():
     lengths = arrays["speed.sketch.lengths"].tolist()
     assert lengths[:3] == [0, 0, 0]
     assert lengths[3:] == needed["speed.sketch.lengths"].tolist() == [1] * len(lengths[3:])
+
+
+def test_who_lets_go_of_sketches_does_not_tell_its_cells_anew():
+    panes = Panes(rings_of(HISTORY), parts_of(HISTORY))
+    pane = (0, 0)
+    panes.take(0, np.array([0]), np.array([0]))
+    cells, whole = panes.change(pane), panes.changes()
+    panes.mark_changed(pane)
+    assert panes.change(pane) == cells
+    assert panes.changes() != whole  # a checkpoint has to tell it anew
+    panes.take(0, np.array([0]), np.array([1]))
+    assert panes.change(pane) != cells
+    panes.drop(pane)
+    assert panes.change(pane) == 0
 
 
 @pytest.mark.parametrize("seed", range(4))

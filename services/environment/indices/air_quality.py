@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,16 +40,86 @@ def round_concentration(
     Numbers that came in single precision are to be given so: they stand for the decimal number nearest to them.
     """
     scale = 10.0**table.decimals
-    snapped = _SINGLE_SNAPPED if concentration.dtype == np.float32 else _DOUBLE_SNAPPED
-    steps = np.round(concentration.astype(np.float64) * scale, snapped)
+    return _steps(standard, concentration.astype(np.float64), scale, _snap(concentration)) / scale
+
+
+def _snap(concentration: Float64Array | NDArray[np.float32]) -> float:
+    """How many parts of a step of its table a number is brought to first."""
+    return 10.0 ** (_SINGLE_SNAPPED if concentration.dtype == np.float32 else _DOUBLE_SNAPPED)
+
+
+def _steps(
+    standard: Standard, concentration: Float64Array, scale: float | Float64Array, snap: float | Float64Array
+) -> Float64Array:
+    """Whole steps of a table's decimals, of which there are `scale` in a unit."""
+    near = concentration * scale
+    near *= snap
+    np.rint(near, out=near)
+    near /= snap
     truncated = standard.concentration_rounding is ConcentrationRounding.TRUNCATED
-    return np.asarray((np.floor(steps) if truncated else np.rint(steps)) / scale, np.float64)
+    return np.floor(near, out=near) if truncated else np.rint(near, out=near)
 
 
 def sub_index(standard: Standard, table: Table, concentration: Float64Array | NDArray[np.float32]) -> Float64Array:
     """Sub-index (IAQI) of concentrations in the table's unit: integers, NaN where there is none. Any shape."""
-    rounded = round_concentration(standard, table, concentration)
-    lows, highs, index_lows, index_highs = _borders(table)
+    found: Float64Array = sub_indices_of(standard, (table,), (concentration,))[0]
+    return found
+
+
+def sub_indices_of(
+    standard: Standard,
+    tables: tuple[Table, ...],
+    concentrations: Sequence[Float64Array | NDArray[np.float32]],
+) -> Float64Array:
+    """Sub-indices by several tables at once, each with concentrations of its own; all of one shape.
+
+    A concentration is a whole number of steps, so that each has been worked out before. Shapes: (…) each to
+    (tables, …).
+    """
+    known, shape = _known(standard, tables), concentrations[0].shape
+    given = np.empty((len(tables), concentrations[0].size))
+    for row, values in zip(given, concentrations, strict=True):
+        row[:] = values.ravel()
+    steps = _steps(standard, given, known.scale, np.array([[_snap(values)] for values in concentrations]))
+    # What is below the table stands before its first step, and so does what is no number; what is beyond behind.
+    place = np.fmin(np.fmax(steps, -1.0), known.last + 1.0)
+    place += known.first
+    index = known.sub_indices.take(place.astype(np.int64))
+    for place_of_table in known.extended:
+        if len(beyond := np.flatnonzero(steps[place_of_table] > known.last[place_of_table])):
+            rounded = steps[place_of_table, beyond] / known.scale[place_of_table]
+            index[place_of_table, beyond] = _on_lines(standard, tables[place_of_table], rounded)
+    return index.reshape(len(tables), *shape)
+
+
+class _Known(NamedTuple):
+    """The sub-indices of all steps of some tables, one table after the other: none, from step 0 to the last, beyond."""
+
+    sub_indices: Float64Array
+    scale: Float64Array  # steps of a unit. Shapes: (tables, 1)
+    first: Float64Array  # place of step 0
+    last: Float64Array  # the last step of a table's lines
+    extended: tuple[int, ...]  # of which tables the last line goes on
+
+
+@lru_cache
+def _known(standard: Standard, tables: tuple[Table, ...]) -> _Known:
+    parts: list[Float64Array] = []
+    columns: list[tuple[float, float, float]] = []
+    for table in tables:
+        scale, first = 10.0**table.decimals, 1 + sum(len(part) for part in parts)
+        last = round(table.segments[-1].concentration_high * scale)
+        parts.append(np.concatenate(([np.nan], _on_lines(standard, table, np.arange(last + 2) / scale))))
+        columns.append((scale, first, last))
+    scales, firsts, lasts = np.array(columns, np.float64).T[:, :, None]
+    extended = tuple(place for place, table in enumerate(tables) if table.beyond is Beyond.EXTENDED)
+    return _Known(np.concatenate(parts), scales, firsts, lasts, extended)
+
+
+def _on_lines(standard: Standard, table: Table, rounded: Float64Array) -> Float64Array:
+    """Sub-indices of rounded concentrations. Shapes: (n,)."""
+    lines = [(s.concentration_low, s.concentration_high, s.index_low, s.index_high) for s in table.segments]
+    lows, highs, index_lows, index_highs = np.array(lines, np.float64).T.copy()
     last = len(highs) - 1
     place = np.minimum(np.searchsorted(highs, rounded, side="left"), last)
     low, high, index_low, index_high = (b.take(place) for b in (lows, highs, index_lows, index_highs))
@@ -62,14 +133,6 @@ def sub_index(standard: Standard, table: Table, concentration: Float64Array | ND
     elif table.beyond is Beyond.ABSENT:
         index = np.where(beyond, np.nan, index)
     return np.asarray(np.where(rounded >= lows[0], index, np.nan), np.float64)
-
-
-@lru_cache
-def _borders(table: Table) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-    """Low and high concentrations and indices of a table's lines. Shapes: (lines,)."""
-    lines = [(s.concentration_low, s.concentration_high, s.index_low, s.index_high) for s in table.segments]
-    low, high, index_low, index_high = np.array(lines, np.float64).T.copy()
-    return low, high, index_low, index_high
 
 
 @dataclass(frozen=True)
@@ -112,10 +175,10 @@ def air_quality_index(
     if not given:
         raise ValueError(f"{standard.id}: none of {[f'{p} {q}' for p, q in terms]} is given")
     sub_indices = np.full((len(pollutants), *given[0].shape), np.nan)
-    for pollutant, period in terms:
-        if (pollutant, period) not in concentrations:
-            continue
-        values = sub_index(standard, standard.table(pollutant, period), concentrations[pollutant, period])
+    known = [term for term in terms if term in concentrations]
+    tables = tuple(standard.table(*term) for term in known)
+    told = sub_indices_of(standard, tables, given)
+    for (pollutant, _), values in zip(known, told, strict=True):
         place = pollutants.index(pollutant)
         sub_indices[place] = np.fmax(sub_indices[place], values)
     index = np.fmax.reduce(sub_indices, axis=0)

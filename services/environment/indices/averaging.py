@@ -28,6 +28,19 @@ NOWCAST_RECENT_NEEDED = 2
 
 def mean_of_present(values: Float64Array, needed: int, axis: int) -> Float64Array:
     """Mean of the numbers along an axis where there are at least so many of them, else NaN."""
+    if values.ndim != 2 or axis != 0:
+        return _mean_of_some(values, needed, axis)
+    # As a rule nothing is missing, and what is summed is the same numbers in the same order, to the bit.
+    total = values.sum(0)
+    mean = total / len(values) if 0 < needed <= len(values) else np.full(len(total), np.nan)
+    if len(lacking := np.flatnonzero(np.isnan(total))):
+        side_by_side = values.strides[0] == values.itemsize
+        some = values.T[lacking].T if side_by_side else values[:, lacking]
+        mean[lacking] = _mean_of_some(some, needed, axis)
+    return mean
+
+
+def _mean_of_some(values: Float64Array, needed: int, axis: int) -> Float64Array:
     present = ~np.isnan(values)
     count = present.sum(axis)
     total = np.where(present, values, 0.0).sum(axis)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.core.kind import HOUR_MS
 from services.core.local_time import LocalTime
-from services.environment.indices.air_quality import AirQualityIndex, air_quality_index, sub_index
+from services.environment.indices.air_quality import AirQualityIndex, air_quality_index, sub_indices_of
 from services.environment.indices.averaging import (
     HOURS_OF_DAY,
     NOWCAST_HOURS,
@@ -132,9 +132,10 @@ def surely_below(
         if standard is None:
             continue
         greatest = {p: np.fmax.reduce(values, axis=0) * _ABOVE for p, values in in_units_of(standard, hourly).items()}
-        for pollutant, period in standard.daily:
-            most = greatest[pollutant].astype(np.float32)
-            below &= (sub_index(standard, standard.table(pollutant, period), most) < bound) | np.isnan(most)
+        most = [greatest[pollutant].astype(np.float32) for pollutant, _ in standard.daily]
+        tables = tuple(standard.table(*term) for term in standard.daily)
+        for values, index in zip(most, sub_indices_of(standard, tables, most), strict=True):
+            below &= (index < bound) | np.isnan(values)
     return below
 
 

@@ -122,8 +122,7 @@ def _order(
     """Places of the marked uses of who has several, by credential (and what they lie `within`), then time, then
     `at_once`; and where another credential begins. Shapes: (uses,)."""
     a, b = steps.columns["person_a"], steps.columns["person_b"]
-    places = np.flatnonzero(which & ~np.isnan(a + b))
-    places = places[_mark_repeated(a[places])]
+    places = np.flatnonzero(which & steps.once(_mark_repeated, lambda: _mark_repeated(a, b)))
     groups = [steps.entity[places], a[places], b[places], *([] if within is None else [within[places]])]
     keys = [steps.time_ms[places], *reversed(groups)]
     order = np.lexsort(keys if at_once is None else [at_once[places], *keys])
@@ -134,12 +133,13 @@ def _order(
     return places[order], new
 
 
-def _mark_repeated(numbers: NDArray[np.float64]) -> BoolArray:
-    """Which numbers come more than once: of who is there once there is no sequence. No NaN. Shapes: (n,)."""
-    order = np.argsort(numbers)
-    ordered = numbers[order]
+def _mark_repeated(a: NDArray[np.float64], b: NDArray[np.float64]) -> BoolArray:
+    """Uses whose `a` comes more than once: of who is there once there is no sequence. No holder: no. Shapes: (n,)."""
+    known = np.flatnonzero(~np.isnan(a + b))
+    order = known[np.argsort(a[known])]
+    ordered = a[order]
     same = ordered[1:] == ordered[:-1]
-    repeated = np.zeros(len(numbers), np.bool_)
+    repeated = np.zeros(len(a), np.bool_)
     repeated[order[1:][same]] = repeated[order[:-1][same]] = True
     return repeated
 

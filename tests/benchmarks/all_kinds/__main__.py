@@ -5,12 +5,16 @@ off and does nothing else. Whole: the same with its detectors, indices, baseline
 of all domains, as they are, at the same time on the same servers. A round does all three, one after the other, so that
 what is compared ran on the same machine in the same minutes. Figures are processor time of the processors, without
 their start, and there are none unless every window has all its observations. Prints JSON.
+
+It is bounded: no round is begun that would not end within `--minutes`, as the longest one so far tells, and one that is
+not done by then is broken off and does not count.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 import tomllib
@@ -50,16 +54,31 @@ class Round:
 def main() -> None:
     """Runs the rounds and prints what they say."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.all_kinds", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--entities", type=int, default=8_192, help="of each kind")
-    parser.add_argument("--reports", type=int, default=120, help="of each entity")
+    parser.add_argument("--kind", default="", help="part of the names of the kinds; none: all")
+    parser.add_argument("--rounds", type=int, default=3, help="at most")
+    parser.add_argument("--minutes", type=float, default=10.0, help="for all of it")
+    parser.add_argument("--entities", type=int, default=4_096, help="of each kind")
+    parser.add_argument("--reports", type=int, default=60, help="of each entity")
     parser.add_argument("--write", action="store_true", help="keep the figures: JSON and tables")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".urban" / "cache", help="folder of downloads")
     given = parser.parse_args()
     configure_logs("console", "warning")
-    backlogs = [Backlog(d.name, kind, given.entities, given.reports) for d in find_domains() for kind in d.kinds]
+    every = (Backlog(d.name, kind, given.entities, given.reports) for d in find_domains() for kind in d.kinds)
+    backlogs = [backlog for backlog in every if given.kind in backlog.name]
+    if not backlogs:
+        parser.error(f"no kind has {given.kind!r} in its name")
     began_s = time.monotonic()
-    rounds = [_round(backlogs, given.cache, began_s) for _ in range(given.rounds)]
+    rounds: list[Round] = []
+    longest_s = 0.0
+    while len(rounds) < given.rounds and time.monotonic() - began_s + longest_s <= 60 * given.minutes:
+        round_began_s = time.monotonic()
+        found = _round(backlogs, given.cache, began_s, began_s + 60 * given.minutes)
+        if found is None:
+            break
+        rounds.append(found)
+        longest_s = max(longest_s, time.monotonic() - round_began_s)
+    if not rounds:
+        sys.exit("no round was done when the time was over: give it more --minutes, or fewer --entities")
     document = {
         "machine": describe_machine(),
         "load_average": load_average(),
@@ -72,13 +91,15 @@ def main() -> None:
         write_part(PAGE, MARK, as_markdown(document))
 
 
-def _round(backlogs: Sequence[Backlog], cache: Path, began_s: float) -> Round:
+def _round(backlogs: Sequence[Backlog], cache: Path, began_s: float, ends_s: float) -> Round | None:
     # As in `scale`: a group waits for its members, so that none begins with the partitions of another.
     kafka = KafkaSettings(first_port=0, heap_mib=512, overrides={"group.initial.rebalance.delay.ms": "3000"})
     server = ServerSettings(kafka=kafka, clickhouse_port=0, cache=cache)
     plain, whole = {}, {}
     with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), server, progress=tell) as at:
         for backlog in backlogs:
+            if time.monotonic() > ends_s:
+                return None
             plain[backlog.name] = _alone(replace(backlog, kind=plain_kind(backlog.kind)), at, PLAIN="1")
             whole[backlog.name] = _alone(backlog, at)
             told = f"{plain[backlog.name].ns:,.0f} ns plain, {whole[backlog.name].ns:,.0f} whole"
@@ -106,6 +127,7 @@ def summary(backlogs: Sequence[Backlog], rounds: Sequence[Round], reported: Mapp
     return {
         "rounds": len(rounds),
         "entities": backlogs[0].entities,
+        "reports": backlogs[0].reports,
         "at_once": {
             "ratio": round(median(ratios), 3),
             "ratios": [round(ratio, 3) for ratio in ratios],

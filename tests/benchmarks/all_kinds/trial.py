@@ -22,7 +22,7 @@ from tests.benchmarks.peers.log import make_topic
 from tests.benchmarks.workers import OBSERVATIONS, Page, Worker
 
 LOOK_S = 0.2
-PATIENCE_S = 900.0
+PATIENCE_S = 300.0
 STOP_S = 60.0
 
 

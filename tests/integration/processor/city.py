@@ -228,17 +228,17 @@ class City:
         sums = ", ".join(f"toInt64(sum({name}))" for name in names)
         return (await self.query(f"SELECT {sums} FROM traffic.ledger FINAL"))[0]
 
-    async def until(self, holds: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def until(self, holds: Callable[[], Awaitable[bool]], what: str, wait_s: float = WAIT_S) -> None:
         """Wait until something holds; fails with the last lines of every process."""
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(wait_s):
                 while not await holds():  # noqa: ASYNC110 (what is waited for happens in other processes)
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             logs = "\n".join(f"--- {child.name}\n{child.tail(15)}" for child in self.children)
-            raise AssertionError(f"{what}: not within {WAIT_S:g} s\n{logs}") from None
+            raise AssertionError(f"{what}: not within {wait_s:g} s\n{logs}") from None
 
-    async def until_handled(self, domain: str = "traffic", kind: str = "road_flow") -> None:
+    async def until_handled(self, domain: str = "traffic", kind: str = "road_flow", wait_s: float = WAIT_S) -> None:
         """Wait until the checkpoints cover all that the log of observations holds now."""
         ends = await self.ends(observations(domain, kind))
 
@@ -249,7 +249,7 @@ class City:
             offsets = {row[0]: row[1] for row in rows}
             return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
 
-        await self.until(handled, f"checkpoints up to the offsets {ends}")
+        await self.until(handled, f"checkpoints up to the offsets {ends}", wait_s)
 
     async def ends(self, topic: str) -> dict[int, int]:
         """The next offset of each partition of a topic, also where a broker is away for a while."""

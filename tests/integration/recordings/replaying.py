@@ -31,15 +31,17 @@ class Service:
         ports = await until_ready(city, ready)
         return cls(city, domain, f"127.0.0.1:{ports['grpc']}")
 
-    async def replay(self, kinds: str, *arguments: str | Path, status: int = 0) -> dict[str, Any]:
-        """What the command says, as JSON; it must end with this status."""
+    async def replay(
+        self, kinds: str, *arguments: str | Path, status: int = 0, wait_s: float = WAIT_S
+    ) -> dict[str, Any]:
+        """What the command says, as JSON; it must end with this status, and within so many seconds."""
         told = (*map(str, arguments), "--json", "--city", "testville")
-        answer = await urban(self.city, "replay", kinds, *told, services={self.domain: self.address}, wait_s=WAIT_S)
+        answer = await urban(self.city, "replay", kinds, *told, services={self.domain: self.address}, wait_s=wait_s)
         assert answer.status == status, answer.output + answer.errors
         self.answers.append(answer)
         found: dict[str, Any] = json.loads(answer.output)
         for kind in kinds.split(","):
-            await self.city.until_handled(self.domain, kind.partition(".")[2])
+            await self.city.until_handled(self.domain, kind.partition(".")[2], wait_s)
         return found
 
     async def ledger(self, kind: str) -> tuple[int, ...]:

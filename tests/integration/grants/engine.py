@@ -53,20 +53,26 @@ class Engine:
     @contextmanager
     def served_as(self, name: str) -> Iterator[Client]:
         """A client of the engine that grants what this user has."""
-        child = self._start(USERS[name])
+        with self.served_with(name, _file_of(USERS[name])) as client:
+            yield client
+
+    @contextmanager
+    def served_with(self, name: str, users_file: str) -> Iterator[Client]:
+        """A client of the engine that has this file of users."""
+        child = self._start(name, users_file)
         try:
             with clickhouse_connect.get_client(dsn=self.url, autogenerate_session_id=False) as client:
                 yield client
         finally:
             child.stop(30.0)
 
-    def _start(self, user: User) -> Child:
-        file = self._folder / f"{user.name}.xml"
-        file.write_text(_file_of(user))
+    def _start(self, name: str, users_file: str) -> Child:
+        file = self._folder / f"{name}.xml"
+        file.write_text(users_file)
         argv = [sys.executable, "-m", "deploy.local.clickhouse", "--data", str(self._folder / "data"), "--no-fsync"]
         argv += ["--port", str(self._port), "--users", str(file)]
-        log = self._folder / f"{user.name}.log"
-        child = Child.start(f"clickhouse as {user.name}", argv, log, env=dict(os.environ), cwd=REPOSITORY)
+        log = self._folder / f"{name}.log"
+        child = Child.start(f"clickhouse as {name}", argv, log, env=dict(os.environ), cwd=REPOSITORY)
         until = time.monotonic() + START_S
         while not _answers(self._port):
             assert child.poll() is None, child.tail()
@@ -82,8 +88,14 @@ def _file_of(user: User) -> str:
     # It does not log in, and the engine asks for no password.
     mine = re.sub(r"<password_sha256_hex>.*?</password_sha256_hex>", "<password/>", mine)
     mine = re.sub(r"<networks>.*?</networks>", "<networks><ip>::/0</ip></networks>", mine, flags=re.DOTALL)
-    text = text.replace('        <default remove="remove"/>', mine)
-    # Servers have these of their own.
+    return completed(text, mine)
+
+
+def completed(text: str, default: str) -> str:
+    """A file for users.d with what servers have of their own, and a user `default` in the place of the one removed."""
+    (removed,) = users_xml.WITHOUT_DEFAULT
+    assert removed in text
+    text = text.replace(removed, default)
     return text.replace("<profiles>", "<profiles><default/>").replace("<quotas>", "<quotas><default/>")
 
 

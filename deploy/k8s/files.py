@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.k8s import alerts, dashboards, kafka, metric_schema, network, routes, scaling, workloads
+from deploy.k8s import (
+    alerts,
+    certificates,
+    clickhouse,
+    dashboards,
+    grpc_tls,
+    kafka,
+    metric_schema,
+    network,
+    routes,
+    rules,
+    scaling,
+    workloads,
+)
 from deploy.k8s.objects import Object, kustomization, text_of
 from deploy.k8s.roles import City
 from services.cli.domains import find_domains
@@ -13,13 +26,13 @@ FOLDER = Path(__file__).resolve().parent
 # For the Prometheus of docker-compose.yml, which knows no custom resources.
 PLAIN_RULES = "../compose/prometheus/rules.yml"
 # Whole folders of what is generated: a file there that nobody makes any more is removed.
-OWN_FOLDERS = ("base/services", "components/monitoring/dashboards")
+OWN_FOLDERS = ("base/services", "components/monitoring/dashboards", "components/rules/rules")
 
 
 def files() -> dict[str, str]:
     """Every generated file of the city that this checkout declares."""
     city = City(find_domains())
-    return {**_base(city), **_components(city), **_monitoring(city)}
+    return {**_base(city), **_components(city), **_monitoring(city), **_rules(), **_dev(city)}
 
 
 def _base(city: City) -> dict[str, str]:
@@ -35,6 +48,12 @@ def _components(city: City) -> dict[str, str]:
         "components/kafka-strimzi/users.yaml": text_of(kafka.users(city)),
         "components/kafka-strimzi/certificates.yaml": text_of(kafka.certificates(city)),
         "components/kafka-strimzi/kustomization.yaml": _kafka_component(),
+        "components/clickhouse-operator/users.yaml": text_of([clickhouse.installation(city)]),
+        "components/clickhouse-operator/addresses.yaml": text_of(clickhouse.addresses(city)),
+        "components/certificates/certificates.yaml": text_of(certificates.certificates(city)),
+        "components/grpc-tls/patches.yaml": text_of(grpc_tls.patches(city)),
+        "components/grpc-tls/policies.yaml": text_of(grpc_tls.policies(city)),
+        "components/grpc-tls/kustomization.yaml": _grpc_component(),
         "components/keda/scaledobjects.yaml": text_of(scaled),
         "components/keda/kustomization.yaml": _scaling_component("scaledobjects.yaml", scaled, city),
         "components/hpa/autoscalers.yaml": text_of(autoscalers),
@@ -70,6 +89,34 @@ def _monitoring(city: City) -> dict[str, str]:
         f"{folder}/METRICS.md": metric_schema.page(),
         **{f"{folder}/dashboards/{file}": text for file, text in shown.items()},
     }
+
+
+def _dev(city: City) -> dict[str, str]:
+    folder = "overlays/dev/clickhouse-users"
+    return {
+        f"{folder}/kustomization.yaml": text_of([clickhouse.dev_component(city)]),
+        f"{folder}/addresses.yaml": text_of(clickhouse.addresses(city, tls=False)),
+        f"{folder}/urban.xml": clickhouse.dev_users(city),
+    }
+
+
+def _rules() -> dict[str, str]:
+    folder = "components/rules"
+    texts = {f"rules/{name}": text for name, text in rules.shipped().items()}
+    return {
+        f"{folder}/kustomization.yaml": text_of([rules.component(sorted(texts))]),
+        f"{folder}/mounts.yaml": text_of(rules.mounts()),
+        **{f"{folder}/{name}": text for name, text in texts.items()},
+    }
+
+
+def _grpc_component() -> str:
+    component = {
+        **kustomization(["policies.yaml"]),
+        "patches": [{"path": "patches.yaml"}, grpc_tls.gateway_patch()],
+    }
+    component |= {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
+    return text_of([component])
 
 
 def _kafka_component() -> str:

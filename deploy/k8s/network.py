@@ -8,6 +8,7 @@ from deploy.k8s.kafka import CLUSTER
 from deploy.k8s.objects import PART_OF_LABEL, Object, resource
 from deploy.k8s.roles import GRPC_PORT, METRICS_PORT, City, Role
 from deploy.k8s.workloads import labels
+from services.cli.domains import CORRELATION
 
 # Namespaces that may come in are labelled so by whoever runs the cluster.
 CLIENTS_LABEL = {"urban-brain/clients": "true"}
@@ -15,13 +16,16 @@ MONITORING_LABEL = {"urban-brain/monitoring": "true"}
 # Pods of the servers: in the overlay dev, and as the operators label them.
 KAFKA_PODS = ({"app.kubernetes.io/name": "kafka"}, {"strimzi.io/cluster": CLUSTER})
 CLICKHOUSE_PODS = ({"app.kubernetes.io/name": "clickhouse"}, {"clickhouse.altinity.com/chi": "urban"})
+# The one role that calls somebody outside.
+RESPONDER = Role(CORRELATION, "responder")
+WEBHOOKS = "to-webhooks"
 KAFKA_PORTS, CLICKHOUSE_PORTS = (9092, 9093), (8123, 8443)
 # OTLP over HTTP (components/tracing), as the collector's own default says.
 COLLECTOR_PORT = 4318
 
 
 def policies(city: City) -> list[Object]:
-    return [_to_servers(), *(_of(role) for role in city.roles)]
+    return [_to_servers(), _to_webhooks(), *(_of(role) for role in city.roles)]
 
 
 def _to_servers() -> Object:
@@ -45,6 +49,12 @@ def _to_servers() -> Object:
         ],
     }
     return resource("networking.k8s.io/v1", "NetworkPolicy", "to-servers", {"spec": spec})
+
+
+def _to_webhooks() -> Object:
+    """Where those may be told whom response plans name: nowhere, until an overlay adds to `egress` where they are."""
+    spec = {"podSelector": {"matchLabels": RESPONDER.labels}, "policyTypes": ["Egress"], "egress": []}
+    return resource("networking.k8s.io/v1", "NetworkPolicy", WEBHOOKS, {"spec": spec}, labels(RESPONDER))
 
 
 def _of(role: Role) -> Object:

@@ -29,8 +29,14 @@ class _Dumper(yaml.SafeDumper):
 
 def text_of(objects: Iterable[Object]) -> str:
     """The objects as one file of YAML."""
-    documents = (yaml.dump(one, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True) for one in objects)
-    return HEADER + "---\n".join(documents)
+    return HEADER + documents(objects)
+
+
+def documents(objects: Iterable[Object]) -> str:
+    """The objects as YAML."""
+    return "---\n".join(
+        yaml.dump(one, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True) for one in objects
+    )
 
 
 def resource(

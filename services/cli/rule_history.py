@@ -12,6 +12,7 @@ import typer
 from services.cli.addresses import NothingRunsError, find_addresses
 from services.cli.output import RootOption, fail, say, table
 from services.cli.sql import in_clickhouse_words
+from services.runtime.clickhouse_address import client_address
 
 if TYPE_CHECKING:
     from services.core.correlation.rule import Rule
@@ -45,7 +46,7 @@ def backtest(
     if labels := labels_of(found_rule):
         fail(f"{found_rule.name} asks for labels of entities ({', '.join(labels)}), which are not stored with signals")
     try:
-        with clickhouse_connect.get_client(dsn=find_addresses(root).clickhouse) as client:
+        with clickhouse_connect.get_client(**client_address(find_addresses(root).clickhouse)) as client:
             found = found_in(client, found_rule, city, from_ms, to_ms)
             live = read_incidents(client, found_rule.name, city, from_ms, to_ms)
     except NothingRunsError as error:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from services.community.indices.contacts import BEFORE_ONSET_MS, LONGEST_STAY_MS, Contacts, contacts_of, stays_of
 from services.core.pseudonym import LEAST, numbers_of
 from services.runtime.clickhouse import ClickHouse
-from services.runtime.migrations import ensure_schema
+from services.runtime.migrations import has_schema
 from services.runtime.settings import Settings
 
 # What was found is needed while contacts are told, and no longer. A proposal.
@@ -200,7 +200,7 @@ def read_arguments(arguments: Sequence[str] | None, now: datetime) -> Question:
 
 async def _main(question: Question, now: datetime) -> None:
     settings = Settings()  # type: ignore[call-arg]  # every field has a default
-    await ensure_schema(settings.clickhouse, "community", settings.clickhouse_cluster)
+    await has_schema(settings, "community")
     clickhouse = await ClickHouse.of(settings)
     try:
         answer = await ask(clickhouse, question, now)

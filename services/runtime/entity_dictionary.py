@@ -41,10 +41,11 @@ VIEW_COLUMNS = (
 _KEY = "(city, entity_id)"
 
 
-def create_statement(domain: str, url: str) -> str:
+def create_statement(domain: str, url: str, *, reader: str = "") -> str:
     """The statement that makes the dictionary anew; `url` is that of the server, http://[user:password@]host:port.
 
-    The server reads its own table as somebody: as its user `default` where the url names nobody.
+    The server reads its own table as somebody: as `reader`, who needs no password on the server itself; else as who is
+    named in the url, else as its user `default`.
     """
     declared = ", ".join(
         ["city String", "entity_id String"]
@@ -55,7 +56,7 @@ def create_statement(domain: str, url: str) -> str:
     least, most = LIFETIME_S
     return (
         f"CREATE OR REPLACE DICTIONARY {domain}.{NAME} ({declared}) PRIMARY KEY city, entity_id"
-        f" SOURCE(CLICKHOUSE({_reader(url)}QUERY {quoted(rows)})) LAYOUT(COMPLEX_KEY_HASHED())"
+        f" SOURCE(CLICKHOUSE({_reader(url, reader)}QUERY {quoted(rows)})) LAYOUT(COMPLEX_KEY_HASHED())"
         f" LIFETIME(MIN {least} MAX {most}) COMMENT {quoted(_COMMENT.format(domain=domain))}"
     )
 
@@ -77,7 +78,9 @@ def columns_of_view(domain: str, columns: Iterable[str]) -> list[tuple[str, str,
     ]
 
 
-def _reader(url: str) -> str:
+def _reader(url: str, reader: str) -> str:
+    if reader:
+        return f"USER {quoted(reader)} "
     parts = urlsplit(url)
     if not parts.username:
         return ""

@@ -43,6 +43,8 @@ SHARED_TABLES = frozenset({"signals", "entities", "ledger", "archive_ledger", "d
 INTERNAL_TABLES = frozenset({"schema_versions", "baselines"})
 # How the comment of a table ends of which no view is made: it has pseudonyms or small numbers of people.
 NOT_FOR_ANALYSTS = "(not for analysts)"
+# With URBAN_CLICKHOUSE_GRANTS (deploy/clickhouse/users.py): as whom views read what is below them; dictionaries too.
+VIEWS_USER, DICTIONARIES_USER = "views", "dictionaries"
 WAIT_S = 60.0
 # Many pods ask at once, at the very time at which ClickHouse is to make all tables.
 LOOK_PAUSE_S = 5.0
@@ -62,31 +64,42 @@ def schemas() -> dict[str, Path]:
     return {**found, ANALYSTS: analysts}
 
 
-def status(url: str) -> list[Pending]:
-    """What is still to be applied."""
-    return [p for database, folder in schemas().items() for p in _pending(_cluster(url), database, folder)]
+def status(url: str, databases: Iterable[str] | None = None) -> list[Pending]:
+    """What is still to be applied. `databases`: None for all."""
+    return [p for database, folder in _wanted(databases).items() for p in _pending(_cluster(url), database, folder)]
 
 
-def migrate(url: str, databases: Iterable[str] | None = None, *, cluster: str = "") -> list[Pending]:
+def _wanted(databases: Iterable[str] | None) -> Mapping[str, Path]:
+    found = schemas()
+    if databases is None:
+        return found
+    if unknown := set(databases) - set(found):
+        raise ValueError(f"no schema of {', '.join(sorted(unknown))}; there are {', '.join(found)}")
+    return {name: folder for name, folder in found.items() if name in set(databases)}
+
+
+def migrate(
+    url: str, databases: Iterable[str] | None = None, *, cluster: str = "", grants: bool = False
+) -> list[Pending]:
     """Apply what is pending, then make the views anew; what was applied. `databases`: None for all.
 
     `cluster`: every server of that name gets the databases, each replicated, and so what is made in them; the tables'
     engines are Replicated, too. Needs a keeper, and the macros {shard} and {replica}.
+
+    `grants`: who may read a view need not be allowed to read what is below it, as it is read as `VIEWS_USER`; and
+    dictionaries as `DICTIONARIES_USER`, so that none holds a password. The server has to know both users.
     """
-    wanted = schemas()
-    if databases is not None:
-        unknown = set(databases) - set(wanted)
-        if unknown:
-            raise ValueError(f"no schema of {', '.join(sorted(unknown))}; there are {', '.join(wanted)}")
-        wanted = {name: folder for name, folder in wanted.items() if name in set(databases)}
+    wanted = _wanted(databases)
     with clickhouse_connect.get_client(**client_address(url), autogenerate_session_id=False) as client:
         if cluster:
             for database in wanted:
                 client.command(replicated_database(database, cluster))
         applied = [p for database, folder in wanted.items() for p in _apply(url, database, folder, cluster)]
-        _make_dictionaries(client, url, wanted)
+        _make_dictionaries(client, url, wanted, DICTIONARIES_USER if grants else "")
         if ANALYSTS in wanted:
-            _make_views(client)
+            _make_views(client, VIEWS_USER if grants else "")
+        if grants:
+            _let_read(client, wanted)
     return applied
 
 
@@ -105,10 +118,18 @@ async def ensure_schema(url: str, database: str, cluster: str = "") -> None:
             await asyncio.to_thread(migrate, url, [database], cluster=cluster)
 
 
-async def until_migrated(url: str, pause_s: float = LOOK_PAUSE_S) -> None:
+async def has_schema(settings: Settings, database: str) -> None:
+    """Come back when a service's own database is up to date: brought there by us or, where we may not, by `migrate`."""
+    if settings.clickhouse_grants:
+        await until_migrated(settings.clickhouse, databases=[database])
+    else:
+        await ensure_schema(settings.clickhouse, database, settings.clickhouse_cluster)
+
+
+async def until_migrated(url: str, pause_s: float = LOOK_PAUSE_S, *, databases: Sequence[str] | None = None) -> None:
     """Come back when nothing is pending any more; ClickHouse may be away meanwhile. Raises what does not pass."""
     told: Mapping[str, int] = {}
-    while pending := await keep_trying("schema", lambda: asyncio.to_thread(status, url), WAIT_S):
+    while pending := await keep_trying("schema", lambda: asyncio.to_thread(status, url, databases), WAIT_S):
         if (left := _counts(pending)) != told:
             log.info("schema_awaited", pending=left)
         told = left
@@ -146,11 +167,29 @@ def _apply(url: str, database: str, folder: Path, cluster: str) -> Sequence[Pend
     return pending
 
 
-def _make_dictionaries(client: Client, url: str, databases: Iterable[str]) -> None:
+def _make_dictionaries(client: Client, url: str, databases: Iterable[str], reader: str) -> None:
     """One dictionary of entities for each domain, in its own database."""
     for domain in _domains(client):
         if domain in databases:
-            client.command(create_statement(domain, url))
+            client.command(create_statement(domain, url, reader=reader))
+
+
+def _let_read(client: Client, databases: Iterable[str]) -> None:
+    """Views of analysts, and those that fill a table with every insert, work as `VIEWS_USER`, whoever asks or inserts.
+
+    A domain's own views, which are below those of analysts, ask as whoever asks them.
+    """
+    rows = client.query(
+        "SELECT database, name FROM system.tables WHERE database IN {databases:Array(String)}"
+        " AND (engine = 'MaterializedView' OR engine = 'View' AND database = {analysts:String}) ORDER BY ALL",
+        parameters={"databases": list(databases), "analysts": ANALYSTS},
+    ).result_rows
+    for database, view in rows:
+        client.command(f"ALTER TABLE `{database}`.`{view}` MODIFY {_security(VIEWS_USER)}")
+
+
+def _security(reader: str) -> str:
+    return f"DEFINER = `{reader}` SQL SECURITY DEFINER" if reader else ""
 
 
 def _domains(client: Client) -> list[str]:
@@ -169,7 +208,7 @@ class _Column(NamedTuple):
     expression: str = ""  # empty: a column of the table
 
 
-def _make_views(client: Client) -> None:
+def _make_views(client: Client, reader: str = "") -> None:
     """One view per table of a kind (and of incidents), with final rows only; columns and words are the table's, and
     those of a domain tell of the entity as well."""
     domains = set(_domains(client))
@@ -192,7 +231,7 @@ def _make_views(client: Client) -> None:
         columns = _columns(client, database, table)
         if database in domains:
             columns += [_Column(*told) for told in columns_of_view(database, (c.name for c in columns))]
-        client.command(_view(database, table, comment, columns))
+        client.command(_view(database, table, comment, columns, reader))
 
 
 def _columns(client: Client, database: str, table: str) -> list[_Column]:
@@ -205,11 +244,11 @@ def _columns(client: Client, database: str, table: str) -> list[_Column]:
     return [_Column(*row) for row in rows]
 
 
-def _view(database: str, table: str, comment: str, columns: Sequence[_Column]) -> str:
+def _view(database: str, table: str, comment: str, columns: Sequence[_Column], reader: str) -> str:
     declared = ",\n".join(f"    `{c.name}` {c.type} COMMENT {quoted(c.comment)}" for c in columns)
     names = ", ".join(f"{c.expression} AS `{c.name}`" if c.expression else f"`{c.name}`" for c in columns)
     return (
-        f"CREATE OR REPLACE VIEW `{ANALYSTS}`.`v_{table}`\n(\n{declared}\n)\n"
+        f"CREATE OR REPLACE VIEW `{ANALYSTS}`.`v_{table}`\n(\n{declared}\n)\n{_security(reader)}\n"
         f"COMMENT {quoted(f'{comment} (final rows only)')}\nAS SELECT {names} FROM `{database}`.`{table}` FINAL"
     )
 
@@ -219,6 +258,10 @@ def _counts(pending: Iterable[Pending]) -> Mapping[str, int]:
     for p in pending:
         counts[p.database] = counts.get(p.database, 0) + 1
     return counts
+
+
+def _migrate_as(settings: Settings) -> list[Pending]:
+    return migrate(settings.clickhouse, cluster=settings.clickhouse_cluster, grants=settings.clickhouse_grants)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -238,7 +281,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         print(__doc__, file=sys.stderr)
         return 2
-    for database, count in _counts(migrate(url, cluster=settings.clickhouse_cluster)).items():
+    for database, count in _counts(_migrate_as(settings)).items():
         print(f"{database}: {count} applied")
     return 0
 

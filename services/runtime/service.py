@@ -26,7 +26,7 @@ from services.runtime.kafka_connection import mend_connections
 from services.runtime.kafka_security import secure_kafka
 from services.runtime.logs import configure_logs
 from services.runtime.memory import give_back, leave_out_pandas, look_seldom
-from services.runtime.migrations import ensure_schema
+from services.runtime.migrations import has_schema
 from services.runtime.readiness import Probe, Readiness, kafka_probe
 from services.runtime.role import Role, end
 from services.runtime.settings import Settings
@@ -160,7 +160,7 @@ class _Process:
     async def _start_and_wait(self, metrics_port: int) -> None:
         await asyncio.gather(
             ensure_topics(self._settings.kafka, self._topics),
-            ensure_schema(self._settings.clickhouse, self._service, self._settings.clickhouse_cluster),
+            has_schema(self._settings, self._service),
         )
         await asyncio.gather(*(self._start(name, role) for name, role in self._roles.items()))
         server = await self._grpc_server()

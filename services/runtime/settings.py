@@ -34,6 +34,11 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9_-]*$",
         description="Name of the cluster of ClickHouse whose servers hold the same databases; empty: one server",
     )
+    clickhouse_grants: bool = Field(
+        False,
+        description="ClickHouse knows a user for each role (deploy/clickhouse): services make no tables and wait for"
+        " the migration, whose views are read by the rights of a user of their own",
+    )
     clickhouse_timeout_seconds: float = Field(
         60.0, gt=0, le=600, description="Time without an answer after which a request to ClickHouse is sent again"
     )

@@ -31,7 +31,13 @@ from tests.deploy.roles import roles
 # Facts of one process, which a file that may start several of them cannot say.
 OF_ONE_PROCESS = {"URBAN_INSTANCE", "URBAN_STATIC_MEMBER", "URBAN_READY_FILE"}
 # The composed city has one ClickHouse.
-OF_A_CLUSTER = {"URBAN_CLICKHOUSE_CLUSTER", "URBAN_GRPC_TLS", "URBAN_KAFKA_TLS", "URBAN_PROBE_PORT"}
+OF_A_CLUSTER = {
+    "URBAN_CLICKHOUSE_CLUSTER",
+    "URBAN_CLICKHOUSE_GRANTS",
+    "URBAN_GRPC_TLS",
+    "URBAN_KAFKA_TLS",
+    "URBAN_PROBE_PORT",
+}
 # Read by the command `urban`, not by a service.
 OF_THE_COMMAND = {"URBAN_SERVICES"}
 

@@ -84,10 +84,13 @@ def test_ports_are_those_that_the_settings_say(name):
     ports = {kind: int(_settings(objects)[f"URBAN_{kind.upper()}_PORT"]) for kind in ("grpc", "metrics")}
     for role in CITY.roles:
         work = named(objects, "StatefulSet" if role.profile.lasting else "Deployment", role.name)
-        assert {port["name"]: port["containerPort"] for port in containers(work)[-1]["ports"]} == ports
+        found = {port["name"]: port["containerPort"] for port in containers(work)[-1]["ports"]}
+        own = {v["name"]: v.get("value") for v in containers(work)[-1]["env"]}
+        probes = {"probes": int(own["URBAN_PROBE_PORT"])} if "URBAN_PROBE_PORT" in own else {}
+        assert found == ports | probes
     for policy in of_kind(objects, "NetworkPolicy"):
         labels = policy["spec"]["podSelector"]["matchLabels"]
-        if "app.kubernetes.io/component" in labels:
+        if "app.kubernetes.io/component" in labels and "Ingress" in policy["spec"]["policyTypes"]:
             let_in = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
             api = labels["app.kubernetes.io/component"] == "api"
             assert let_in == ({ports["metrics"], ports["grpc"]} if api else {ports["metrics"]})

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from deploy.k8s.clickhouse import visitors
+from deploy.k8s.roles import City
+from services.cli.domains import find_domains
 from services.runtime.service import STOP_TIMEOUT_S
 from tests.deploy.rendering import (
     OVERLAYS,
@@ -21,6 +24,7 @@ from tests.deploy.rendering import (
 )
 from tests.deploy.restricted import faults, loose_ends
 
+CITY = City(find_domains())
 WORKS = [one for name in OVERLAYS for one in of_kind(overlay(name), *WORKLOADS)]
 
 
@@ -89,8 +93,10 @@ def test_a_pod_is_left_the_time_that_a_service_takes_to_end(work):
     pod = work["spec"]["template"]["spec"]
     before = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     assert pod["terminationGracePeriodSeconds"] > STOP_TIMEOUT_S + before
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert pod["containers"][0][probe]["grpc"]["port"] == 50051
+    (probed,) = {pod["containers"][0][p]["grpc"]["port"] for p in ("startupProbe", "livenessProbe", "readinessProbe")}
+    # Where callers need a certificate, probes, which have none, have a port of their own.
+    own = [v["value"] for v in pod["containers"][0]["env"] if v["name"] == "URBAN_PROBE_PORT"]
+    assert probed == int(*own or ["50051"])
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -98,12 +104,21 @@ def test_what_pods_refer_to_is_there_or_is_told_to_be_made_by_somebody(name):
     objects = overlay(name)
     maps = {one["metadata"]["name"] for one in of_kind(objects, "ConfigMap")}
     secrets = {one["metadata"]["name"] for one in of_kind(objects, "Secret")}
-    told_in_readme = {"urban-clickhouse"} if name == "prod" else set()
+    # `python -m deploy.k8s secrets` makes those of ClickHouse's users, cert-manager and Strimzi those of certificates.
+    told_in_readme = {user.secret for user in visitors(CITY)} if name == "prod" else set()
+    made = {one["spec"]["secretName"] for one in of_kind(objects, "Certificate")}
+    made |= {one["metadata"]["name"] for one in of_kind(objects, "KafkaUser")}
+    made |= {f"{one['metadata']['name']}-cluster-ca-cert" for one in of_kind(objects, "Kafka")}
     for work in of_kind(objects, *WORKLOADS):
         for container in containers(work):
             assert {source["configMapRef"]["name"] for source in container.get("envFrom", ())} <= maps
             keys = [variable.get("valueFrom", {}).get("secretKeyRef") for variable in container.get("env", ())]
             assert {key["name"] for key in keys if key} <= secrets | told_in_readme
+        for volume in work["spec"]["template"]["spec"].get("volumes", ()):
+            assert {volume["configMap"]["name"]} <= maps if "configMap" in volume else True
+            sources = volume.get("projected", {}).get("sources", [volume])
+            mounted = {one["secret"].get("secretName") or one["secret"]["name"] for one in sources if "secret" in one}
+            assert mounted <= made
 
 
 def test_no_password_stands_in_a_manifest_but_that_of_the_machine_of_ones_own():

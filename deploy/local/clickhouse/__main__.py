@@ -23,9 +23,15 @@ def read_arguments() -> ClickHouseSettings:
     parser.add_argument("--memory-mib", type=int, default=ClickHouseSettings.memory_mib)
     parser.add_argument("--body-mib", type=int, default=ClickHouseSettings.body_mib)
     parser.add_argument("--no-fsync", action="store_true", help="faster inserts that a loss of power may undo")
+    parser.add_argument("--users", type=Path, help="file of users; everybody who asks is its `default`")
     given = parser.parse_args()
     return ClickHouseSettings(
-        given.data, given.port, memory_mib=given.memory_mib, body_mib=given.body_mib, fsync=not given.no_fsync
+        given.data,
+        given.port,
+        memory_mib=given.memory_mib,
+        body_mib=given.body_mib,
+        fsync=not given.no_fsync,
+        users=given.users,
     )
 
 

@@ -24,12 +24,15 @@ class ClickHouseSettings:
     fsync: bool = True  # an acknowledged insert survives the loss of power, not only of the process
     user: str = "default"  # the one user
     password: str = ""  # of the one user
+    users: Path | None = None  # a file of users as a server has it; the engine does all as its user `default`
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536:
             raise ValueError(f"port must be 1 to 65535, not {self.port}")
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", self.user):
             raise ValueError(f"user must be letters, digits and _, not {self.user!r}")
+        if self.users is not None and self.user != "default":
+            raise ValueError(f"users: {self.users} says who `default` is, so that user must not be {self.user!r}")
         for name in ("memory_mib", "body_mib", "threads", "session_limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
@@ -70,6 +73,14 @@ USERS_PATH = """
             <path>{path}</path>
         </users_xml>
     </user_directories>"""
+# As the configuration has it that servers come with: who has no grant reads no table of the system either.
+STRICT = """
+    <access_control_improvements>
+        <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
+        <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
+        <on_cluster_queries_require_cluster_grant>true</on_cluster_queries_require_cluster_grant>
+        <table_engines_require_grant>true</table_engines_require_grant>
+    </access_control_improvements>"""
 USERS = """<clickhouse>
     <!-- Written on every start; changes here are lost. -->
     <users>{users}
@@ -92,10 +103,17 @@ def write_config(settings: ClickHouseSettings) -> str:
     home = settings.data.absolute()
     home.mkdir(parents=True, exist_ok=True)
     path = home / "config.xml"
-    users = _write_users(home, settings) if settings.user != "default" else ""
+    users = _users(home, settings)
     path.write_text(CONFIG.format(memory=settings.memory_mib * MIB, fsync=int(settings.fsync), users=users))
     # The hyphen matters: with an underscore the engine silently ignores the file.
     return f"{home / 'engine'}?config-file={path}"
+
+
+def _users(home: Path, settings: ClickHouseSettings) -> str:
+    """What of the configuration says who there is."""
+    if settings.users is not None:
+        return USERS_PATH.format(path=escape(str(settings.users.absolute()))) + STRICT
+    return _write_users(home, settings) if settings.user != "default" else ""
 
 
 def _write_users(home: Path, settings: ClickHouseSettings) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,51 @@ async def test_a_config_map_changes_by_a_symbolic_link(tmp_path):
     shutil.rmtree(tmp_path / "..1")
     assert await look(watch) == []
     assert watch.wanted[0].rule.version == 2
+
+
+def mount(folder: Path, number: int, files: dict[str, str]) -> Iterator[str]:
+    """Writes a ConfigMap as the node's agent does (its AtomicWriter), and tells after which step it is."""
+    payload = folder / f"..2026_11_26_{number:02}"
+    payload.mkdir()
+    for name, text in files.items():
+        (payload / name).write_text(text)
+    before = (folder / "..data").resolve() if (folder / "..data").exists() else None
+    (folder / "..data_tmp").symlink_to(payload.name)
+    os.replace(folder / "..data_tmp", folder / "..data")
+    yield "the link is turned over"
+    for name in files:
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(Path("..data") / name)
+    yield "new files have their links"
+    for link in folder.glob("*.yaml"):
+        if link.name not in files:
+            link.unlink()
+    if before is not None:
+        shutil.rmtree(before)
+    yield "nothing is left of what was before"
+
+
+async def test_a_config_map_in_which_rules_come_go_and_change_is_wanted_whole_or_not_at_all(tmp_path):
+    text = (RULES / NAME).read_text()
+    other = text.replace("rule: crowd_road_pressure", "rule: other")
+    assert other != text
+    for _ in mount(tmp_path, 1, {NAME: text, "gone.yaml": text.replace("rule: crowd_road_pressure", "rule: gone")}):
+        pass
+    watch = RuleWatch(tmp_path)
+    before = watch.wanted
+    assert [file.rule.name for file in before] == ["crowd_road_pressure", "gone"]
+    after = {NAME: text.replace("version: 1", "version: 2"), "other.yaml": other}
+    for step in mount(tmp_path, 2, after):
+        found = await look(watch)
+        if step == "the link is turned over":
+            # The link of a file that went leads nowhere: told, and the rules before go on.
+            assert len(found) == 1
+        if watch.faults:
+            assert watch.wanted == before, step
+    assert (watch.faults, [(f.rule.name, f.rule.version) for f in watch.wanted]) == (
+        (),
+        [("crowd_road_pressure", 2), ("other", 1)],
+    )
 
 
 async def test_a_folder_that_is_gone_or_empty_is_refused(path):

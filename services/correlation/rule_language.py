@@ -33,6 +33,8 @@ from services.correlation.fields import (
 )
 
 SEVERITIES = {severity.name.lower(): severity for severity in Severity}
+# How a rule is run; whether it is tried or in force is no part of what it finds, nor of its version.
+MODES = {"live": False, "shadow": True}
 RELATIONS = {relation.value: relation for relation in Relation}
 
 
@@ -86,11 +88,16 @@ def _along(field: str, value: object) -> Along:
 
 def read_rule(document: object) -> Rule:
     """The rule of a document. RuleError names the field that is wrong, as "signals[0].kind"."""
+    return read_rule_and_mode(document)[0]
+
+
+def read_rule_and_mode(document: object) -> tuple[Rule, bool]:
+    """The rule of a document, and whether it is only tried (`mode: shadow`)."""
     fields = read_fields("", document, _RULE)
     fields.pop("order", None)
-    links = fields.pop("links", ())
+    links, shadow = fields.pop("links", ()), fields.pop("mode", False)
     bonds = tuple(_bond(dict(link), fields) for link in links)
-    return Rule(name=fields.pop("rule"), selectors=fields.pop("signals"), bonds=bonds, **fields)
+    return Rule(name=fields.pop("rule"), selectors=fields.pop("signals"), bonds=bonds, **fields), shadow
 
 
 def _bond(link: dict[str, Any], rule: dict[str, Any]) -> Bond:
@@ -188,6 +195,12 @@ _LINK: Table = {
 _RULE: Table = {
     "rule": Field(text, NAME, "Its name; part of the id of every incident."),
     "version": Field(whole, number_schema(1, 2**31, integer=True), "To be raised with every change."),
+    "mode": Field(
+        one_of(MODES),
+        word_schema(MODES),
+        "shadow: it is tried beside the version in force, and nobody is told what it finds; live.",
+        needed=False,
+    ),
     "about": Field(text, TEXT, "Why this matters, for people."),
     "title": Field(text, TEXT, "One line; {name} is the entity of the first signal of that name, {city} the city."),
     "severity": Field(one_of(SEVERITIES), word_schema(SEVERITIES), "How much it matters (CAP 1.2)."),

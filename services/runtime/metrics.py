@@ -49,6 +49,9 @@ OPEN_WINDOWS = Gauge("urban_open_windows", "Windows with data that may still cha
 WINDOWS = Counter("urban_windows", "Window rows emitted, revisions included", ("domain", "kind", "window"))
 SIGNALS = Counter("urban_signals", "Signals emitted, revisions and retractions included", ("domain", "type"))
 INCIDENTS = Counter("urban_incidents", "Versions of incidents emitted", ("rule", "state"))
+SHADOW_INCIDENTS = Counter(
+    "urban_shadow_incidents", "Versions of what rules that are only tried would have told", ("rule", "state")
+)
 INCIDENTS_STANDING = Gauge("urban_incidents_standing", "Incidents that are open or can still be corrected")
 CORRELATION_SIGNALS = Counter(
     "urban_correlation_signals",

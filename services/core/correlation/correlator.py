@@ -141,9 +141,13 @@ class Correlator:
         """Start of the first signal that it remembers; None: it remembers none."""
         return min((signal.start_ms for signal in self._known.values()), default=None)
 
+    def told(self) -> list[Incident]:
+        """Its incidents that stand, each in the version that was told last."""
+        return [self._ledger.standing[i] for _, group in self.found() for i in sorted(group.incidents)]
+
     def join(self, ledger: IncidentLedger) -> list[Incident]:
         """Numbers its incidents in a ledger that is shared from now on; gives them as its own ledger had them."""
-        standing = [self._ledger.standing[i] for _, group in self.found() for i in sorted(group.incidents)]
+        standing = self.told()
         self._ledger, self._shares = ledger, True
         return standing
 

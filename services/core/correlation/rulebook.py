@@ -155,6 +155,11 @@ class Rulebook:
         self._ledger.planned.put(event)
         return self._ledger.plan()
 
+    @property
+    def planned(self) -> list[PlannedEvent]:
+        """The planned events that are known, by city and id."""
+        return self._ledger.planned.events()
+
     def _forget(self) -> None:
         """What the slowest rule has passed long since explains nothing any more; what has run out is gone."""
         if (event_ms := self.event_ms) is None:

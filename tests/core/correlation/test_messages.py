@@ -163,7 +163,9 @@ def test_a_checkpoint_gives_back_the_state():
         read_rule_file("new.yaml", RULE_FILE.text.replace("version: 1", "version: 2")),
     )
     book = RulebookState((alone, replace(alone, closed=True)), state.counters, state.ledger)
-    saved = Saved(book, 17, 5, 2, 3, files, (coming,), [(7, 4), (9, 5)])
+    # Beside them one that is only tried, with a ledger of its own.
+    tried = (read_rule_file("tried.yaml", f"mode: shadow\n{coming.text}"),)
+    saved = Saved(book, 17, 5, 2, 3, files, (coming,), [(7, 4), (9, 5)], tried, (state,))
     message = checkpoint_of(0, saved, IncidentWriter())
     assert repr(saved_in(message)) == repr(saved)
     assert (message.next_offset, message.watermark_ms) == (17, NOON + HOUR)

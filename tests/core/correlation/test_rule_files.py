@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from services.core.signals import Severity
-from services.correlation.rules import FOLDER, RuleFileError, load_rule, load_rules
+from services.correlation.rules import FOLDER, RuleFileError, load_rule, load_rules, read_rules, read_texts
 
 GOOD = yaml.safe_load((FOLDER / "crowd_road_pressure.yaml").read_text())
 
@@ -108,4 +108,27 @@ def test_two_files_with_one_rule_are_refused(tmp_path):
 
 def test_a_folder_without_rules_is_refused(tmp_path):
     with pytest.raises(RuleFileError, match="holds no rule"):
+        load_rules(tmp_path)
+
+
+def test_a_rule_may_be_tried_beside_the_version_in_force(tmp_path):
+    shipped = (FOLDER / "crowd_road_pressure.yaml").read_text()
+    (tmp_path / "a.yaml").write_text(shipped)
+    number = load_rules(tmp_path)[0].version
+    tried = shipped.replace(f"version: {number}", f"version: {number + 1}\nmode: shadow")
+    (tmp_path / "b.yaml").write_text(tried)
+    assert [rule.version for rule in load_rules(tmp_path)] == [number]
+    files = read_rules(read_texts(tmp_path))
+    assert [(file.name, file.rule.version, file.shadow) for file in files] == [
+        ("a.yaml", number, False),
+        ("b.yaml", number + 1, True),
+    ]
+    (tmp_path / "c.yaml").write_text(tried)
+    with pytest.raises(RuleFileError, match=r"c\.yaml: rule = 'crowd_road_pressure': another file has a rule"):
+        load_rules(tmp_path)
+    (tmp_path / "c.yaml").unlink()
+    (tmp_path / "b.yaml").write_text(shipped.replace(f"version: {number}", f"version: {number}\nmode: shadow"))
+    with pytest.raises(
+        RuleFileError, match=rf"b\.yaml:\d+: version = {number}: must lie above {number}, the version in"
+    ):
         load_rules(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,13 @@ from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.event_time import EventTimeState
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rulebook import RulebookState
-from services.core.correlation.state import CorrelatorCounters, CorrelatorState, IncidentRecord, LedgerState
+from services.core.correlation.state import (
+    CorrelatorCounters,
+    CorrelatorState,
+    IncidentRecord,
+    LedgerState,
+    PassedIncident,
+)
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK
 from services.correlation.intake import read_signal
@@ -164,6 +171,11 @@ def _put_ledger(
     arrays[f"{prefix}planned_times"] = _numbers([(e.start_ms, e.end_ms) for e in planned], 2)
     arrays[f"{prefix}planned_places"] = np.array(places, "<f8").reshape(-1, 3)
     texts[f"{prefix}incidents"] = [text for i in incidents for text in (i.id, i.rule, i.superseded_by)]
+    inhibited = [i for i in incidents if i.inhibited_by]
+    texts[f"{prefix}inhibited"] = [text for i in inhibited for text in (i.id, i.inhibited_by)]
+    arrays[f"{prefix}passed_numbers"] = _numbers([(p.version, p.start_ms, len(p.entities)) for p in state.passed], 3)
+    texts[f"{prefix}passed"] = [text for p in state.passed for text in (p.rule, p.city, p.id)]
+    texts[f"{prefix}passed_entities"] = [t for p in state.passed for entity in p.entities for t in entity]
     texts[f"{prefix}actions"] = [t for a in actions for t in (a.incident_id, a.request_id, a.actor, a.note, a.about)]
     texts[f"{prefix}planned_events"] = [
         text for e in planned for text in (e.id, e.city, e.title, " ".join(sorted(e.kinds)))
@@ -173,9 +185,11 @@ def _put_ledger(
 def _ledger(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]], prefix: str = "") -> LedgerState:
     incidents = zip(_told(texts[f"{prefix}incidents"], 3), arrays[f"{prefix}incident_numbers"].tolist(), strict=True)
     actions = zip(_told(texts[f"{prefix}actions"], 5), arrays[f"{prefix}action_numbers"].tolist(), strict=True)
+    # A checkpoint of the version before has nothing that is muted.
+    inhibitors = {pair[0]: pair[1] for pair in _told(texts.get(f"{prefix}inhibited", ()), 2)}
     return LedgerState(
         incidents=tuple(
-            IncidentRecord(id_, rule, revision, settled_ms, heir, bool(standing))
+            IncidentRecord(id_, rule, revision, settled_ms, heir, bool(standing), inhibitors.get(id_, ""))
             for (id_, rule, heir), (revision, settled_ms, standing) in incidents
         ),
         actions=tuple(
@@ -183,7 +197,18 @@ def _ledger(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str
             for (i, request, actor, note, about), (time_ms, kind, seen_ms, place) in actions
         ),
         planned=tuple(_planned_events(arrays, texts, prefix)),
+        passed=tuple(_passed(arrays, texts, prefix)) if f"{prefix}passed" in texts else (),
     )
+
+
+def _passed(
+    arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]], prefix: str
+) -> Iterator[PassedIncident]:
+    entities = iter(_told(texts[f"{prefix}passed_entities"], 3))
+    words, numbers = _told(texts[f"{prefix}passed"], 3), arrays[f"{prefix}passed_numbers"].tolist()
+    for (rule, city, id_), (version, start_ms, count) in zip(words, numbers, strict=True):
+        about = tuple((domain, kind, entity) for domain, kind, entity in islice(entities, count))
+        yield PassedIncident(rule, version, city, start_ms, id_, about)
 
 
 def _planned_events(

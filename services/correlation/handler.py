@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 # So many records are taken before others on the loop get their turn.
 TURN_RECORDS = 256
 READ_SIDES_S = 1.0
+MUTING = ("limited", "flapping", "inhibited")
 RESULTS = ("taken", "repeated", "unmatched", "settled", "overflow")
 # Topics that are read beside the signals, and how.
 _SIDES: Mapping[str, Callable[[LogRecord], Action | PlannedEvent]] = {
@@ -265,6 +266,9 @@ class CorrelationHandler:
         self._setup.outbox.put(rows, records)
         for incident in incidents:
             metrics.INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
+            for change in incident.changes:
+                if change.what in MUTING:
+                    metrics.INCIDENTS_MUTED.labels(incident.rule, change.what).inc()
 
     def _note(self) -> None:
         """Keeps what rules that are only tried would have told, where nobody is told of it."""
@@ -308,6 +312,9 @@ class CorrelationHandler:
         metrics.INCIDENTS_STANDING.set(correlator.standing)
         metrics.SIGNALS_WAITING.set(correlator.waiting)
         metrics.SILENT_PARTITIONS.set(len(correlator.silent()))
+        if dropped := correlator.dropped - self._shown.get("dropped", 0):
+            metrics.INCIDENTS_MUTED.labels("", "dropped").inc(dropped)
+            self._shown["dropped"] = correlator.dropped
         for result in RESULTS:
             total = getattr(correlator.counters, result)
             metrics.CORRELATION_SIGNALS.labels(result).inc(total - self._shown.get(result, 0))

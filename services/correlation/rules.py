@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from services.core.correlation.checks import RuleError
+from services.core.correlation.restraint import ranks_of
 from services.core.correlation.rule import Rule
 from services.correlation.rule_language import read_rule, read_rule_and_mode
 from services.correlation.yaml_lines import YamlError, read_yaml
@@ -70,7 +71,26 @@ def read_rules(texts: Mapping[str, str], folder: Path = FOLDER) -> tuple[RuleFil
             reason = f"must lie above {in_force.rule.version}, the version in force ({in_force.name})"
             fault = "version", file.rule.version, reason
             raise RuleFileError(Path(file.name), *fault, read_yaml(file.text)[1].of("version"))
+    _check_inhibitions(files.values())
     return tuple(files[key] for key in sorted(files))
+
+
+def _check_inhibitions(files: Collection[RuleFile]) -> None:
+    """RuleFileError where a rule inhibits one that is not there, or rules in force inhibit each other in a ring."""
+    names = {file.rule.name for file in files}
+    for file in files:
+        for number, inhibition in enumerate(file.rule.inhibits):
+            if inhibition.rule not in names:
+                field, reason = f"inhibits[{number}].rule", f"is none of {', '.join(sorted(names))}"
+                line = read_yaml(file.text)[1].of(field)
+                raise RuleFileError(Path(file.name), field, inhibition.rule, reason, line)
+    in_force = {file.rule.name: file for file in files if not file.shadow}
+    try:
+        ranks_of(file.rule for file in in_force.values())
+    except RuleError as error:
+        file = in_force[str(error.value)]
+        line = read_yaml(file.text)[1].of(error.field)
+        raise RuleFileError(Path(file.name), error.field, error.value, error.reason, line) from None
 
 
 def read_rule_file(name: str, text: str) -> RuleFile:

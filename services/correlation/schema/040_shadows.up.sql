@@ -20,6 +20,9 @@ CREATE TABLE IF NOT EXISTS shadow_incidents
     superseded_by    String COMMENT 'Id of the incident that took its place; empty: none',
     acknowledged_by  String COMMENT 'Empty: it is no incident that anybody could take over',
     acknowledge_time DateTime64(3, 'UTC') COMMENT '1970, for the same reason',
+    rate_limited     Bool COMMENT 'Whether it would be beyond the limit of its rule: nobody would be told',
+    flap_count       UInt32 COMMENT 'How many like it began shortly before it, if that is flapping; 0: it does not flap',
+    inhibited_by     String COMMENT 'Empty: what is only tried stands alone',
     document         String CODEC(ZSTD(3)) COMMENT 'The whole of it, as the JSON form of urban.correlation.v1.Incident',
     stored_time      DateTime('UTC') MATERIALIZED now() COMMENT 'When the row was stored, by wall clock'
 )

@@ -395,3 +395,24 @@ async def test_what_is_tried_later_is_found_in_the_past_and_an_edit_of_it_is_ano
             await until(lambda: "insert correlation.shadow_incidents" in world.done)
             assert [(rule.version, rule.radius_m) for rule in handler._shadows.rules] == [(number, 900.0)]
     assert story(world) == [(1, "OPEN", 1)]
+
+
+async def test_beyond_the_limit_an_incident_is_told_as_muted_over_a_kill_too():
+    folder = Folder({NAME: f"{TEXT}limit: {{incidents: 1, within_s: 7200}}\n"})
+    second = [crowding("park", north_m=9_000.0, h3_cell=1), congestion("lane", north_m=9_100.0, h3_cell=1)]
+    world = World()
+    records = await world.records(*AN_INCIDENT[:2], *(signal_record(s)[1] for s in second), *passed(NOON + HOUR))
+    async with running(world, folder) as (handler, _):
+        await handler.handle(records)
+        await handler.checkpoint()
+    later = [crowding("mall", NOON + HOUR, north_m=20_000.0, h3_cell=1)]
+    later.append(congestion("lot", NOON + HOUR, north_m=20_100.0, h3_cell=1))
+    more = await world.records(*(signal_record(s)[1] for s in later), *passed(NOON + 2 * HOUR))
+    async with running(world, folder) as (handler, start):
+        assert start == 6
+        await handler.handle(more)
+        await handler.checkpoint()
+    newest = {i.id: i for i in world.told()}
+    by_order = sorted(newest.values(), key=lambda i: (i.start_time.seconds, i.id))
+    assert [(i.rate_limited, i.surplus_count) for i in by_order] == [(False, 2), (True, 0), (True, 0)]
+    assert {i.id for i in world.told() if i.rate_limited and i.revision == 1} == {i.id for i in by_order[1:]}

@@ -6,61 +6,20 @@ stands, or stood, beside it, so what changes in one may touch others: `touched` 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 
-import numpy as np
-
+from services.core.correlation.covering import Places, covers, places_of
 from services.core.correlation.incident import NOT_MUTED, Incident, Muted
 from services.core.correlation.restraint import Inhibition
 from services.core.correlation.rule import Rule
-from services.core.correlation.selector import attribute_of
+from services.core.correlation.series import Entity, Order, Series, entities_of
 from services.core.correlation.state import PassedIncident
-from services.core.geometry import great_circle_m
 from services.core.signals import Signal
 
 # Incidents of a rule and city that are settled, and may still count: beyond them the oldest are forgotten, and counted.
 MAX_PASSED = 20_000
 Version = tuple[str, int]  # name and version of a rule
-Order = tuple[int, str]  # start in ms, and id
-Entity = tuple[str, str, str]  # domain, kind, entity
-
-
-class _Series:
-    """The incidents of one version of a rule in one city, by start: those that stand, and those that passed."""
-
-    def __init__(self) -> None:
-        self.order: list[Order] = []
-        self.entities: dict[str, frozenset[Entity]] = {}  # by incident
-        self.of_entity: dict[Entity, list[Order]] = {}
-        self.passed: set[Order] = set()
-
-    def add(self, key: Order, entities: frozenset[Entity]) -> frozenset[Entity]:
-        """Gives the entities for which this is news."""
-        known = self.entities.get(key[1])
-        if known is None:
-            insort(self.order, key)
-        news = entities ^ (known or frozenset())
-        for entity in news:
-            if entity in entities:
-                insort(self.of_entity.setdefault(entity, []), key)
-            else:
-                self._leave(entity, key)
-        self.entities[key[1]] = entities
-        return news
-
-    def remove(self, key: Order) -> frozenset[Entity]:
-        self.order.remove(key)
-        self.passed.discard(key)
-        entities = self.entities.pop(key[1])
-        for entity in entities:
-            self._leave(entity, key)
-        return entities
-
-    def _leave(self, entity: Entity, key: Order) -> None:
-        self.of_entity[entity].remove(key)
-        if not self.of_entity[entity]:
-            del self.of_entity[entity]
 
 
 class Muting:
@@ -74,8 +33,9 @@ class Muting:
         self._kept: tuple[Mapping[Version, Rule], Set[Version]] = {}, frozenset()
         self._running_out: Set[Version] = frozenset()  # those of them that inhibit nothing any more
         self._inhibitors: dict[str, list[tuple[Version, Inhibition]]] = {}  # of the incidents of a rule, by name
-        self._series: dict[tuple[Version, str], _Series] = {}
+        self._series: dict[tuple[Version, str], Series] = {}
         self._standing: dict[str, Incident] = {}
+        self._places: dict[tuple[str, Inhibition], tuple[Sequence[Signal], Places]] = {}
         for one in passed:
             self._pass(one)
 
@@ -135,6 +95,7 @@ class Muting:
         key = incident.start_ms, incident.id
         if key[1] not in series.entities:
             return  # its rule is followed no more
+        self._forget_places(incident.id, rule)
         news = series.remove(key)
         self.touched.discard(incident.id)
         if rule is not None:
@@ -152,6 +113,7 @@ class Muting:
         key = incident.start_ms, incident.id
         if key[1] not in series.entities:
             return
+        self._forget_places(incident.id, rule)
         if rule is None or not (rule.limit or rule.flapping):
             series.remove(key)
             return
@@ -185,7 +147,7 @@ class Muting:
         ]
 
     def _pass(self, one: PassedIncident) -> None:
-        series = self._series.setdefault(((one.rule, one.version), one.city), _Series())
+        series = self._series.setdefault(((one.rule, one.version), one.city), Series())
         if one.id not in series.entities:
             series.add((one.start_ms, one.id), frozenset(one.entities))
             series.passed.add((one.start_ms, one.id))
@@ -207,15 +169,15 @@ class Muting:
             inhibitor = last
         return Muted(limited, surplus, flaps, since_ms, inhibitor)
 
-    def _limited(self, rule: Rule, series: _Series, key: Order) -> tuple[bool, int]:
+    def _limited(self, rule: Rule, series: Series, key: Order) -> tuple[bool, int]:
         if rule.limit is None:
             return False, 0
-        first, end = _stretch(series, rule.limit.within_s * 1000, key[0])
+        first, end = series.stretch(rule.limit.within_s * 1000, key[0])
         place = bisect_left(series.order, key) - first
         surplus = max(0, end - first - rule.limit.incidents) if place == rule.limit.incidents - 1 else 0
         return place >= rule.limit.incidents, surplus
 
-    def _flaps(self, rule: Rule, series: _Series, key: Order) -> tuple[int, int]:
+    def _flaps(self, rule: Rule, series: Series, key: Order) -> tuple[int, int]:
         if rule.flapping is None:
             return 0, 0
         since = (key[0] - rule.flapping.within_s * 1000, "")
@@ -238,20 +200,31 @@ class Muting:
                 other_until_ms = other.end_ms + self._rules[version].within_ms
                 holds = other_until_ms >= until_ms if incident.over else not other.over
                 meet = other.start_ms <= until_ms and incident.start_ms <= other_until_ms
-                if holds and meet and covers(inhibition, other.signals, incident.signals):
+                if holds and meet and covers(inhibition, self._places_of(inhibition, other), incident.signals):
                     found.append((other.start_ms, other_id))
         return min(found)[1] if found else ""
 
-    def _touch_flapping(self, series: _Series, key: Order, news: Iterable[Entity], within_ms: int) -> None:
+    def _places_of(self, inhibition: Inhibition, incident: Incident) -> Places:
+        """Where an incident inhibits: found once for each version, since it is held against many."""
+        known = self._places.get((incident.id, inhibition))
+        if known is None or known[0] is not incident.signals:
+            known = self._places[incident.id, inhibition] = incident.signals, places_of(inhibition, incident.signals)
+        return known[1]
+
+    def _forget_places(self, incident_id: str, rule: Rule | None) -> None:
+        for inhibition in rule.inhibits if rule is not None else ():
+            self._places.pop((incident_id, inhibition), None)
+
+    def _touch_flapping(self, series: Series, key: Order, news: Iterable[Entity], within_ms: int) -> None:
         until = (key[0] + within_ms + 1, "")
         for entity in news:
             of = series.of_entity.get(entity, ())
             self._touch(of[bisect_right(of, key) : bisect_left(of, until)])
 
-    def _touch_limited(self, series: _Series, rule: Rule, start_ms: int) -> None:
+    def _touch_limited(self, series: Series, rule: Rule, start_ms: int) -> None:
         """Only at the limit itself anything changes: who is told last, and who is not told any more."""
         if rule.limit is not None:
-            first, end = _stretch(series, rule.limit.within_s * 1000, start_ms)
+            first, end = series.stretch(rule.limit.within_s * 1000, start_ms)
             at = first + rule.limit.incidents
             self._touch(series.order[max(first, at - 2) : min(end, at + 1)])
 
@@ -273,30 +246,8 @@ class Muting:
         """All that stand of rules that it concerns, in order."""
         return sorted(self._standing.values(), key=lambda i: (i.start_ms, i.id))
 
-    def _series_of(self, incident: Incident) -> _Series:
-        return self._series.setdefault(((incident.rule, incident.rule_version), incident.city), _Series())
-
-
-def entities_of(signals: Iterable[Signal]) -> frozenset[Entity]:
-    """About whom signals tell something."""
-    return frozenset((s.domain, s.kind, s.entity_id) for s in signals)
-
-
-def covers(inhibition: Inhibition, by: Sequence[Signal], of: Sequence[Signal]) -> bool:
-    """Whether every signal of an incident lies near one of another, in the sense of an inhibition."""
-    places: dict[tuple[str, ...], list[tuple[float, float]]] = {}
-    for signal in by:
-        places.setdefault(_labels(inhibition, signal), []).append((signal.latitude, signal.longitude))
-    arrays: Mapping[tuple[str, ...], np.ndarray] = {k: np.array(v).T for k, v in places.items() if "" not in k}
-    for signal in of:
-        near = arrays.get(_labels(inhibition, signal))
-        if near is None:
-            return False
-        if inhibition.radius_m is not None:
-            distance_m = great_circle_m(signal.latitude, signal.longitude, *near)
-            if float(np.min(distance_m)) > inhibition.radius_m:
-                return False
-    return bool(of)
+    def _series_of(self, incident: Incident) -> Series:
+        return self._series.setdefault(((incident.rule, incident.rule_version), incident.city), Series())
 
 
 def changes_of_muting(before: Muted, after: Muted) -> list[tuple[str, str]]:
@@ -314,14 +265,3 @@ def changes_of_muting(before: Muted, after: Muted) -> list[tuple[str, str]]:
         gone = "uninhibited", "nothing that stands inhibits it any more"
         found.append(("inhibited", f"by {after.inhibited_by}") if after.inhibited_by else gone)
     return found
-
-
-def _stretch(series: _Series, length_ms: int, start_ms: int) -> tuple[int, int]:
-    """Places of the incidents that begin in the stretch of a time."""
-    begin_ms = start_ms // length_ms * length_ms
-    return bisect_left(series.order, (begin_ms, "")), bisect_left(series.order, (begin_ms + length_ms, ""))
-
-
-def _labels(inhibition: Inhibition, signal: Signal) -> tuple[str, ...]:
-    """Values of the attributes that both must have; empty where it has none."""
-    return tuple(attribute_of(signal, name) for name in inhibition.same)

@@ -241,6 +241,33 @@ def test_in_any_order_twice_and_over_cuts_and_restarts_what_is_muted_is_that_of_
     assert {i.id: i.muted for i in found} == expected(found)
 
 
+SHORT = tuple(replace(rule, settled_after_s=2 * 3600) for rule in RULES)
+
+
+@examples(40)
+@given(histories(), st.integers(0, 2**32))
+def test_cuts_and_restarts_change_nothing_while_incidents_settle_and_are_forgotten(versions, seed):
+    chance = random.Random(seed)
+    straight, broken = City(*SHORT), City(*SHORT)
+    records: list[Signal | Watermarks] = sorted(
+        versions, key=lambda s: (s.start_ms + chance.randrange(HOUR), s.revision)
+    )
+    for _ in range(10):
+        time_ms = NOON + chance.randrange(9) * HOUR
+        place = next((at for at, s in enumerate(records) if isinstance(s, Signal) and s.start_ms > time_ms), 0)
+        records[place:place] = both(time_ms)
+    records += [*both(NOON + 10 * HOUR), *both(NOON + 20 * HOUR)]
+    cuts = {chance.randrange(len(records)) for _ in range(4)}
+    for number, record in enumerate(records):
+        straight.read(record)
+        if number in cuts:
+            broken.restart()
+        broken.read(record)
+    assert list(map(repr, straight.told)) == list(map(repr, broken.told))
+    assert straight.book.snapshot().ledger.passed == ()
+    assert straight.book.standing == 0
+
+
 @examples(20)
 @given(histories(), st.integers(0, 2**32))
 def test_wherever_these_rules_come_in_force_they_mute_as_a_replay_does(versions, seed):

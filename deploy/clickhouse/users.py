@@ -24,7 +24,7 @@ MIGRATE, OPERATOR, ANALYST, PLANNER, CONTACTS = "migrate", "operator", "analyst"
 # What the roles of the correlation write; its api answers out of the log.
 _CORRELATION_WRITES = {
     "api": (),
-    "processor": ("incidents", "incident_audit"),
+    "processor": ("incidents", "incident_audit", "shadow_incidents", "shadow_runs"),
     "responder": ("notifications",),
     "scanner": ("findings",),
 }

@@ -87,6 +87,20 @@ DASHBOARDS = (
                 "urban_incidents_total",
             ),
             Panel(
+                "Incidents of which nobody is told",
+                "sum by (rule, reason) (rate(urban_incidents_muted_total[1h])) * 3600",
+                "{{rule}} {{reason}} an hour",
+                "none",
+                "urban_incidents_muted_total",
+            ),
+            Panel(
+                "What rules that are tried would tell",
+                "sum by (rule, state) (rate(urban_shadow_incidents_total[1h])) * 3600",
+                "{{rule}} {{state}} an hour",
+                "none",
+                "urban_shadow_incidents_total",
+            ),
+            Panel(
                 "Incidents that response plans follow",
                 "max(urban_response_cases)",
                 "incidents",

@@ -103,6 +103,7 @@ def explain(incident: Any, everything: bool = False) -> str:
         lines.append(f"  given to     {incident.assignee}")
     if incident.planned_event:
         lines.append(f"  planned      {incident.planned_event}: nobody is told")
+    lines += _muting_lines(incident)
     if incident.merged_into:
         lines.append(f"  merged into  {incident.merged_into}")
     if incident.superseded_by:
@@ -123,6 +124,21 @@ def explain(incident: Any, everything: bool = False) -> str:
     lines += part("signals", incident.signal_count, told, None if everything else SHOWN_SIGNALS)
     lines += part("pairs that belong together", incident.link_count, links, None if everything else SHOWN_LINKS)
     return "\n".join([*lines, "", "the windows behind it (urban sql)", *indented(incident.query.splitlines())])
+
+
+def _muting_lines(incident: Any) -> list[str]:
+    """Why nobody is told of it though it stands, and how many more there were."""
+    lines = []
+    if incident.rate_limited:
+        lines.append("  limited      as many of its rule as are told began before it: nobody is told")
+    if incident.surplus_count:
+        lines.append(f"  surplus      {incident.surplus_count:,} more of its rule are told to nobody")
+    if incident.flap_count:
+        since = moment(incident.flapping_since)
+        lines.append(f"  flapping     {incident.flap_count:,} like it began since {since} UTC: nobody is told")
+    if incident.inhibited_by:
+        lines.append(f"  inhibited    by {incident.inhibited_by}: nobody is told")
+    return lines
 
 
 def part(title: str, count: int, lines: list[str], shown: int | None) -> list[str]:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from services.correlation.backtest import Comparison, Past
 
 DAY_MS = 86_400_000
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="Name of a rule that is shipped, or a file.")]
 FromOption = Annotated[
-    datetime, typer.Option("--from", formats=_FORMATS, help="Incidents that begin then (UTC) or later.")
+    datetime, typer.Option("--from", formats=FORMATS, help="Incidents that begin then (UTC) or later.")
 ]
-ToOption = Annotated[datetime, typer.Option("--to", formats=_FORMATS, help="And before this time (UTC).")]
+ToOption = Annotated[datetime, typer.Option("--to", formats=FORMATS, help="And before this time (UTC).")]
 CityOption = Annotated[str, typer.Option("--city", help="City; all of them.", show_default=False)]
 
 

@@ -1,4 +1,4 @@
-"""`urban rules`: checks rule files, tries the examples beside them and the past, prints the schema for editors."""
+"""`urban rules`: checks rule files, tries their examples, the past and the present, prints the schema for editors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from services.cli.domains import DomainError, find_domains
 from services.cli.output import fail, table
 from services.cli.rule_history import backtest
+from services.cli.rule_shadow import shadow
 
 if TYPE_CHECKING:
     from services.core.correlation.rule import Rule
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Rules of correlation: check the files, try their examples and the past, print the schema.")
 app.command()(backtest)
+app.command()(shadow)
 FilesArgument = Annotated[
     list[Path] | None, typer.Argument(metavar="[FILE]...", help="Files of rules; those that are shipped.")
 ]

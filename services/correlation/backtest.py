@@ -34,6 +34,7 @@ class Past:
     start_ms: int
     end_ms: int
     signal_ids: frozenset[str]  # those that it lists
+    city: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,20 @@ class Comparison:
     both: list[tuple[Past, Past]] = field(default_factory=list)
     only_found: list[Past] = field(default_factory=list)
     only_live: list[Past] = field(default_factory=list)
+
+    def of_city(self, city: str) -> Comparison:
+        """What concerns one city."""
+        return Comparison(
+            both=[(found, live) for found, live in self.both if found.city == city],
+            only_found=[incident for incident in self.only_found if incident.city == city],
+            only_live=[incident for incident in self.only_live if incident.city == city],
+        )
+
+    @property
+    def cities(self) -> list[str]:
+        """Cities of which there is anything, by name."""
+        pairs = [found for found, _ in self.both]
+        return sorted({incident.city for incident in (*pairs, *self.only_found, *self.only_live)})
 
     @property
     def same(self) -> int:
@@ -117,6 +132,7 @@ def past_of(incident: Incident) -> Past:
         start_ms=incident.start_ms,
         end_ms=incident.end_ms,
         signal_ids=frozenset(signal.id for signal in incident.signals),
+        city=incident.city,
     )
 
 

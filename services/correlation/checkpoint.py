@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +14,13 @@ from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.event_time import EventTimeState
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rulebook import RulebookState
-from services.core.correlation.state import CorrelatorCounters, CorrelatorState, IncidentRecord, LedgerState
+from services.core.correlation.state import (
+    CorrelatorCounters,
+    CorrelatorState,
+    IncidentRecord,
+    LedgerState,
+    PassedIncident,
+)
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK
 from services.correlation.intake import read_signal
@@ -41,6 +49,8 @@ class Saved(NamedTuple):
     rules: tuple[RuleFile, ...]  # of each rule of the state
     coming: tuple[RuleFile, ...] | None = None  # rules that come into force at `next_offset`; None: as they are
     places: Sequence[tuple[int, int]] = ()  # see SignalPlaces
+    shadows: tuple[RuleFile, ...] = ()  # rules that are only tried
+    shadow_states: tuple[CorrelatorState, ...] = ()  # of each of them
 
 
 def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Checkpoint:
@@ -52,6 +62,13 @@ def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Check
         held = [places.setdefault(writer.signal(signal), len(places)) for signal in state.signals]
         arrays[f"{number}.held"] = np.array(held, "<u4")
         _put(f"{number}.", state, arrays, texts)
+    texts["shadows"] = _files(saved.shadows)
+    for number, state in enumerate(saved.shadow_states):
+        prefix = f"shadow.{number}."
+        held = [places.setdefault(writer.signal(signal), len(places)) for signal in state.signals]
+        arrays[f"{prefix}held"] = np.array(held, "<u4")
+        _put(prefix, state, arrays, texts)
+        _put_ledger(state.ledger, arrays, texts, prefix)
     arrays["signals"] = np.frombuffer(b"".join(places), np.uint8)
     arrays["signal_sizes"] = np.array([len(message) for message in places], "<u4")
     arrays["counters"] = _counters(saved.state.counters)
@@ -91,6 +108,14 @@ def saved_in(checkpoint: Checkpoint) -> Saved:
     for number in range(len(rules)):
         held = tuple(signals[place] for place in arrays[f"{number}.held"].tolist())
         states.append(_state(f"{number}.", held, arrays, texts))
+    # A checkpoint of the version before has no rules that are only tried.
+    shadows = tuple(read_rule_file(name, text) for name, text in _told(texts.get("shadows", ()), 2))
+    shadow_states = []
+    for number in range(len(shadows)):
+        prefix = f"shadow.{number}."
+        held = tuple(signals[place] for place in arrays[f"{prefix}held"].tolist())
+        state_alone = _state(prefix, held, arrays, texts)
+        shadow_states.append(replace(state_alone, ledger=_ledger(arrays, texts, prefix)))
     counters = CorrelatorCounters(*arrays["counters"][0].tolist())
     state = RulebookState(tuple(states), counters, _ledger(arrays, texts))
     return Saved(
@@ -102,6 +127,8 @@ def saved_in(checkpoint: Checkpoint) -> Saved:
         rules=rules,
         coming=coming if is_coming else None,
         places=[(step, offset) for step, offset in arrays["places"].tolist()],
+        shadows=shadows,
+        shadow_states=tuple(shadow_states),
     )
 
 
@@ -133,38 +160,63 @@ def _state(
     )
 
 
-def _put_ledger(state: LedgerState, arrays: dict[str, NDArray[Any]], texts: dict[str, list[str]]) -> None:
+def _put_ledger(
+    state: LedgerState, arrays: dict[str, NDArray[Any]], texts: dict[str, list[str]], prefix: str = ""
+) -> None:
     """Adds what is remembered of incidents, what people did with them, and what they plan."""
     incidents, actions, planned = state.incidents, state.actions, state.planned
     places = [(e.latitude, e.longitude, e.radius_m) for e in planned]
-    arrays["incident_numbers"] = _numbers([(i.revision, i.settled_ms, int(i.standing)) for i in incidents], 3)
-    arrays["action_numbers"] = _numbers([(a.time_ms, int(a.kind), a.seen_ms, a.place) for a in actions], 4)
-    arrays["planned_times"] = _numbers([(e.start_ms, e.end_ms) for e in planned], 2)
-    arrays["planned_places"] = np.array(places, "<f8").reshape(-1, 3)
-    texts["incidents"] = [text for i in incidents for text in (i.id, i.rule, i.superseded_by)]
-    texts["actions"] = [t for a in actions for t in (a.incident_id, a.request_id, a.actor, a.note, a.about)]
-    texts["planned_events"] = [text for e in planned for text in (e.id, e.city, e.title, " ".join(sorted(e.kinds)))]
+    arrays[f"{prefix}incident_numbers"] = _numbers([(i.revision, i.settled_ms, int(i.standing)) for i in incidents], 3)
+    arrays[f"{prefix}action_numbers"] = _numbers([(a.time_ms, int(a.kind), a.seen_ms, a.place) for a in actions], 4)
+    arrays[f"{prefix}planned_times"] = _numbers([(e.start_ms, e.end_ms) for e in planned], 2)
+    arrays[f"{prefix}planned_places"] = np.array(places, "<f8").reshape(-1, 3)
+    texts[f"{prefix}incidents"] = [text for i in incidents for text in (i.id, i.rule, i.superseded_by)]
+    inhibited = [i for i in incidents if i.inhibited_by]
+    texts[f"{prefix}inhibited"] = [text for i in inhibited for text in (i.id, i.inhibited_by)]
+    arrays[f"{prefix}passed_numbers"] = _numbers([(p.version, p.start_ms, len(p.entities)) for p in state.passed], 3)
+    texts[f"{prefix}passed"] = [text for p in state.passed for text in (p.rule, p.city, p.id)]
+    texts[f"{prefix}passed_entities"] = [t for p in state.passed for entity in p.entities for t in entity]
+    texts[f"{prefix}actions"] = [t for a in actions for t in (a.incident_id, a.request_id, a.actor, a.note, a.about)]
+    texts[f"{prefix}planned_events"] = [
+        text for e in planned for text in (e.id, e.city, e.title, " ".join(sorted(e.kinds)))
+    ]
 
 
-def _ledger(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> LedgerState:
-    incidents = zip(_told(texts["incidents"], 3), arrays["incident_numbers"].tolist(), strict=True)
-    actions = zip(_told(texts["actions"], 5), arrays["action_numbers"].tolist(), strict=True)
+def _ledger(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]], prefix: str = "") -> LedgerState:
+    incidents = zip(_told(texts[f"{prefix}incidents"], 3), arrays[f"{prefix}incident_numbers"].tolist(), strict=True)
+    actions = zip(_told(texts[f"{prefix}actions"], 5), arrays[f"{prefix}action_numbers"].tolist(), strict=True)
+    # A checkpoint of the version before has nothing that is muted.
+    inhibitors = {pair[0]: pair[1] for pair in _told(texts.get(f"{prefix}inhibited", ()), 2)}
     return LedgerState(
         incidents=tuple(
-            IncidentRecord(id_, rule, revision, settled_ms, heir, bool(standing))
+            IncidentRecord(id_, rule, revision, settled_ms, heir, bool(standing), inhibitors.get(id_, ""))
             for (id_, rule, heir), (revision, settled_ms, standing) in incidents
         ),
         actions=tuple(
             Action(i, request, actor, time_ms, note, ActionKind(kind), about, seen_ms, place)
             for (i, request, actor, note, about), (time_ms, kind, seen_ms, place) in actions
         ),
-        planned=tuple(_planned_events(arrays, texts)),
+        planned=tuple(_planned_events(arrays, texts, prefix)),
+        passed=tuple(_passed(arrays, texts, prefix)) if f"{prefix}passed" in texts else (),
     )
 
 
-def _planned_events(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]]) -> Iterator[PlannedEvent]:
-    words = _told(texts["planned_events"], 4)
-    numbers = zip(words, arrays["planned_times"].tolist(), arrays["planned_places"].tolist(), strict=True)
+def _passed(
+    arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]], prefix: str
+) -> Iterator[PassedIncident]:
+    entities = iter(_told(texts[f"{prefix}passed_entities"], 3))
+    words, numbers = _told(texts[f"{prefix}passed"], 3), arrays[f"{prefix}passed_numbers"].tolist()
+    for (rule, city, id_), (version, start_ms, count) in zip(words, numbers, strict=True):
+        about = tuple((domain, kind, entity) for domain, kind, entity in islice(entities, count))
+        yield PassedIncident(rule, version, city, start_ms, id_, about)
+
+
+def _planned_events(
+    arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]], prefix: str
+) -> Iterator[PlannedEvent]:
+    words = _told(texts[f"{prefix}planned_events"], 4)
+    times, places = arrays[f"{prefix}planned_times"].tolist(), arrays[f"{prefix}planned_places"].tolist()
+    numbers = zip(words, times, places, strict=True)
     for (id_, city, title, kinds), (start_ms, end_ms), (latitude, longitude, radius_m) in numbers:
         yield PlannedEvent(id_, city, title, start_ms, end_ms, latitude, longitude, radius_m, frozenset(kinds.split()))
 

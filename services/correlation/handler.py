@@ -25,6 +25,8 @@ from services.core.correlation.incident import Incident
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rebuild import Rebuild
 from services.core.correlation.rulebook import Rulebook, RulebookState
+from services.core.correlation.shadow import Shadows
+from services.core.correlation.state import CorrelatorState
 from services.core.signals import Signal
 from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
 from services.correlation.hands import AUDIT_TABLE, Audited, audit_table
@@ -32,6 +34,7 @@ from services.correlation.intake import BadRecordError, read_action, read_planne
 from services.correlation.rebuilding import Rebuilder, Reload, sources_of
 from services.correlation.rule_watch import RuleWatch
 from services.correlation.rules import RuleFile, RuleFileError
+from services.correlation.shadowing import run_rows, shadow_rows, turns
 from services.correlation.signal_traces import SignalTraces
 from services.correlation.wire import TABLE, IncidentWriter
 from services.runtime import metrics, tracing
@@ -45,6 +48,7 @@ log = structlog.get_logger(__name__)
 # So many records are taken before others on the loop get their turn.
 TURN_RECORDS = 256
 READ_SIDES_S = 1.0
+MUTING = ("limited", "flapping", "inhibited")
 RESULTS = ("taken", "repeated", "unmatched", "settled", "overflow")
 # Topics that are read beside the signals, and how.
 _SIDES: Mapping[str, Callable[[LogRecord], Action | PlannedEvent]] = {
@@ -71,6 +75,8 @@ class CorrelationHandler:
         self._setup, self._partition = setup, partition
         self._files: dict[tuple[str, int], RuleFile] = {}  # of the rules that are followed, by name and version
         self._correlator = self._open(())
+        self._shadows = Shadows()  # rules that are only tried
+        self._noted: list[Incident] = []  # what they would have told, and is not kept yet
         self._places = SignalPlaces()
         self._reload: Reload | None = None  # comes into force at the next checkpoint
         self._writer = IncidentWriter()
@@ -86,6 +92,20 @@ class CorrelationHandler:
         self._know(files)
         return Rulebook(rules, sources_of(rules), silence_ms=self._setup.silence_ms, state=state)
 
+    def _open_shadows(self, files: Sequence[RuleFile], states: Sequence[CorrelatorState]) -> Shadows:
+        rules = [file.rule for file in files]
+        self._know(files)
+        return Shadows.restore(rules, sources_of(rules), states, silence_ms=self._setup.silence_ms)
+
+    def _begin(self, files: Sequence[RuleFile]) -> None:
+        """Starts with nothing known."""
+        self._correlator = self._open([file for file in files if not file.shadow])
+        tried = [file.rule for file in files if file.shadow]
+        self._know(files)
+        rebuild = Rebuild((), sources_of(tried), silence_ms=self._setup.silence_ms, event_ms=None, shadows=tried)
+        self._shadows = Shadows(rebuild.shadows.values())
+        self._setup.outbox.put(run_rows(turns((), files), None, 0))
+
     def _know(self, files: Sequence[RuleFile]) -> None:
         self._files |= {(file.rule.name, file.rule.version): file for file in files}
 
@@ -94,9 +114,10 @@ class CorrelationHandler:
         began = time.perf_counter()
         found = await self._load()
         if found is None:
-            self._correlator = self._open(self._setup.rules.wanted)
+            self._begin(self._setup.rules.wanted)
         else:
             self._correlator = self._open(found.rules, found.state)
+            self._shadows = self._open_shadows(found.shadows, found.shadow_states)
             self._next_offset, self._refused = found.next_offset, found.refused
             self._offsets = {INCIDENT_ACTIONS: found.actions_offset, PLANNED_EVENTS: found.planned_offset}
             self._shown = {result: getattr(found.state.counters, result) for result in RESULTS}
@@ -104,7 +125,7 @@ class CorrelationHandler:
             if found.coming is not None:
                 await self._rebuild(found.coming)
                 self._put_in_force()
-        self._setup.rules.follow(self._correlator.rules)
+        self._setup.rules.follow((*self._correlator.rules, *self._shadows.rules))
         for topic, read in _SIDES.items():
             reader = self._setup.open_reader(topic)
             await reader.start({0: self._offsets[topic]} if found is not None else FROM_BEGINNING)
@@ -130,6 +151,7 @@ class CorrelationHandler:
                 changes += self._audited(self._take(record))
                 self._next_offset = record.offset + 1
             self._publish(changes)
+            self._note()
             await asyncio.sleep(0)
         self._show()
         await self._setup.outbox.wait_for_room()
@@ -139,6 +161,7 @@ class CorrelationHandler:
         self._raise_failure()
         began = time.perf_counter()
         state, reload = self._correlator.snapshot(), self._reload
+        shadows = self._shadows.snapshot()
         saved = Saved(
             state,
             self._next_offset,
@@ -148,8 +171,10 @@ class CorrelationHandler:
             tuple(self._files[rule.name, rule.version] for rule in self._correlator.rules),
             reload.files if reload is not None else None,
             self._places.snapshot(),
+            tuple(self._files[rule.name, rule.version] for rule in self._shadows.rules),
+            shadows,
         )
-        self._writer.keep(signal for rule in state.rules for signal in rule.signals)
+        self._writer.keep(signal for rule in (*state.rules, *shadows) for signal in rule.signals)
         message = checkpoint_of(self._partition, saved, self._writer)
         await self._setup.outbox.flush()
         size = await self._setup.store.save(message)
@@ -175,6 +200,7 @@ class CorrelationHandler:
             self._places.put(found.start_ms, record.offset, self._correlator.event_ms)
         if self._reload is not None:
             self._reload.rebuild.take(found, record.timestamp)
+        self._noted += self._shadows.take(found, record.timestamp)
         if tracing.on() and isinstance(found, Signal):
             with self._traces.taking(record, found.id):
                 return self._correlator.take(found, record.timestamp)
@@ -183,7 +209,7 @@ class CorrelationHandler:
     async def _follow_rules(self) -> None:
         """Prepares what is wanted, one set of rules after the other; `checkpoint` puts it in force."""
         while True:
-            files = await self._setup.rules.other_than(lambda: self._correlator.in_force)
+            files = await self._setup.rules.other_than(lambda: self._correlator.in_force, lambda: self._shadows.rules)
             await self._rebuild(files)
             assert self._reload is not None
             await self._reload.done.wait()
@@ -192,7 +218,8 @@ class CorrelationHandler:
         def ready(rebuild: Rebuild) -> None:
             self._reload = Reload(files, rebuild)
 
-        in_force = set(self._correlator.in_force)
+        # A rule that was tried until now knows all that it would be rebuilt for.
+        known = {*self._correlator.in_force, *self._shadows.rules}
         rebuilder = Rebuilder(
             self._partition,
             self._setup.silence_ms,
@@ -200,20 +227,29 @@ class CorrelationHandler:
             self._places,
             lambda: self._next_offset,
         )
-        changed = [file.rule for file in files if file.rule not in in_force]
-        await rebuilder.rebuild(changed, self._correlator.event_ms, ready)
+        changed = [file.rule for file in files if not file.shadow and file.rule not in known]
+        tried = [file.rule for file in files if file.shadow and not self._shadows.knows(file.rule)]
+        await rebuilder.rebuild(changed, self._correlator.event_ms, ready, tried)
 
     def _put_in_force(self) -> None:
         """The rules that were rebuilt take the place of the others, at the offset of a checkpoint that names them."""
         reload, self._reload = self._reload, None
         assert reload is not None
-        changes = self._correlator.reload([file.rule for file in reload.files], reload.rebuild.correlators)
+        rules, tried = ([f.rule for f in reload.files if f.shadow is shadow] for shadow in (False, True))
+        became = turns(self._shadows.rules, reload.files)
+        promoted = self._shadows.promoted(rules)
+        changes = self._correlator.reload(rules, {**reload.rebuild.correlators, **promoted})
+        self._shadows, found = self._shadows.replaced(tried, reload.rebuild.shadows, self._correlator.planned)
         self._know(reload.files)
-        followed = {(rule.name, rule.version) for rule in self._correlator.rules}
-        self._files = {key: file for key, file in self._files.items() if key in followed}
+        followed = (*self._correlator.rules, *self._shadows.rules)
+        self._files = {(r.name, r.version): self._files[r.name, r.version] for r in followed}
         self._publish(self._audited(changes))
-        self._setup.rules.follow(self._correlator.rules)
-        rebuilt = sorted(f"{c.rules[0].name} {c.rules[0].version}" for c in reload.rebuild.correlators.values())
+        self._noted += found
+        self._note()
+        self._setup.outbox.put(run_rows(became, self._correlator.event_ms, self._next_offset))
+        self._setup.rules.follow(followed)
+        made = (*reload.rebuild.correlators.values(), *reload.rebuild.shadows.values())
+        rebuilt = sorted(f"{c.rules[0].name} {c.rules[0].version}" for c in made)
         log.info("rules_in_force", partition=self._partition, offset=self._next_offset, rebuilt=rebuilt)
         reload.done.set()
 
@@ -237,6 +273,17 @@ class CorrelationHandler:
             self._setup.outbox.put(rows, records)
         for incident in incidents:
             metrics.INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
+            for change in incident.changes:
+                if change.what in MUTING:
+                    metrics.INCIDENTS_MUTED.labels(incident.rule, change.what).inc()
+
+    def _note(self) -> None:
+        """Keeps what rules that are only tried would have told, where nobody is told of it."""
+        if self._noted:
+            noted, self._noted = self._noted, []
+            self._setup.outbox.put(shadow_rows(self._writer, noted))
+            for incident in noted:
+                metrics.SHADOW_INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
 
     async def _follow(self, topic: str, reader: LogReader, read: Callable[[LogRecord], Action | PlannedEvent]) -> None:
         try:
@@ -253,7 +300,11 @@ class CorrelationHandler:
         except BadRecordError as error:
             self._refuse(record.topic, record.partition, record.offset, error)
             return []
-        return self._correlator.act(found) if isinstance(found, Action) else self._correlator.plan(found)
+        if isinstance(found, Action):
+            return self._correlator.act(found)
+        self._noted += self._shadows.plan(found)
+        self._note()
+        return self._correlator.plan(found)
 
     def _raise_failure(self) -> None:
         for task in self._following:
@@ -268,6 +319,9 @@ class CorrelationHandler:
         metrics.INCIDENTS_STANDING.set(correlator.standing)
         metrics.SIGNALS_WAITING.set(correlator.waiting)
         metrics.SILENT_PARTITIONS.set(len(correlator.silent()))
+        if dropped := correlator.dropped - self._shown.get("dropped", 0):
+            metrics.INCIDENTS_MUTED.labels("", "dropped").inc(dropped)
+            self._shown["dropped"] = correlator.dropped
         for result in RESULTS:
             total = getattr(correlator.counters, result)
             metrics.CORRELATION_SIGNALS.labels(result).inc(total - self._shown.get(result, 0))

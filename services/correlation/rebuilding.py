@@ -47,12 +47,19 @@ class Rebuilder:
     places: SignalPlaces
     next_offset: Callable[[], int]  # the record that the handler takes next
 
-    async def rebuild(self, rules: Sequence[Rule], event_ms: int | None, ready: Callable[[Rebuild], None]) -> None:
+    async def rebuild(
+        self,
+        rules: Sequence[Rule],
+        event_ms: int | None,
+        ready: Callable[[Rebuild], None],
+        shadows: Sequence[Rule] = (),
+    ) -> None:
         """Calls `ready` at a moment when the rules have read what was handled, and before anything else is.
 
-        `event_ms`: event time of the rules in force.
+        `event_ms`: event time of the rules in force. `shadows`: rules that are to be tried only.
         """
-        made = Rebuild(rules, sources_of(rules), silence_ms=self.silence_ms, event_ms=event_ms)
+        sources = sources_of([*rules, *shadows])
+        made = Rebuild(rules, sources, silence_ms=self.silence_ms, event_ms=event_ms, shadows=shadows)
         while (further := await self._read(made, ready)) is not None:
             made = further
 
@@ -61,7 +68,9 @@ class Rebuilder:
         start = at = self._first_offset(made.from_ms)
         reader = self.open_reader(SIGNALS)
         await reader.start({self.partition: start}, pass_over_gone=True)
-        log.info("rules_rebuilding", partition=self.partition, rules=sorted(made.correlators), offset=start)
+        log.info(
+            "rules_rebuilding", partition=self.partition, rules=sorted((*made.correlators, *made.shadows)), offset=start
+        )
         try:
             while at < self.next_offset():
                 for record in await reader.read(READ_S, TURN_RECORDS):

@@ -8,6 +8,7 @@ from services.core.correlation.allen import Relation
 from services.core.correlation.along import Along
 from services.core.correlation.bond import Bond, Wind
 from services.core.correlation.checks import MAX_RADIUS_M, MAX_SECONDS, RuleError
+from services.core.correlation.restraint import MAX_INCIDENTS, MAX_REACH_S, Flapping, Inhibition, Limit
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Bound, Selector
 from services.core.signals import POSITION_LABELS, Severity
@@ -33,6 +34,8 @@ from services.correlation.fields import (
 )
 
 SEVERITIES = {severity.name.lower(): severity for severity in Severity}
+# How a rule is run; whether it is tried or in force is no part of what it finds, nor of its version.
+MODES = {"live": False, "shadow": True}
 RELATIONS = {relation.value: relation for relation in Relation}
 
 
@@ -84,13 +87,30 @@ def _along(field: str, value: object) -> Along:
     return made(field, Along, read_fields(field, value, _ALONG))
 
 
+def _limit(field: str, value: object) -> Limit:
+    return made("", Limit, read_fields(field, value, _LIMIT))
+
+
+def _flapping(field: str, value: object) -> Flapping:
+    return made("", Flapping, read_fields(field, value, _FLAPPING))
+
+
+def _inhibition(field: str, value: object) -> Inhibition:
+    return made(field, Inhibition, read_fields(field, value, _INHIBITION))
+
+
 def read_rule(document: object) -> Rule:
     """The rule of a document. RuleError names the field that is wrong, as "signals[0].kind"."""
+    return read_rule_and_mode(document)[0]
+
+
+def read_rule_and_mode(document: object) -> tuple[Rule, bool]:
+    """The rule of a document, and whether it is only tried (`mode: shadow`)."""
     fields = read_fields("", document, _RULE)
     fields.pop("order", None)
-    links = fields.pop("links", ())
+    links, shadow = fields.pop("links", ()), fields.pop("mode", False)
     bonds = tuple(_bond(dict(link), fields) for link in links)
-    return Rule(name=fields.pop("rule"), selectors=fields.pop("signals"), bonds=bonds, **fields)
+    return Rule(name=fields.pop("rule"), selectors=fields.pop("signals"), bonds=bonds, **fields), shadow
 
 
 def _bond(link: dict[str, Any], rule: dict[str, Any]) -> Bond:
@@ -185,9 +205,35 @@ _LINK: Table = {
         _along, object_schema(_ALONG), "Both lie on one line, or road, so many metres of it apart.", needed=False
     ),
 }
+_REACH = number_schema(1, MAX_REACH_S, integer=True)
+_TIMES = number_schema(1, MAX_INCIDENTS, integer=True)
+_LIMIT: Table = {
+    "incidents": Field(whole, _TIMES, "So many of those that begin in one city and stretch of time are told."),
+    "within_s": Field(whole, _REACH, "Length of a stretch in seconds; stretches lie side by side from 1970 on."),
+}
+_FLAPPING: Table = {
+    "times": Field(whole, _TIMES, "So many of its rule and of an entity of its own began before it."),
+    "within_s": Field(whole, _REACH, "Seconds from the start of the first of them to its own, at most."),
+}
+_INHIBITION: Table = {
+    "rule": Field(text, NAME, "Name of the rule whose incidents tell nobody while one of this rule covers them."),
+    "radius_m": Field(number, _METRES, "Each of their signals lies so near one of its own, at most.", needed=False),
+    "same": Field(
+        listed(text),
+        {"type": "array", "items": NAME},
+        "Each of their signals has these attributes in common with one of its own.",
+        needed=False,
+    ),
+}
 _RULE: Table = {
     "rule": Field(text, NAME, "Its name; part of the id of every incident."),
     "version": Field(whole, number_schema(1, 2**31, integer=True), "To be raised with every change."),
+    "mode": Field(
+        one_of(MODES),
+        word_schema(MODES),
+        "shadow: it is tried beside the version in force, and nobody is told what it finds; live.",
+        needed=False,
+    ),
     "about": Field(text, TEXT, "Why this matters, for people."),
     "title": Field(text, TEXT, "One line; {name} is the entity of the first signal of that name, {city} the city."),
     "severity": Field(one_of(SEVERITIES), word_schema(SEVERITIES), "How much it matters (CAP 1.2)."),
@@ -205,6 +251,16 @@ _RULE: Table = {
         read_condition,
         {"$ref": "#/$defs/condition"},
         "When a group of linked signals is an incident; every name takes part.",
+        needed=False,
+    ),
+    "limit": Field(_limit, object_schema(_LIMIT), "How many of its incidents are told; all.", needed=False),
+    "flapping": Field(
+        _flapping, object_schema(_FLAPPING), "Of an incident that comes back too often nobody is told.", needed=False
+    ),
+    "inhibits": Field(
+        listed(_inhibition),
+        {"type": "array", "items": object_schema(_INHIBITION)},
+        "Which incidents of other rules tell nobody while one of this rule stands.",
         needed=False,
     ),
     "settled_after_s": Field(

@@ -55,9 +55,14 @@ class RuleWatch:
             self._wanted = None  # it was judged before these were known
             self._refuse(faults)
 
-    async def other_than(self, rules: Callable[[], Iterable[Rule]]) -> tuple[RuleFile, ...]:
-        """Waits until other rules are wanted than these."""
-        while self._wanted is None or {file.rule for file in self._wanted} == set(rules()):
+    async def other_than(
+        self, rules: Callable[[], Iterable[Rule]], shadows: Callable[[], Iterable[Rule]] = tuple
+    ) -> tuple[RuleFile, ...]:
+        """Waits until other rules are wanted in force than `rules`, or to be tried than `shadows`."""
+        while self._wanted is None or {(file.rule, file.shadow) for file in self._wanted} == {
+            *((rule, False) for rule in rules()),
+            *((rule, True) for rule in shadows()),
+        }:
             await self._changed.wait()
         return self._wanted
 
@@ -100,9 +105,9 @@ class RuleWatch:
     def _same_versions(self, files: Iterable[RuleFile]) -> tuple[str, ...]:
         reason = "another rule is in force under this version, or has incidents: raise it with every change"
         return tuple(
-            str(rule_file_error(self._folder / name, Fault("version", rule.version, reason), text))
-            for name, text, rule in files
-            if self._followed.get((rule.name, rule.version), rule) != rule
+            str(rule_file_error(self._folder / file.name, Fault("version", file.rule.version, reason), file.text))
+            for file in files
+            if self._followed.get((file.rule.name, file.rule.version), file.rule) != file.rule
         )
 
     def _take(self, found: Texts | RuleFileError, files: tuple[RuleFile, ...], faults: tuple[str, ...]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from services.core.correlation.checks import RuleError
+from services.core.correlation.restraint import ranks_of
 from services.core.correlation.rule import Rule
-from services.correlation.rule_language import read_rule
+from services.correlation.rule_language import read_rule, read_rule_and_mode
 from services.correlation.yaml_lines import YamlError, read_yaml
 
 T = TypeVar("T")
@@ -34,11 +35,12 @@ class RuleFile(NamedTuple):
     name: str
     text: str
     rule: Rule
+    shadow: bool = False  # the rule is only tried: it finds what it would find, and nobody is told
 
 
 def load_rules(folder: Path = FOLDER) -> tuple[Rule, ...]:
-    """Every rule of a folder, by name. RuleFileError names the first thing that is wrong."""
-    return tuple(file.rule for file in read_rules(read_texts(folder), folder))
+    """Every rule of a folder that is in force, by name. RuleFileError names the first thing that is wrong."""
+    return tuple(file.rule for file in read_rules(read_texts(folder), folder) if not file.shadow)
 
 
 def read_texts(folder: Path) -> dict[str, str]:
@@ -50,21 +52,50 @@ def read_texts(folder: Path) -> dict[str, str]:
 
 
 def read_rules(texts: Mapping[str, str], folder: Path = FOLDER) -> tuple[RuleFile, ...]:
-    """The rules of files, by name. RuleFileError names the first thing that is wrong."""
-    files: dict[str, RuleFile] = {}
+    """The rules of files, by name, one that is only tried behind the one in force that it may take the place of.
+
+    RuleFileError names the first thing that is wrong.
+    """
+    files: dict[tuple[str, bool], RuleFile] = {}
     for name, text in texts.items():
         file = read_rule_file(name, text)
-        if file.rule.name in files:
+        key = file.rule.name, file.shadow
+        if key in files:
             raise RuleFileError(Path(name), "rule", file.rule.name, "another file has a rule of this name")
-        files[file.rule.name] = file
+        files[key] = file
     if not files:
         raise RuleFileError(folder, "", None, "holds no rule (*.yaml)")
-    return tuple(files[name] for name in sorted(files))
+    for (name, shadow), file in files.items():
+        in_force = files.get((name, False))
+        if shadow and in_force is not None and file.rule.version <= in_force.rule.version:
+            reason = f"must lie above {in_force.rule.version}, the version in force ({in_force.name})"
+            fault = "version", file.rule.version, reason
+            raise RuleFileError(Path(file.name), *fault, read_yaml(file.text)[1].of("version"))
+    _check_inhibitions(files.values())
+    return tuple(files[key] for key in sorted(files))
+
+
+def _check_inhibitions(files: Collection[RuleFile]) -> None:
+    """RuleFileError where a rule inhibits one that is not there, or rules in force inhibit each other in a ring."""
+    names = {file.rule.name for file in files}
+    for file in files:
+        for number, inhibition in enumerate(file.rule.inhibits):
+            if inhibition.rule not in names:
+                field, reason = f"inhibits[{number}].rule", f"is none of {', '.join(sorted(names))}"
+                line = read_yaml(file.text)[1].of(field)
+                raise RuleFileError(Path(file.name), field, inhibition.rule, reason, line)
+    in_force = {file.rule.name: file for file in files if not file.shadow}
+    try:
+        ranks_of(file.rule for file in in_force.values())
+    except RuleError as error:
+        file = in_force[str(error.value)]
+        line = read_yaml(file.text)[1].of(error.field)
+        raise RuleFileError(Path(file.name), error.field, error.value, error.reason, line) from None
 
 
 def read_rule_file(name: str, text: str) -> RuleFile:
     """The rule in the text of a file."""
-    return RuleFile(name, text, read_document(Path(name), text, read_rule))
+    return RuleFile(name, text, *read_document(Path(name), text, read_rule_and_mode))
 
 
 def rule_files(folder: Path = FOLDER) -> list[Path]:

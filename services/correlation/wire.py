@@ -85,6 +85,9 @@ class IncidentWriter:
         columns["start_time"] = pa.array([i.start_ms for i in incidents], TIME)
         columns["end_time"] = pa.array([i.end_ms for i in incidents], TIME)
         columns["acknowledge_time"] = pa.array([i.acknowledge_time_ms for i in incidents], TIME)
+        columns["rate_limited"] = pa.array([i.muted.limited for i in incidents], pa.bool_())
+        columns["flap_count"] = pa.array([i.muted.flaps for i in incidents], pa.uint32())
+        columns["inhibited_by"] = pa.array([i.muted.inhibited_by for i in incidents], pa.string())
         columns["signal_ids"] = pa.array([[s.id for s in i.signals] for i in incidents], pa.list_(pa.string()))
         columns["document"] = pa.array([self.document(i).decode() for i in incidents], pa.string())
         return pa.table(columns)
@@ -154,7 +157,13 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
         supersedes=incident.supersedes,
         settled=incident.settled,
         planned_event=incident.planned_event,
+        rate_limited=incident.muted.limited,
+        surplus_count=incident.muted.surplus,
+        flap_count=incident.muted.flaps,
+        inhibited_by=incident.muted.inhibited_by,
     )
+    if incident.muted.flaps:
+        message.flapping_since.FromMilliseconds(incident.muted.flapping_since_ms)
     write_hands(incident.hands, message)
     if links:
         message.links.extend(

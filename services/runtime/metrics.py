@@ -49,6 +49,15 @@ OPEN_WINDOWS = Gauge("urban_open_windows", "Windows with data that may still cha
 WINDOWS = Counter("urban_windows", "Window rows emitted, revisions included", ("domain", "kind", "window"))
 SIGNALS = Counter("urban_signals", "Signals emitted, revisions and retractions included", ("domain", "type"))
 INCIDENTS = Counter("urban_incidents", "Versions of incidents emitted", ("rule", "state"))
+INCIDENTS_MUTED = Counter(
+    "urban_incidents_muted",
+    "Incidents of which nobody is told, by why: limited, flapping, inhibited; dropped: settled ones that still counted"
+    " for that and were too many to remember",
+    ("rule", "reason"),
+)
+SHADOW_INCIDENTS = Counter(
+    "urban_shadow_incidents", "Versions of what rules that are only tried would have told", ("rule", "state")
+)
 INCIDENTS_STANDING = Gauge("urban_incidents_standing", "Incidents that are open or can still be corrected")
 CORRELATION_SIGNALS = Counter(
     "urban_correlation_signals",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from services.core.correlation.action import Action, ActionKind
-from services.core.correlation.incident import Change, Incident, IncidentState
+from services.core.correlation.incident import NOT_MUTED, Change, Incident, IncidentState
+from services.core.correlation.muting import changes_of_muting
 
 _DEEDS = {
     ActionKind.ACKNOWLEDGE: "acknowledged",
@@ -58,6 +59,9 @@ def _by_itself(before: Incident | None, after: Incident, why: str) -> tuple[Chan
     if (before.planned_event if before else "") != after.planned_event:
         planned = Change("planned", why=after.planned_event)
         found.append(planned if after.planned_event else Change("unplanned", why="no event covers all of it any more"))
+    muted = before.muted if before else NOT_MUTED
+    if muted is not after.muted:
+        found += [Change(what, why=why) for what, why in changes_of_muting(muted, after.muted)]
     if after.settled:
         found.append(Change("settled", why="too old for any signal or action to change it"))
     return tuple(found)

@@ -81,6 +81,7 @@ class Correlator:
         self._names = frozenset(rule.name for rule in rules)
         self._shares = ledger is not None
         self._ledger = IncidentLedger() if ledger is None else ledger
+        self._ledger.muting.follow(self.rules)
 
     @property
     def event_ms(self) -> int | None:
@@ -141,9 +142,15 @@ class Correlator:
         """Start of the first signal that it remembers; None: it remembers none."""
         return min((signal.start_ms for signal in self._known.values()), default=None)
 
+    def told(self) -> list[Incident]:
+        """Its incidents that stand, each in the version that was told last."""
+        return [self._ledger.standing[i] for _, group in self.found() for i in sorted(group.incidents)]
+
     def join(self, ledger: IncidentLedger) -> list[Incident]:
         """Numbers its incidents in a ledger that is shared from now on; gives them as its own ledger had them."""
-        standing = [self._ledger.standing[i] for _, group in self.found() for i in sorted(group.incidents)]
+        standing = self.told()
+        ledger.muting.follow(self.rules)
+        ledger.muting.adopt(self._ledger.muting)
         self._ledger, self._shares = ledger, True
         return standing
 
@@ -243,6 +250,7 @@ class Correlator:
         for number, graph in enumerate(self._graphs):
             if groups := graph.take_touched():
                 changes += self._tell(number, graph, groups, moment_ms)
+        changes += self._ledger.look_again()
         return changes
 
     def _tell(self, number: int, graph: LinkGraph, groups: Sequence[Group], moment_ms: int) -> list[Incident]:
@@ -267,6 +275,7 @@ class Correlator:
         standing = {incident.id for incident in found}
         ended = sorted((incident_id, heir) for incident_id, heir in ending.items() if incident_id not in standing)
         merged = self._ledger.hand_over(ended)
+        self._ledger.expect(found, ended)
         if graph.rule.absences:
             found = [incident for incident in found if not self._ledger.repeats(incident)]
         changes = [version for incident in found for version in self._ledger.tell(incident)]
@@ -292,6 +301,7 @@ class Correlator:
         changes: list[Incident] = []
         for incident_id in self._resolving.take(moment_ms):
             changes += self._ledger.tell(changed(self._ledger.standing[incident_id], state=IncidentState.RESOLVED))
+        changes += self._ledger.look_again()
         return changes
 
     def _forget(self, now_ms: int) -> list[Incident]:
@@ -316,7 +326,17 @@ class Correlator:
                 continue
             if not any(graph.holds(signal_id) for graph in self._graphs_of[signal.domain, signal.kind, signal.type]):
                 del self._known[signal_id]
-        return changes
+        return changes + self._prune(now_ms)
+
+    def _prune(self, now_ms: int) -> list[Incident]:
+        """Forgets the settled incidents that count for none that may still come."""
+        restrained = [rule for rule in self.rules if rule.limit or rule.flapping]
+        if restrained:
+            held_ms, longest_ms = self.earliest_ms(), max(self._settled_ms.values())
+            earliest_ms = now_ms - longest_ms if held_ms is None else min(held_ms, now_ms - longest_ms)
+            for rule in restrained:
+                self._ledger.muting.prune(rule, earliest_ms)
+        return self._ledger.look_again()
 
     def _leaves_ms(self, signal: Signal) -> int:
         """Event time from which on a signal is known only while a group holds it."""
@@ -350,6 +370,7 @@ class Correlator:
         self = cls(rules, sources, silence_ms=silence_ms, max_signals=max_signals, ledger=ledger)
         if ledger is None:
             self._ledger = IncidentLedger(state.ledger)
+            self._ledger.muting.follow(self.rules)
         self.counters, self.closed = replace(state.counters), state.closed
         self._time.restore(state.event_time)
         self._known = {signal.id: signal for signal in state.signals}

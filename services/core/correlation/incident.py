@@ -42,6 +42,25 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Muted:
+    """Why nobody is told of an incident, though it stands."""
+
+    limited: bool = False  # it is beyond the limit of its rule
+    surplus: int = 0  # of the last one within the limit: how many are beyond it; it is told itself
+    flaps: int = 0  # so many like it began shortly before it; 0: it does not flap
+    flapping_since_ms: int = 0  # start of the first of these
+    inhibited_by: str = ""  # id of the incident that inhibits it; empty: none
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody is told."""
+        return self.limited or self.flaps > 0 or bool(self.inhibited_by)
+
+
+NOT_MUTED = Muted()
+
+
+@dataclass(frozen=True)
 class Change:
     """What a version of an incident changed: for the audit."""
 
@@ -80,6 +99,7 @@ class Incident:
     supersedes: tuple[str, ...] = ()  # incidents whose place it took, by id
     hands: Hands = field(default_factory=Hands)  # what people have made of it
     planned_event: str = ""  # id of a planned event that explains it; empty: none
+    muted: Muted = NOT_MUTED
     settled: bool = False  # the last version: no signal and no action changes it any more
     outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions beside those that name a signal
     changes: tuple[Change, ...] = field(default=(), compare=False)  # against the version before

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from services.core.correlation.action import Action, ActionKind, Hands, fold
 from services.core.correlation.audit import changes_of
-from services.core.correlation.incident import Incident, IncidentState, changed
+from services.core.correlation.incident import NOT_MUTED, Incident, IncidentState, changed
+from services.core.correlation.muting import Muting
 from services.core.correlation.planned import PlannedEvents
+from services.core.correlation.rule import Rule
 from services.core.correlation.state import IncidentRecord, LedgerState
 
 # So long after it was made (by record time) an action still waits for its incident, and so many of them do.
@@ -28,11 +30,13 @@ class IncidentLedger:
         """`state`: goes on from it; the incidents that stood come back by `stand`."""
         self.standing: dict[str, Incident] = {}  # the last version of each
         self.planned = PlannedEvents()
+        self.muting = Muting()
         self._by_signals: dict[str, IncidentState] = {}  # of those that stand: what their signals alone say
         self._ended: dict[str, IncidentRecord] = {}
         self._joined: dict[str, set[str]] = {}  # incident -> those whose place it took
         self._actions: dict[str, dict[str, Action]] = {}  # by incident and request
         self._early: set[str] = set()  # those with actions that are not there yet
+        self._inhibitors: dict[str, str] = {}  # of those that are back: what inhibited them
         self._awaited: dict[str, IncidentRecord] = {}  # those of a checkpoint that their signals are to give again
         if state is not None:
             self._restore(state)
@@ -58,6 +62,8 @@ class IncidentLedger:
         `told`: versions that count as told where nothing else is known of the incident.
         """
         before = self.standing.get(incident.id)
+        if self.muting.active:
+            self.muting.put(incident)
         ended = self._ended.pop(incident.id, None)
         if ended is not None:
             self._joined.get(ended.superseded_by, set()).discard(incident.id)
@@ -70,8 +76,39 @@ class IncidentLedger:
             self._early.remove(incident.id)
             versions = [self._next(before, incident, revision, Hands())]
             versions.append(self._next(versions[0], incident, revision + 1, self._hands(incident.id)))
-        self.standing[incident.id] = versions[-1]
+        self._keep(versions[-1])
         return versions
+
+    def _keep(self, incident: Incident) -> None:
+        self.standing[incident.id] = incident
+        if self.muting.active:
+            self.muting.put(incident)
+
+    def follow(self, rules: Iterable[Rule], in_force: Iterable[Rule]) -> None:
+        """Takes note of all rules whose incidents it numbers; what that mutes is told by `look_again`."""
+        if self.muting.keep(rules, in_force) and self.muting.active:
+            for incident in self.standing.values():
+                self.muting.put(incident)
+            self.muting.touched |= {incident.id for incident in self.muting.standing()}
+
+    def expect(self, found: Iterable[Incident], ended: Iterable[tuple[str, str]]) -> None:
+        """What will stand, and what ends (with its heir), before any of it is told: they count for each other."""
+        if self.muting.active:
+            for incident_id, _ in ended:
+                self.muting.drop(self.standing[incident_id])
+            for incident in found:
+                self.muting.put(incident)
+
+    def look_again(self) -> list[Incident]:
+        """New versions of the incidents that are muted now and were not, or the other way round."""
+        if not self.muting.touched:
+            return []
+        changes: list[Incident] = []
+        for incident in self.muting.take_touched():
+            last = self.standing[incident.id]
+            if self.muting.of(last, last.muted.inhibited_by, self._ended) != last.muted:
+                changes += self.tell_again(incident.id)
+        return changes
 
     def _hands(self, incident_id: str) -> Hands:
         return fold(self._actions.get(incident_id, {}).values(), self._may_merge)
@@ -94,6 +131,9 @@ class IncidentLedger:
             supersedes=tuple(sorted(self._joined.get(incident.id, ()))),
             planned_event=self.planned.covering(incident),
         )
+        if (self.muting.active or incident.muted is not NOT_MUTED) and incident.id not in self._awaited:
+            inhibitor = before.muted.inhibited_by if before else ""
+            after = changed(after, muted=self.muting.of(after, inhibitor, self._ended))
         return changed(after, changes=changes_of(before, after))
 
     def hand_over(self, heirs: Iterable[tuple[str, str]]) -> list[str]:
@@ -126,6 +166,7 @@ class IncidentLedger:
         """
         state = IncidentState.SUPERSEDED if heir else IncidentState.RETRACTED
         last = self.standing.pop(incident_id)
+        self.muting.drop(last)
         del self._by_signals[incident_id]
         incident = changed(last, state=state, superseded_by=heir, revision=last.revision + 1)
         self._ended[incident_id] = IncidentRecord(
@@ -140,7 +181,7 @@ class IncidentLedger:
         line = list(self._line(action.incident_id))
         for incident_id in line:
             self._put(incident_id, action)
-        return self.tell_again(line[-1])
+        return [*self.tell_again(line[-1]), *self.look_again()]
 
     def _line(self, incident_id: str) -> Iterator[str]:
         """An incident and its heirs, the standing one last."""
@@ -172,7 +213,7 @@ class IncidentLedger:
         after = self._next(last, last, last.revision, self._hands(incident_id))
         if self._same(last, after):
             return []
-        self.standing[incident_id] = after
+        self._keep(after)
         return [after]
 
     @staticmethod
@@ -192,6 +233,7 @@ class IncidentLedger:
         self._joined.pop(incident_id, None)
         if last is None:
             return []
+        self.muting.settle(last)
         settled = changed(last, revision=last.revision + 1, settled=True)
         return [changed(settled, changes=changes_of(last, settled))]
 
@@ -217,10 +259,14 @@ class IncidentLedger:
 
     def snapshot(self) -> LedgerState:
         """All that is known, in one order."""
-        return LedgerState(tuple(self._records()), tuple(self._all_actions()), tuple(self.planned.events()))
+        planned, passed = tuple(self.planned.events()), tuple(self.muting.passed())
+        return LedgerState(tuple(self._records()), tuple(self._all_actions()), planned, passed)
 
     def _records(self) -> list[IncidentRecord]:
-        standing = (IncidentRecord(i.id, i.rule, i.revision, 0) for i in self.standing.values())
+        standing = (
+            IncidentRecord(i.id, i.rule, i.revision, 0, inhibited_by=i.muted.inhibited_by)
+            for i in self.standing.values()
+        )
         return sorted([*standing, *self._ended.values()], key=lambda r: r.id)
 
     def _all_actions(self) -> list[Action]:
@@ -228,7 +274,7 @@ class IncidentLedger:
         return sorted(found, key=lambda a: (a.incident_id, *a.order))
 
     def _restore(self, state: LedgerState) -> None:
-        self.planned = PlannedEvents(state.planned)
+        self.planned, self.muting = PlannedEvents(state.planned), Muting(state.passed)
         self._awaited = {r.id: r for r in state.incidents if r.standing}
         self._ended = {r.id: r for r in state.incidents if not r.standing}
         for record in self._ended.values():
@@ -241,15 +287,27 @@ class IncidentLedger:
     def stand(self, standing: Iterable[Incident]) -> None:
         """Goes on with incidents that stood, as their signals give them, without a revision."""
         for incident in standing:
-            record = self._awaited.pop(incident.id)
+            record = self._awaited[incident.id]
             self._by_signals[incident.id] = incident.state
             hands = self._hands(incident.id)
             self.standing[incident.id] = self._next(None, incident, record.revision - 1, hands)
+            self._inhibitors[incident.id] = record.inhibited_by
+            del self._awaited[incident.id]
 
     def all_stand(self) -> None:
         """ValueError where an incident of the checkpoint is not back: its rules, all of them, have told what stands."""
         if lost := sorted(self._awaited):
             raise ValueError(f"the checkpoint's signals do not give its incidents {', '.join(lost[:3])}")
+        if self.muting.active:
+            # Only now all are there that may mute each other.
+            for incident in self.standing.values():
+                self.muting.put(incident)
+            for incident in self.muting.standing():
+                last = self.standing[incident.id]
+                muted = self.muting.of(last, self._inhibitors.pop(last.id, ""), self._ended)
+                self._keep(changed(last, muted=muted))
+            self.muting.take_touched()
+        self._inhibitors = {}
 
 
 def _add(actions: dict[str, Action], action: Action) -> None:

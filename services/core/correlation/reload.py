@@ -24,7 +24,9 @@ def replace_correlators(old: Sequence[Correlator], new: Correlator | None, ledge
         of_signal = {i: one for _, group in new.found() for i in group.members for one in group.incidents}
         heirs = [found for correlator in old for found in _heirs(correlator, of_signal)]
         merged = ledger.hand_over([(incident_id, heir) for incident_id, heir, _ in heirs])
-        for incident in new.join(ledger):
+        joined = new.join(ledger)
+        ledger.expect(joined, ())
+        for incident in joined:
             same.add(incident.id)
             if incident.id not in ledger.standing or not ledger.repeats(incident):
                 changes += ledger.tell(incident, told=incident.revision - 1)

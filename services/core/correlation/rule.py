@@ -23,6 +23,7 @@ from services.core.correlation.condition import (
     needed_by,
 )
 from services.core.correlation.incident import Threshold
+from services.core.correlation.restraint import Flapping, Inhibition, Limit
 from services.core.correlation.rule_checks import check_condition
 from services.core.correlation.selector import Key, Selector
 from services.core.signals import Severity, Signal
@@ -48,6 +49,9 @@ class Rule:
     bonds: tuple[
         Bond, ...
     ] = ()  # of pairs of names for which other bounds hold; two of one name are linked by these only
+    limit: Limit | None = None
+    flapping: Flapping | None = None
+    inhibits: tuple[Inhibition, ...] = ()
 
     def __post_init__(self) -> None:
         check_identifier("rule", self.name)
@@ -61,6 +65,14 @@ class Rule:
         check_condition(self.when, [s.name for s in self.selectors])
         self._check_bonds()
         self._check_title()
+        for number, inhibition in enumerate(self.inhibits):
+            if inhibition.rule == self.name:
+                raise RuleError(f"inhibits[{number}].rule", inhibition.rule, "must be another rule")
+
+    @property
+    def restrained(self) -> bool:
+        """Whether what else stands may keep its incidents, or by them others, from telling people."""
+        return self.limit is not None or self.flapping is not None or bool(self.inhibits)
 
     @cached_property
     def condition(self) -> Condition:

@@ -16,6 +16,7 @@ from services.core.correlation.incident import Incident
 from services.core.correlation.ledger import IncidentLedger
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.reload import replace_correlators
+from services.core.correlation.restraint import ranks_of
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Key
 from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState
@@ -56,6 +57,7 @@ class Rulebook:
             else Correlator.restore((rule,), sources, state.rules[number], **limits, ledger=ledger)
             for number, rule in enumerate(rules)
         ]
+        ledger.follow(self.rules, self.in_force)
         ledger.all_stand()
         self._forgotten_ms: int | None = None  # event time at which planned events were looked through last
         self._order()
@@ -63,9 +65,12 @@ class Rulebook:
     def _order(self) -> None:
         """Finds the correlators by what they are asked for; of two of one rule the one that is in force."""
         by_force = sorted(self._correlators, key=lambda correlator: not correlator.closed)
+        # What inhibits is told before what it inhibits, where one record brings both.
+        ranks = ranks_of(self.in_force)
+        self._by_rank = sorted(self._correlators, key=lambda correlator: -ranks.get(correlator.rules[0].name, 0))
         self._of_name = {correlator.rules[0].name: correlator for correlator in by_force}
         self._of_key: dict[Key, list[Correlator]] = {}
-        for correlator in self._correlators:
+        for correlator in self._by_rank:
             for key in correlator.rules[0].sides_of_key:
                 self._of_key.setdefault(key, []).append(correlator)
 
@@ -100,7 +105,8 @@ class Rulebook:
         going_on = [c for c in self._correlators if not c.closed or c.found()]
         self._correlators = sorted([*going_on, *fresh], key=_by_force_and_name)
         self._order()
-        return changes
+        self._ledger.follow(self.rules, self.in_force)
+        return changes + self._ledger.look_again()
 
     @property
     def event_ms(self) -> int | None:
@@ -132,7 +138,7 @@ class Rulebook:
         changes: list[Incident] = []
         if isinstance(record, Watermarks):
             self.counters.reports += 1
-            for correlator in self._correlators:
+            for correlator in self._by_rank:
                 if not correlator.passes(record, log_time_ms):
                     changes += correlator.take(record, log_time_ms)
             self._forget()
@@ -154,6 +160,16 @@ class Rulebook:
         """Takes a planned event, or its new version; gives the incidents that are planned, or not, from now on."""
         self._ledger.planned.put(event)
         return self._ledger.plan()
+
+    @property
+    def dropped(self) -> int:
+        """Settled incidents that counted for limits or flapping and were too many to remember, since the start."""
+        return self._ledger.muting.dropped
+
+    @property
+    def planned(self) -> list[PlannedEvent]:
+        """The planned events that are known, by city and id."""
+        return self._ledger.planned.events()
 
     def _forget(self) -> None:
         """What the slowest rule has passed long since explains nothing any more; what has run out is gone."""

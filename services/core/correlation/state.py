@@ -20,6 +20,19 @@ class IncidentRecord:
     settled_ms: int  # event time after which it is forgotten; only of those that are superseded or retracted
     superseded_by: str = ""
     standing: bool = True
+    inhibited_by: str = ""  # what stands for it, or stood for it until it was settled
+
+
+@dataclass(frozen=True)
+class PassedIncident:
+    """An incident that is settled, and still counts for the limit of its rule, or for whether another one flaps."""
+
+    rule: str
+    version: int
+    city: str
+    start_ms: int
+    id: str
+    entities: tuple[tuple[str, str, str], ...] = ()  # domain, kind, entity; where its rule asks for flapping
 
 
 @dataclass
@@ -41,6 +54,7 @@ class LedgerState:
     incidents: tuple[IncidentRecord, ...] = ()  # by id
     actions: tuple[Action, ...] = ()  # on the incidents above, and those that wait for one; by id
     planned: tuple[PlannedEvent, ...] = ()  # that may still explain an incident; by city and id
+    passed: tuple[PassedIncident, ...] = ()  # by rule, version, city, start and id
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Seen:
     supersedes: tuple[str, ...] = ()
     superseded_by: str = ""
     planned_event: str = ""
+    muted: bool = False  # it is beyond a limit, flaps, or is inhibited: nobody is told anything but its end
     signals: tuple[Signal, ...] = ()  # empty where no plan asks for them
 
 

@@ -59,8 +59,10 @@ class Responder:
             return notices
         if case is None or not case.live:
             case = self._adopt(seen, plan, case, record_ms)
-        signals = seen.signals
+        signals, was_muted = seen.signals, case.seen.muted
         case.seen, case.plan, case.heard_ms = replace(seen, signals=()), plan.name, record_ms
+        if was_muted and not seen.muted and case.level:
+            case.since_ms = record_ms  # who knew of it has all the time again
         notices += self._follow(case, plan, plan.level_of(seen.severity, signals), record_ms)
         self._wind(case)
         return notices
@@ -121,6 +123,9 @@ class Responder:
         if seen.state in _OVER:
             case.live = seen.state is IncidentState.RESOLVED and not seen.closed and not seen.settled
             return self._end(case, plan, record_ms)
+        if seen.muted:
+            case.live = True  # until it is muted no more, or over
+            return []
         if case.ended:
             case.ended, case.level = False, ""  # it goes on after all
         return self._change_level(case, plan, level, record_ms)
@@ -185,7 +190,7 @@ class Responder:
         """The clocks that run for a case: when they end, and what they wait for."""
         plan = self._plans.get(case.plan)
         rank = plan.rank(case.level) if plan else -1
-        if plan is None or rank < 0 or not case.live:
+        if plan is None or rank < 0 or not case.live or case.seen.muted:
             return []
         # What its signals have resolved needs nobody any more, but somebody to verify it.
         over = case.seen.state is IncidentState.RESOLVED

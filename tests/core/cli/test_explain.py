@@ -83,6 +83,19 @@ def test_an_incident_tells_what_came_of_each_condition_of_its_rule():
     ) in explain(found)
 
 
+def test_an_incident_tells_why_nobody_is_told_of_it():
+    found = incident()
+    assert "told" not in explain(found)
+    found.rate_limited, found.surplus_count, found.flap_count, found.inhibited_by = True, 1200, 3, "i0"
+    found.flapping_since.FromSeconds(1732392000)
+    assert (
+        "  limited      as many of its rule as are told began before it: nobody is told\n"
+        "  surplus      1,200 more of its rule are told to nobody\n"
+        "  flapping     3 like it began since 2024-11-23 20:00:00 UTC: nobody is told\n"
+        "  inhibited    by i0: nobody is told\n"
+    ) in explain(found)
+
+
 def test_a_long_incident_is_shortened_unless_all_is_asked_for():
     long = incident(signals=25, links=30)
     assert "and 5 more (--all)" in explain(long)

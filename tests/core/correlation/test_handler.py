@@ -340,3 +340,79 @@ async def test_a_planned_event_is_folded_and_known_after_a_kill():
         await handler.handle(records[2:])
         await until(lambda: len(world.told()) == 1)
     assert [i.planned_event for i in world.told()] == ["match"]
+
+
+TRIED = f"mode: shadow\n{version(2, radius_m='900')}"
+FAR = signal_record(congestion("road-2", north_m=800.0, h3_cell=1))[1]
+
+
+async def test_what_is_only_tried_is_kept_apart_and_told_to_nobody_over_a_kill_too():
+    world, folder = World(), Folder({NAME: TEXT, "tried.yaml": TRIED})
+    async with running(world, folder) as (handler, _):
+        await handler.handle(await world.records(*AN_INCIDENT))
+        await handler.checkpoint()
+        assert "insert correlation.shadow_incidents" in world.done
+        assert "insert correlation.shadow_runs" in world.done
+    world.done.clear()
+    async with running(world, folder) as (handler, start):
+        assert start == 4
+        await handler.handle(await world.records(FAR, *passed(NOON + HOUR + 1)))
+        await handler.checkpoint()
+    assert story(world) == [(1, "OPEN", 1)], "its second signal lies too far for the rule in force"
+    assert world.done == ["insert correlation.shadow_incidents", "checkpoint with 1 told"]
+
+
+async def test_promoted_it_opens_what_stands_once_and_a_kill_on_the_way_loses_nothing():
+    world, folder = World(), Folder({NAME: TEXT, "tried.yaml": TRIED})
+    async with running(world, folder) as (handler, _):
+        await handler.handle(await world.records(*AN_INCIDENT, FAR, *passed(NOON + HOUR + 1)))
+        await folder.edit(pressure=version(2, radius_m="900"))
+        await ready(handler)
+        assert handler._reload is not None
+        assert handler._reload.rebuild.correlators == {}, "it knows all that it would be rebuilt for"
+        await handler.checkpoint()
+        await until(lambda: len(world.told()) == 3)
+    async with running(world, folder) as (handler, start):
+        assert start == 7
+        await until(lambda: len(world.told()) == 5)
+        assert handler._shadows.rules == ()
+    told = world.told()
+    assert told[1:3] == told[3:5], "the same once more"
+    assert story(world)[:3] == [(1, "OPEN", 1), (2, "OPEN", 2), (1, "SUPERSEDED", 2)]
+    assert told[1].signal_count == 3
+
+
+async def test_what_is_tried_later_is_found_in_the_past_and_an_edit_of_it_is_another_trial():
+    world, folder = World(), Folder({NAME: TEXT})
+    async with running(world, folder) as (handler, _):
+        await handler.handle(await world.records(*AN_INCIDENT))
+        await until(lambda: len(world.told()) == 1)
+        for number in (2, 3):
+            world.done.clear()
+            await folder.edit(pressure=TEXT, tried=f"mode: shadow\n{version(number, radius_m='900')}")
+            await ready(handler)
+            await handler.checkpoint()
+            await until(lambda: "insert correlation.shadow_incidents" in world.done)
+            assert [(rule.version, rule.radius_m) for rule in handler._shadows.rules] == [(number, 900.0)]
+    assert story(world) == [(1, "OPEN", 1)]
+
+
+async def test_beyond_the_limit_an_incident_is_told_as_muted_over_a_kill_too():
+    folder = Folder({NAME: f"{TEXT}limit: {{incidents: 1, within_s: 7200}}\n"})
+    second = [crowding("park", north_m=9_000.0, h3_cell=1), congestion("lane", north_m=9_100.0, h3_cell=1)]
+    world = World()
+    records = await world.records(*AN_INCIDENT[:2], *(signal_record(s)[1] for s in second), *passed(NOON + HOUR))
+    async with running(world, folder) as (handler, _):
+        await handler.handle(records)
+        await handler.checkpoint()
+    later = [crowding("mall", NOON + HOUR, north_m=20_000.0, h3_cell=1)]
+    later.append(congestion("lot", NOON + HOUR, north_m=20_100.0, h3_cell=1))
+    more = await world.records(*(signal_record(s)[1] for s in later), *passed(NOON + 2 * HOUR))
+    async with running(world, folder) as (handler, start):
+        assert start == 6
+        await handler.handle(more)
+        await handler.checkpoint()
+    newest = {i.id: i for i in world.told()}
+    by_order = sorted(newest.values(), key=lambda i: (i.start_time.seconds, i.id))
+    assert [(i.rate_limited, i.surplus_count) for i in by_order] == [(False, 2), (True, 0), (True, 0)]
+    assert {i.id for i in world.told() if i.rate_limited and i.revision == 1} == {i.id for i in by_order[1:]}

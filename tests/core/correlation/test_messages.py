@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.correlator import Correlator
 from services.core.correlation.incident import Incident as CoreIncident
+from services.core.correlation.incident import Muted, changed
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rulebook import Rulebook, RulebookState
-from services.core.correlation.state import LedgerState
+from services.core.correlation.state import IncidentRecord, LedgerState, PassedIncident
 from services.correlation.checkpoint import Saved, checkpoint_of, saved_in
 from services.correlation.intake import BadRecordError, read_action, read_signal, read_signal_record
+from services.correlation.notices import seen_of
 from services.correlation.rules import FOLDER, RuleFileError, read_rule_file, read_rules, read_texts
 from services.correlation.wire import IncidentWriter
 from services.runtime.records import signal_record, watermark_record
@@ -163,7 +165,9 @@ def test_a_checkpoint_gives_back_the_state():
         read_rule_file("new.yaml", RULE_FILE.text.replace("version: 1", "version: 2")),
     )
     book = RulebookState((alone, replace(alone, closed=True)), state.counters, state.ledger)
-    saved = Saved(book, 17, 5, 2, 3, files, (coming,), [(7, 4), (9, 5)])
+    # Beside them one that is only tried, with a ledger of its own.
+    tried = (read_rule_file("tried.yaml", f"mode: shadow\n{coming.text}"),)
+    saved = Saved(book, 17, 5, 2, 3, files, (coming,), [(7, 4), (9, 5)], tried, (state,))
     message = checkpoint_of(0, saved, IncidentWriter())
     assert repr(saved_in(message)) == repr(saved)
     assert (message.next_offset, message.watermark_ms) == (17, NOON + HOUR)
@@ -183,3 +187,27 @@ def test_a_rule_of_a_checkpoint_that_is_read_no_longer_is_told():
     saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, 0, 0, files)
     with pytest.raises(RuleFileError, match="reach_m"):
         saved_in(checkpoint_of(0, saved, IncidentWriter()))
+
+
+def test_why_nobody_is_told_is_in_the_message_the_document_and_the_row():
+    writer, muted = IncidentWriter(), Muted(True, 4, 3, NOON, "another")
+    incident = changed(acknowledged_incident(), muted=muted)
+    message = Incident.FromString(writer.message(incident))
+    assert (message.rate_limited, message.surplus_count, message.flap_count) == (True, 4, 3)
+    assert (message.flapping_since.ToMilliseconds(), message.inhibited_by) == (NOON, "another")
+    assert Parse(writer.document(incident), Incident()) == message
+    (row,) = writer.table([incident]).select(["rate_limited", "flap_count", "inhibited_by"]).to_pylist()
+    assert row == {"rate_limited": True, "flap_count": 3, "inhibited_by": "another"}
+    plain = Incident.FromString(writer.message(acknowledged_incident()))
+    assert not plain.HasField("flapping_since")
+    assert [seen_of(m, signals=False).muted for m in (message, plain)] == [True, False]
+
+
+def test_a_checkpoint_gives_back_what_mutes_and_what_has_passed():
+    passed = PassedIncident("limited", 2, "auckland", NOON, "p", (("traffic", "road_flow", "r"), ("a", "b", "c")))
+    plain = PassedIncident("limited", 2, "auckland", NOON + 1, "q")
+    records = (IncidentRecord("i", "r", 3, 0, inhibited_by="j"), IncidentRecord("j", "r", 1, 0))
+    ledger = LedgerState(records, passed=(passed, plain))
+    book = replace(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), ledger=ledger)
+    saved = Saved(book, 0, 0, 0, 0, (RULE_FILE,))
+    assert saved_in(checkpoint_of(0, saved, IncidentWriter())).state.ledger == ledger

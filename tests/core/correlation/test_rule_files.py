@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from services.core.correlation.restraint import Flapping, Inhibition, Limit
 from services.core.signals import Severity
-from services.correlation.rules import FOLDER, RuleFileError, load_rule, load_rules
+from services.correlation.rules import FOLDER, RuleFileError, load_rule, load_rules, read_rules, read_texts
 
 GOOD = yaml.safe_load((FOLDER / "crowd_road_pressure.yaml").read_text())
 
@@ -108,4 +109,75 @@ def test_two_files_with_one_rule_are_refused(tmp_path):
 
 def test_a_folder_without_rules_is_refused(tmp_path):
     with pytest.raises(RuleFileError, match="holds no rule"):
+        load_rules(tmp_path)
+
+
+def test_a_rule_may_be_tried_beside_the_version_in_force(tmp_path):
+    shipped = (FOLDER / "crowd_road_pressure.yaml").read_text()
+    (tmp_path / "a.yaml").write_text(shipped)
+    number = load_rules(tmp_path)[0].version
+    tried = shipped.replace(f"version: {number}", f"version: {number + 1}\nmode: shadow")
+    (tmp_path / "b.yaml").write_text(tried)
+    assert [rule.version for rule in load_rules(tmp_path)] == [number]
+    files = read_rules(read_texts(tmp_path))
+    assert [(file.name, file.rule.version, file.shadow) for file in files] == [
+        ("a.yaml", number, False),
+        ("b.yaml", number + 1, True),
+    ]
+    (tmp_path / "c.yaml").write_text(tried)
+    with pytest.raises(RuleFileError, match=r"c\.yaml: rule = 'crowd_road_pressure': another file has a rule"):
+        load_rules(tmp_path)
+    (tmp_path / "c.yaml").unlink()
+    (tmp_path / "b.yaml").write_text(shipped.replace(f"version: {number}", f"version: {number}\nmode: shadow"))
+    with pytest.raises(
+        RuleFileError, match=rf"b\.yaml:\d+: version = {number}: must lie above {number}, the version in"
+    ):
+        load_rules(tmp_path)
+
+
+RESTRAINED = """limit: {incidents: 5, within_s: 3600}
+flapping: {times: 3, within_s: 86400}
+inhibits:
+  - {rule: other, radius_m: 200, same: [cabinet]}
+"""
+
+
+def restrained(tmp_path, old: str = "", new: str = "") -> None:
+    """Two rules of which one inhibits the other, and a change of the first."""
+    shipped = (FOLDER / "crowd_road_pressure.yaml").read_text()
+    (tmp_path / "a.yaml").write_text(shipped + RESTRAINED.replace(old, new) if old else shipped + RESTRAINED)
+    (tmp_path / "b.yaml").write_text(shipped.replace("rule: crowd_road_pressure", "rule: other"))
+
+
+def test_a_rule_may_restrain_itself_and_inhibit_others(tmp_path):
+    restrained(tmp_path)
+    rule = load_rules(tmp_path)[0]
+    assert (rule.limit, rule.flapping) == (Limit(5, 3600), Flapping(3, 86400))
+    assert rule.inhibits == (Inhibition("other", 200.0, ("cabinet",)),)
+    assert rule.restrained
+    assert not load_rules(tmp_path)[1].restrained
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("incidents: 5", "incidents: 0", r"a\.yaml:\d+: limit\.incidents = 0: must lie between 1 and"),
+        ("within_s: 3600", "within_s: 9000000", r"a\.yaml:\d+: limit\.within_s = 9000000: must lie between 1 and"),
+        ("times: 3", "times: x", r"a\.yaml:\d+: flapping\.times = 'x': must be a whole number"),
+        ("rule: other", "rule: nobody", r"a\.yaml:\d+: inhibits\[0\]\.rule = 'nobody': is none of crowd_road"),
+        ("rule: other", "rule: crowd_road_pressure", r"a\.yaml:\d+: inhibits\[0\]\.rule = .*: must be another rule"),
+        (", radius_m: 200, same: [cabinet]", "", r"a\.yaml:\d+: inhibits\[0\]\.radius_m = None: must stand there, or"),
+    ],
+)
+def test_what_cannot_restrain_is_told(tmp_path, old, new, fault):
+    restrained(tmp_path, old, new)
+    with pytest.raises(RuleFileError, match=fault):
+        load_rules(tmp_path)
+
+
+def test_rules_in_force_that_inhibit_each_other_are_refused(tmp_path):
+    restrained(tmp_path)
+    other = (tmp_path / "b.yaml").read_text() + "inhibits:\n  - {rule: crowd_road_pressure, radius_m: 9}\n"
+    (tmp_path / "b.yaml").write_text(other)
+    with pytest.raises(RuleFileError, match=r"a\.yaml:\d+: inhibits = 'crowd_road_pressure': goes round in a ring"):
         load_rules(tmp_path)

@@ -223,3 +223,30 @@ def test_a_kill_between_any_two_steps_with_any_repetition_tells_the_same_and_no_
     again = [n for at, seen in log[saved:] for n in second.take(seen, at)] + second.advance(end_ms)
     known = {n.id for n in written}
     assert written + [n for n in again if n.id not in known] == told
+
+
+def test_of_an_incident_that_is_muted_nobody_is_told_until_it_is_not():
+    desk = Desk()
+    assert desk.see(0, muted=True) == []
+    desk.restart()
+    assert desk.wait(600) == [], "and no clock runs"
+    assert desk.see(601, severity=Severity.SEVERE) == [("opened", "officer"), ("opened", "command")]
+    assert desk.wait(602) == [("escalated acknowledge", "mayor")]
+
+
+def test_what_was_never_told_ends_without_a_word():
+    desk = Desk()
+    assert desk.see(0, muted=True) == []
+    assert desk.see(10, muted=True, state=S.RESOLVED) == []
+    assert desk.see(20, muted=True, state=S.RETRACTED) == []
+
+
+def test_who_was_told_before_it_was_muted_hears_of_its_end_and_the_clocks_begin_anew_if_it_goes_on():
+    desk = Desk()
+    assert desk.see(0) == [("opened", "officer")]
+    assert desk.see(9, muted=True, severity=Severity.EXTREME) == []
+    assert desk.wait(60) == []
+    assert desk.see(61) == []
+    assert desk.wait(70) == []
+    assert desk.wait(71) == [("escalated acknowledge", "leader")]
+    assert desk.see(80, muted=True, state=S.RESOLVED) == [("ended", "officer"), ("ended", "leader")]

@@ -41,6 +41,7 @@ class Saved(NamedTuple):
     rules: tuple[RuleFile, ...]  # of each rule of the state
     coming: tuple[RuleFile, ...] | None = None  # rules that come into force at `next_offset`; None: as they are
     places: Sequence[tuple[int, int]] = ()  # see SignalPlaces
+    told_offset: int = 0  # of the topic of incidents: versions before it are of this state
 
 
 def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Checkpoint:
@@ -59,6 +60,7 @@ def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Check
     position = saved.actions_offset, saved.planned_offset, saved.refused, int(saved.coming is not None)
     arrays["position"] = _numbers([position], 4)
     arrays["places"] = _numbers(saved.places, 2)
+    arrays["told"] = _numbers([[saved.told_offset]], 1)
     events = [state.event_time.event_ms for state in saved.state.rules]
     return Checkpoint(
         layout=LAYOUT,
@@ -102,6 +104,8 @@ def saved_in(checkpoint: Checkpoint) -> Saved:
         rules=rules,
         coming=coming if is_coming else None,
         places=[(step, offset) for step, offset in arrays["places"].tolist()],
+        # A checkpoint of before does not say it: then all versions are looked through once.
+        told_offset=int(arrays["told"][0][0]) if "told" in arrays else 0,
     )
 
 

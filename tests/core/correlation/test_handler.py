@@ -185,6 +185,51 @@ async def test_an_action_that_is_read_again_before_its_incident_is_not_lost():
     assert world.told()[2:] == world.told()[:2]
 
 
+async def test_after_a_kill_signals_actions_and_plans_are_folded_in_the_order_of_before():
+    """Read before its incident, what was planned and called off would leave no version: all later ones count less."""
+    world = World()
+    records = await world.records(*AN_INCIDENT, *passed(NOON + HOUR + 1), *passed(NOON + 3 * HOUR))
+    planned = PlannedEvent(name="cities/auckland/plannedEvents/match", title="Match", radius_m=5_000.0)
+    planned.position.latitude, planned.position.longitude = CROWD.latitude, CROWD.longitude
+    planned.start_time.FromMilliseconds(NOON - HOUR)
+    planned.end_time.FromMilliseconds(NOON + 2 * HOUR)
+    async with running(world) as (handler, _):
+        await handler.handle(records[:4])
+        await until(lambda: len(world.told()) == 1)
+        for number in range(2):
+            planned.cancelled = number == 1
+            await world.log.send(PLANNED_EVENTS, planned.SerializeToString(), partition=0)
+            await until(lambda number=number: len(world.told()) == 2 + number)
+        await world.act(world.told()[0].id, "Ana")
+        await until(lambda: len(world.told()) == 4)
+        await handler.handle(records[4:])
+        await until(lambda: len(world.told()) == 5)
+    before = world.log.records(INCIDENTS)[0][:]
+    await world.act(world.told()[0].id, "Bob")
+    resolution = IncidentAction(incident_id=world.told()[0].id, actor="Bob")
+    resolution.resolution.note = "over"
+    resolution.seen_end_time.FromMilliseconds(NOON + HOUR)
+    await world.log.send(INCIDENT_ACTIONS, resolution.SerializeToString(), partition=0)
+    async with running(world) as (handler, start):
+        assert start is None
+        await handler.handle(records[:2])
+        # Killed again, when a checkpoint has been made of a part only.
+        await handler.checkpoint()
+    async with running(world) as (handler, start):
+        assert start == 2
+        await asyncio.sleep(0.01)
+        await handler.handle(records[2:])
+        await until(lambda: len(world.told()) == 11)
+        await handler.checkpoint()
+    again = world.log.records(INCIDENTS)[0][5:]
+    assert [(r.value, r.headers) for r in again[:5]] == [(r.value, r.headers) for r in before]
+    # What nobody had told before comes behind all of that.
+    assert [(i.revision, i.acknowledged_by, i.closed_by) for i in world.told()[10:]] == [(6, "Ana", "Bob")]
+    async with running(world) as (handler, start):
+        assert start == len(records)
+    assert len(world.told()) == 11
+
+
 def version(number: int, **changes: str) -> str:
     """The text of the rule in another version."""
     text = TEXT.replace("version: 1", f"version: {number}")

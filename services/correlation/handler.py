@@ -39,7 +39,7 @@ from services.correlation.wire import TABLE, IncidentWriter
 from services.runtime import metrics
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
-from services.runtime.log import FROM_BEGINNING, LogError, LogReader, LogRecord, OpenReader
+from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogReader, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -146,7 +146,7 @@ class CorrelationHandler:
                 versions = self._take(record)
                 self._next_offset = record.offset + 1
                 changes += self._audited(versions)
-                if self._turns:
+                if not self._free.is_set():
                     changes += self._take_turns()
             self._publish(changes)
             await asyncio.sleep(0)
@@ -267,6 +267,15 @@ class CorrelationHandler:
         end = (await reader.end_offsets())[0]
         while (await reader.positions())[0] < end:
             found += [r for record in await reader.read(READ_SIDES_S) if (r := read_of(record.headers)) is not None]
+        if found:
+            # Where the signals were begun anew, what stands beyond their end is of a log that is gone.
+            signals = self._setup.open_reader(SIGNALS)
+            await signals.start(FROM_END)
+            try:
+                signals_end = (await signals.end_offsets())[self._partition]
+            finally:
+                await signals.stop()
+            found = [read for read in found if read.signals <= signals_end]
         return found
 
     async def _follow_told(self, reader: LogReader) -> None:
@@ -274,7 +283,7 @@ class CorrelationHandler:
         try:
             while True:
                 await asyncio.sleep(READ_SIDES_S)
-                if self._turns or self._next_offset < self._told_signals:
+                if not self._is_back:
                     continue
                 with contextlib.suppress(LogError):  # an older end only means more to read after a restart
                     self._told_offset = (await reader.end_offsets())[0]
@@ -300,8 +309,14 @@ class CorrelationHandler:
         return changes
 
     def _free_sides(self) -> None:
-        if not self._turns:
+        """What nobody has told yet comes behind all that was told."""
+        if self._is_back:
             self._free.set()
+
+    @property
+    def _is_back(self) -> bool:
+        """Whether the state is that of the last version that was told before the start, or a later one."""
+        return not self._turns and self._next_offset >= self._told_signals
 
     async def _follow(self, topic: str, reader: LogReader) -> None:
         waiting = self._sides[topic]

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -111,6 +112,11 @@ async def until(look: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def until_told(world: World, versions: int) -> None:
+    """So many, those among them that were told again."""
+    await until(lambda: len(world.told()) == versions)
+
+
 def passed(time_ms: int) -> list[bytes]:
     partitions = dict.fromkeys(range(4), time_ms)
     kinds = (("community", "people_count"), ("traffic", "road_flow"))
@@ -185,6 +191,22 @@ async def test_an_action_that_is_read_again_before_its_incident_is_not_lost():
     assert world.told()[2:] == world.told()[:2]
 
 
+async def test_what_nobody_has_told_before_a_kill_comes_behind_all_that_was_told():
+    world = World()
+    again = signal_record(replace(JAM, revision=2, score=0.9))[1]
+    records = await world.records(*AN_INCIDENT, again)
+    async with running(world) as (handler, _):
+        await handler.handle(records)
+        await until_told(world, 2)
+    await world.act(world.told()[0].id, "Ana")
+    async with running(world) as (handler, _):
+        await asyncio.sleep(0.01)  # time to read the action
+        await handler.handle(records)
+        await until_told(world, 5)
+    told = [(i.revision, i.acknowledged_by) for i in world.told()]
+    assert told == [(1, ""), (2, ""), (1, ""), (2, ""), (3, "Ana")]
+
+
 async def test_after_a_kill_signals_actions_and_plans_are_folded_in_the_order_of_before():
     """Read before its incident, what was planned and called off would leave no version: all later ones count less."""
     world = World()
@@ -199,7 +221,7 @@ async def test_after_a_kill_signals_actions_and_plans_are_folded_in_the_order_of
         for number in range(2):
             planned.cancelled = number == 1
             await world.log.send(PLANNED_EVENTS, planned.SerializeToString(), partition=0)
-            await until(lambda number=number: len(world.told()) == 2 + number)
+            await until_told(world, 2 + number)
         await world.act(world.told()[0].id, "Ana")
         await until(lambda: len(world.told()) == 4)
         await handler.handle(records[4:])

@@ -57,12 +57,14 @@ class Rulebook:
             for number, rule in enumerate(rules)
         ]
         ledger.all_stand()
+        self._moved = True  # whether some rule's event time has moved since that was looked at
         self._forgotten_ms: int | None = None  # event time at which planned events were looked through last
         self._order()
 
     def _order(self) -> None:
         """Finds the correlators by what they are asked for; of two of one rule the one that is in force."""
         by_force = sorted(self._correlators, key=lambda correlator: not correlator.closed)
+        self._moved = True
         self._of_name = {correlator.rules[0].name: correlator for correlator in by_force}
         self._of_key: dict[Key, list[Correlator]] = {}
         for correlator in self._correlators:
@@ -134,8 +136,12 @@ class Rulebook:
             self.counters.reports += 1
             for correlator in self._correlators:
                 if not correlator.passes(record, log_time_ms):
+                    before_ms = correlator.event_ms
                     changes += correlator.take(record, log_time_ms)
-            self._forget()
+                    self._moved = self._moved or correlator.event_ms != before_ms
+            if self._moved:
+                self._moved = False
+                self._forget()
             return changes
         concerned = self._of_key.get((record.domain, record.kind, record.type), ())
         results = []

@@ -51,6 +51,7 @@ class Saved(NamedTuple):
     places: Sequence[tuple[int, int]] = ()  # see SignalPlaces
     shadows: tuple[RuleFile, ...] = ()  # rules that are only tried
     shadow_states: tuple[CorrelatorState, ...] = ()  # of each of them
+    told_offset: int = 0  # of the topic of incidents: versions before it are of this state
 
 
 def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Checkpoint:
@@ -76,6 +77,7 @@ def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Check
     position = saved.actions_offset, saved.planned_offset, saved.refused, int(saved.coming is not None)
     arrays["position"] = _numbers([position], 4)
     arrays["places"] = _numbers(saved.places, 2)
+    arrays["told"] = _numbers([[saved.told_offset]], 1)
     events = [state.event_time.event_ms for state in saved.state.rules]
     return Checkpoint(
         layout=LAYOUT,
@@ -129,6 +131,8 @@ def saved_in(checkpoint: Checkpoint) -> Saved:
         places=[(step, offset) for step, offset in arrays["places"].tolist()],
         shadows=shadows,
         shadow_states=tuple(shadow_states),
+        # A checkpoint of before does not say it: then all versions are looked through once.
+        told_offset=int(arrays["told"][0][0]) if "told" in arrays else 0,
     )
 
 

@@ -1,8 +1,9 @@
 """Correlates one partition of the signal topic: records in, incidents out, state in checkpoints.
 
-What people did with incidents comes on a topic of its own, read here without a group. Its offset lies in the same
-checkpoint as the state that it led to, so that a restart folds every action once more or not at all, and either
-gives the same: what counts is an action's place in its topic. Planned events are few: they are read whole at the start.
+What people did with incidents comes on a topic of its own, read here without a group, and so do planned events. Their
+offsets lie in the same checkpoint as the state that they led to, so that a restart folds every action once more or not
+at all, and either gives the same: what counts is an action's place in its topic. Versions that were told since the
+checkpoint say in which order signals and actions were folded; so they get the same numbers again (`order`).
 
 The rules in force are part of the state; those in the folder are what is wanted. Other ones come into force at the
 offset of a checkpoint that says so, before anything that they find is told: a restart brings them in at that place.
@@ -11,7 +12,9 @@ offset of a checkpoint that says so, before anything that they find is told: a r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -31,6 +34,7 @@ from services.core.signals import Signal
 from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
 from services.correlation.hands import AUDIT_TABLE, Audited, audit_table
 from services.correlation.intake import BadRecordError, read_action, read_planned_event, read_signal_record
+from services.correlation.order import Read, Turn, read_of, turns_of
 from services.correlation.rebuilding import Rebuilder, Reload, sources_of
 from services.correlation.rule_watch import RuleWatch
 from services.correlation.rules import RuleFile, RuleFileError
@@ -38,9 +42,9 @@ from services.correlation.shadowing import run_rows, shadow_rows, turns
 from services.correlation.signal_traces import SignalTraces
 from services.correlation.wire import TABLE, IncidentWriter
 from services.runtime import metrics, tracing
-from services.runtime.catalogue import INCIDENT_ACTIONS, PLANNED_EVENTS, SIGNALS
+from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
-from services.runtime.log import FROM_BEGINNING, LogReader, LogRecord, OpenReader
+from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogReader, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -84,6 +88,11 @@ class CorrelationHandler:
         self._next_offset = 0
         self._offsets = dict.fromkeys(_SIDES, 0)  # of the topics that are read beside the signals
         self._refused = 0
+        self._told_offset = 0  # of the topic of incidents: versions before it are of the state
+        self._told_signals = 0  # next offset of the signals when the last version was told before the start
+        self._turns: deque[Turn] = deque()  # what was folded before the kill, in that order
+        self._sides: dict[str, deque[LogRecord]] = {topic: deque() for topic in _SIDES}  # read, and not folded
+        self._free = asyncio.Event()  # whether the topics beside the signals may be folded as they come
         self._following: list[asyncio.Task[None]] = []
         self._shown: dict[str, int] = {}
 
@@ -126,10 +135,20 @@ class CorrelationHandler:
                 await self._rebuild(found.coming)
                 self._put_in_force()
         self._setup.rules.follow((*self._correlator.rules, *self._shadows.rules))
-        for topic, read in _SIDES.items():
+        start = Read(self._next_offset, *self._offsets.values())
+        told = self._setup.open_reader(INCIDENTS)
+        await told.start({0: found.told_offset} if found is not None else FROM_BEGINNING, pass_over_gone=True)
+        reads = await self._read_told(told)
+        self._told_offset = found.told_offset if found is not None else 0
+        self._told_signals = max((read.signals for read in reads), default=0)
+        self._turns.extend(turns_of(reads, start))
+        self._following.append(asyncio.create_task(self._follow_told(told), name=INCIDENTS))
+        for topic in _SIDES:
             reader = self._setup.open_reader(topic)
             await reader.start({0: self._offsets[topic]} if found is not None else FROM_BEGINNING)
-            self._following.append(asyncio.create_task(self._follow(topic, reader, read), name=topic))
+            await self._read_side(topic, reader)
+            self._following.append(asyncio.create_task(self._follow(topic, reader), name=topic))
+        self._publish(self._take_turns())
         self._following.append(asyncio.create_task(self._follow_rules(), name="rules"))
         metrics.RESTORE_SECONDS.labels(DOMAIN, KIND).observe(time.perf_counter() - began)
         return self._next_offset if found is not None else None
@@ -148,8 +167,11 @@ class CorrelationHandler:
             self._raise_failure()
             changes: list[Audited] = []
             for record in records[start : start + TURN_RECORDS]:
-                changes += self._audited(self._take(record))
+                versions = self._take(record)
                 self._next_offset = record.offset + 1
+                changes += self._audited(versions)
+                if not self._free.is_set():
+                    changes += self._take_turns()
             self._publish(changes)
             self._note()
             await asyncio.sleep(0)
@@ -162,6 +184,9 @@ class CorrelationHandler:
         began = time.perf_counter()
         state, reload = self._correlator.snapshot(), self._reload
         shadows = self._shadows.snapshot()
+        if reload is not None:
+            # Nothing comes between the state and its new rules: after a kill they come first.
+            self._free.clear()
         saved = Saved(
             state,
             self._next_offset,
@@ -173,6 +198,7 @@ class CorrelationHandler:
             self._places.snapshot(),
             tuple(self._files[rule.name, rule.version] for rule in self._shadows.rules),
             shadows,
+            self._told_offset,
         )
         self._writer.keep(signal for rule in (*state.rules, *shadows) for signal in rule.signals)
         message = checkpoint_of(self._partition, saved, self._writer)
@@ -182,6 +208,7 @@ class CorrelationHandler:
         metrics.CHECKPOINT_BYTES.labels(DOMAIN, KIND, str(self._partition)).set(size)
         if reload is not None:
             self._put_in_force()
+            self._free_sides()
         return saved.next_offset
 
     def close(self) -> None:
@@ -260,14 +287,17 @@ class CorrelationHandler:
         log.warning("record_refused", topic=topic, partition=partition, offset=offset, error=str(error))
 
     def _audited(self, versions: Sequence[Incident]) -> list[Audited]:
-        return [Audited(i, self._correlator.event_ms_of(i.rule) or 0) for i in versions]
+        if not versions:
+            return []
+        read = Read(self._next_offset, self._offsets[INCIDENT_ACTIONS], self._offsets[PLANNED_EVENTS])
+        return [Audited(i, self._correlator.event_ms_of(i.rule) or 0, read) for i in versions]
 
     def _publish(self, changes: Sequence[Audited]) -> None:
         if not changes:
             return
         incidents = [change.incident for change in changes]
         newest = {incident.id: incident for incident in incidents}
-        records = [self._writer.record(incident) for incident in incidents]
+        records = [self._writer.record(change.incident, change.read) for change in changes]
         rows = {TABLE: self._writer.table(list(newest.values())), AUDIT_TABLE: audit_table(changes)}
         with self._traces.telling(incidents) if tracing.on() else nullcontext():
             self._setup.outbox.put(rows, records)
@@ -285,26 +315,86 @@ class CorrelationHandler:
             for incident in noted:
                 metrics.SHADOW_INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
 
-    async def _follow(self, topic: str, reader: LogReader, read: Callable[[LogRecord], Action | PlannedEvent]) -> None:
+    async def _read_told(self, reader: LogReader) -> list[Read]:
+        """How far everything was read for the versions that were told since the checkpoint."""
+        found: list[Read] = []
+        end = (await reader.end_offsets())[0]
+        while (await reader.positions())[0] < end:
+            found += [r for record in await reader.read(READ_SIDES_S) if (r := read_of(record.headers)) is not None]
+        if found:
+            # Where the signals were begun anew, what stands beyond their end is of a log that is gone.
+            signals = self._setup.open_reader(SIGNALS)
+            await signals.start(FROM_END)
+            try:
+                signals_end = (await signals.end_offsets())[self._partition]
+            finally:
+                await signals.stop()
+            found = [read for read in found if read.signals <= signals_end]
+        return found
+
+    async def _follow_told(self, reader: LogReader) -> None:
+        """Looks for the end of what was told, beside the checkpoints, as soon as all of that is of the state again."""
         try:
             while True:
-                for record in await reader.read(READ_SIDES_S):
-                    self._publish(self._audited(self._fold(record, read)))
-                    self._offsets[topic] = record.offset + 1
+                await asyncio.sleep(READ_SIDES_S)
+                if not self._is_back:
+                    continue
+                with contextlib.suppress(LogError):  # an older end only means more to read after a restart
+                    self._told_offset = (await reader.end_offsets())[0]
         finally:
             await reader.stop()
 
-    def _fold(self, record: LogRecord, read: Callable[[LogRecord], Action | PlannedEvent]) -> list[Incident]:
+    async def _read_side(self, topic: str, reader: LogReader) -> None:
+        """Reads what has its turn, and perhaps more."""
+        until = max((turn.until for turn in self._turns if turn.topic == topic), default=0)
+        end = min(until, (await reader.end_offsets())[0])
+        while (await reader.positions())[0] < end:
+            self._sides[topic] += await reader.read(READ_SIDES_S)
+
+    def _take_turns(self) -> list[Audited]:
+        """Folds again what was folded before the next signal."""
+        changes: list[Audited] = []
+        while self._turns and self._turns[0].signals <= self._next_offset:
+            turn = self._turns.popleft()
+            waiting = self._sides[turn.topic]
+            while waiting and waiting[0].offset < turn.until:
+                changes += self._fold(waiting.popleft())
+        self._free_sides()
+        return changes
+
+    def _free_sides(self) -> None:
+        """What nobody has told yet comes behind all that was told."""
+        if self._is_back:
+            self._free.set()
+
+    @property
+    def _is_back(self) -> bool:
+        """Whether the state is that of the last version that was told before the start, or a later one."""
+        return not self._turns and self._next_offset >= self._told_signals
+
+    async def _follow(self, topic: str, reader: LogReader) -> None:
+        waiting = self._sides[topic]
         try:
-            found = read(record)
+            while True:
+                await self._free.wait()
+                while waiting:
+                    self._publish(self._fold(waiting.popleft()))
+                waiting += await reader.read(READ_SIDES_S)
+        finally:
+            await reader.stop()
+
+    def _fold(self, record: LogRecord) -> list[Audited]:
+        self._offsets[record.topic] = record.offset + 1
+        try:
+            found = _SIDES[record.topic](record)
         except BadRecordError as error:
             self._refuse(record.topic, record.partition, record.offset, error)
             return []
         if isinstance(found, Action):
-            return self._correlator.act(found)
+            return self._audited(self._correlator.act(found))
         self._noted += self._shadows.plan(found)
         self._note()
-        return self._correlator.plan(found)
+        return self._audited(self._correlator.plan(found))
 
     def _raise_failure(self) -> None:
         for task in self._following:

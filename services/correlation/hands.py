@@ -12,6 +12,7 @@ from services.core.correlation.action import MAX_LISTED_ACTIONS, Action, Hands
 from services.core.correlation.incident import Change, Incident
 from services.core.signals import NAMESPACE
 from services.correlation.intake import ACTIONS
+from services.correlation.order import Read
 from services.runtime.records import TIME
 from urban.correlation.v1.incident_pb2 import Incident as IncidentMessage
 from urban.correlation.v1.incident_pb2 import IncidentAction
@@ -46,10 +47,11 @@ def action_message(action: Action) -> IncidentAction:
 
 
 class Audited(NamedTuple):
-    """A version of an incident, and the event time at which it was made."""
+    """A version of an incident, the event time at which it was made, and what had been read until then."""
 
     incident: Incident
     event_ms: int
+    read: Read | None = None
 
 
 def audit_table(versions: Sequence[Audited]) -> pa.Table:

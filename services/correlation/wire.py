@@ -17,6 +17,7 @@ from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.verdict import Truth
 from services.core.signals import Severity, Signal
 from services.correlation.hands import write_hands
+from services.correlation.order import Read
 from services.runtime.catalogue import INCIDENTS
 from services.runtime.outbox import Outgoing
 from services.runtime.producer import cloud_event_headers
@@ -92,12 +93,13 @@ class IncidentWriter:
         columns["document"] = pa.array([self.document(i).decode() for i in incidents], pa.string())
         return pa.table(columns)
 
-    def record(self, incident: Incident) -> Outgoing:
-        """The record of urban.incidents.v1."""
+    def record(self, incident: Incident, read: Read | None = None) -> Outgoing:
+        """The record of urban.incidents.v1; `read`: how far every topic was read when the version was made."""
         headers = cloud_event_headers(
             f"{incident.id}/{incident.revision}", "urban.incident.v1", "/correlation", incident.end_ms, incident.id
         )
-        return Outgoing(INCIDENTS, 0, incident.id.encode(), self.message(incident), headers)
+        own = [read.header()] if read is not None else []
+        return Outgoing(INCIDENTS, 0, incident.id.encode(), self.message(incident), [*headers, *own])
 
     def _write(self, signal: Signal) -> _Written:
         written = self._written.get(signal.id)

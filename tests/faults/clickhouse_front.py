@@ -1,4 +1,7 @@
-"""A front of the ClickHouse interface that fails on command: away, silent, slow, refusing, or cut after it stored."""
+"""A front of the ClickHouse interface that fails on command: away, silent, slow, refusing, or cut after it stored.
+
+It may hold one table's inserts only, before or after they are stored: who waits for it can be killed right there.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ class Failing(NamedTuple):
     code: int = 0  # of the exception, with `status`
     text: str = ""
     cut_after: bool = False  # ClickHouse has done it; the connection is reset instead of an answer
+    hang_after: bool = False  # ClickHouse has done it, an answer never comes
+    table: str = ""  # only inserts into it; empty: all requests
 
 
 SOUND = Failing()
@@ -36,6 +41,11 @@ HANGING = Failing("hanging", hang=True)
 UNAVAILABLE = Failing("503", status=503, text="Service Unavailable")
 BAD_GATEWAY = Failing("502", status=502, text="Bad Gateway")
 CUT_AFTER_STORED = Failing("cut after it stored", cut_after=True)
+
+
+def holding(table: str, *, stored: bool) -> Failing:
+    """Inserts into a table are never answered, whether they are stored or not."""
+    return Failing("holding", hang=not stored, hang_after=stored, table=table)
 
 
 def slow(delay_s: float) -> Failing:
@@ -110,7 +120,9 @@ class ClickHouseFront:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         failing, changed = self._failing, self._changed
         body = await request.read()
-        if failing is not SOUND:
+        if failing.table and f"INTO {failing.table} " not in request.query.get("query", "").replace("`", ""):
+            failing = SOUND
+        if failing is not SOUND and not failing.hang_after:
             self.met += 1
         if failing.hang:
             await changed.wait()
@@ -120,7 +132,10 @@ class ClickHouseFront:
             return web.Response(status=failing.status, text=failing.text, headers=headers)
         await asyncio.sleep(failing.delay_s)
         answer = await self._hand_on(request, body)
-        return self._cut(request) if failing.cut_after else answer
+        if failing.hang_after:
+            self.met += 1
+            await changed.wait()
+        return self._cut(request) if failing.cut_after or failing.hang_after else answer
 
     async def _hand_on(self, request: web.Request, body: bytes) -> web.Response:
         headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _OWN_HEADERS)

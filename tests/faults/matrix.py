@@ -138,6 +138,12 @@ MATRIX = (
         (PROCESS,),
     ),
     Fault(
+        "correlation_killed",
+        "kill -9 of the correlation and the responder in every transition and escalation of an incident",
+        "the same incidents, revisions and audit as undisturbed; every receiver is told once",
+        (PROCESS,),
+    ),
+    Fault(
         "correlation_order",
         "signals of the domains in any order",
         "the same set of incidents",

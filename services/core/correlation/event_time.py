@@ -49,6 +49,8 @@ class EventTime:
         self.event_ms: int | None = None  # None: nothing is known yet
         # What `reached` found last, and the clock after which another partition may be silent; None: to be found anew.
         self._least: tuple[int | None, int] | None = None
+        # The same of each kind: most reports change one. Its least watermark is None where all of it is silent.
+        self._least_of: dict[tuple[str, str], tuple[int | None, int, bool] | None] = dict.fromkeys(self._partitions)
 
     def observe(self, log_time_ms: int) -> None:
         """Takes note of the time of one record of the log. Times of several writers may go back; they count as 0."""
@@ -71,10 +73,11 @@ class EventTime:
                 before, heard_ms = (watermark_ms, 0) if known is None else known
                 self._reports[source] = (max(before, watermark_ms), self._clock_ms)
                 # One that is neither new nor the last of all, and was not silent, changes nothing.
-                if self._least is not None and (
-                    known is None or before == self._least[0] or self._clock_ms - heard_ms > self._silence_ms
+                least = self._least_of[watermarks.domain, watermarks.kind]
+                if least is not None and (
+                    known is None or before == least[0] or self._clock_ms - heard_ms > self._silence_ms
                 ):
-                    self._least = None
+                    self._least = self._least_of[watermarks.domain, watermarks.kind] = None
 
     def reached(self) -> int | None:
         """What event time has come to by now, without moving it: see `event_ms`."""
@@ -87,15 +90,31 @@ class EventTime:
 
     def _find_least(self) -> tuple[int | None, int]:
         """The least watermark, None where it is not known; and the clock until which no other partition is silent."""
-        watermarks: list[int | None] = []
-        until_ms = self._clock_ms + self._silence_ms
-        for source in self._sources:
-            watermark_ms, heard_ms = self._reports.get(source, (None, 0))
+        marks: list[int] = []
+        until_ms, all_known = self._clock_ms + self._silence_ms, True
+        for kind, least in self._least_of.items():
+            if least is None or self._clock_ms > least[1]:
+                least = self._least_of[kind] = self._find_least_of(*kind)
+            mark, kind_until_ms, known = least
+            all_known = all_known and known
+            until_ms = min(until_ms, kind_until_ms)
+            if mark is not None:
+                marks.append(mark)
+        return (min(marks) if marks and all_known else None), until_ms
+
+    def _find_least_of(self, domain: str, kind: str) -> tuple[int | None, int, bool]:
+        """Of the partitions of a kind that are not silent; and whether all of these have told a watermark."""
+        least: int | None = None
+        known, until_ms = True, self._clock_ms + self._silence_ms
+        for partition in range(self._partitions[domain, kind]):
+            watermark_ms, heard_ms = self._reports.get((domain, kind, partition), (None, 0))
             if self._clock_ms - heard_ms <= self._silence_ms:
-                watermarks.append(watermark_ms)
                 until_ms = min(until_ms, heard_ms + self._silence_ms)
-        known = [mark for mark in watermarks if mark is not None]
-        return (min(known) if known and len(known) == len(watermarks) else None), until_ms
+                if watermark_ms is None:
+                    known = False
+                elif least is None or watermark_ms < least:
+                    least = watermark_ms
+        return least, until_ms, known
 
     def covered_ms(self, domain: str, kind: str) -> int | None:
         """Event time that every partition of a kind has passed, silent or not; None: one has never told, or unknown."""
@@ -115,4 +134,4 @@ class EventTime:
         self.event_ms, self.log_ms, self._clock_ms = state.event_ms, state.log_ms, state.clock_ms
         known = set(self._sources)
         self._reports = {source: (mark, heard) for source, mark, heard in state.reports if source in known}
-        self._least = None
+        self._least, self._least_of = None, dict.fromkeys(self._partitions)

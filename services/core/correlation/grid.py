@@ -1,7 +1,8 @@
 """A grid over the globe whose cells fit a radius: what lies within it of a point is in the few cells around the point.
 
-Bands of latitude are as high as the radius or a little higher, and each is cut into columns about as wide. Towards a
-pole there are fewer columns, and around it one; past 180 degrees east they go on in the west.
+Bands of latitude are as high as the circle is wide or a little higher, and each is cut into columns about as wide:
+nearly always four cells are looked at. Towards a pole there are fewer columns, and around it one; past 180 degrees east
+they go on in the west.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Grid:
         angle = min(radius_m / EARTH_RADIUS_M, math.pi)
         self._sine = math.sin(angle)
         self._reach_deg = math.degrees(angle) * (1.0 + _MARGIN) + _MARGIN_DEG
-        self._bands = max(1, math.floor(180.0 / self._reach_deg))
+        self._bands = max(1, math.floor(90.0 / self._reach_deg))
         self._height_deg = 180.0 / self._bands
         self._columns = lru_cache(_REMEMBERED)(self._count_columns)
         self.cell = lru_cache(_REMEMBERED)(self._cell)
@@ -48,10 +49,9 @@ class Grid:
     def _around(self, place: Place) -> tuple[int, ...]:
         """The cells that hold every point within the radius of a point, each once: `around`."""
         latitude, longitude = place
-        middle, east = self._band(latitude), longitude + 180.0
-        wide_deg = self._half_width_deg(latitude)
+        east, wide_deg = longitude + 180.0, self._half_width_deg(latitude)
         cells: list[int] = []
-        for band in range(max(middle - 1, 0), min(middle + 2, self._bands)):
+        for band in range(self._band(latitude - self._reach_deg), self._band(latitude + self._reach_deg) + 1):
             columns = self._columns(band)
             first = math.floor((east - wide_deg) / 360.0 * columns)
             last = math.floor((east + wide_deg) / 360.0 * columns)
@@ -65,13 +65,13 @@ class Grid:
         return tuple(cells)
 
     def _band(self, latitude: float) -> int:
-        return min(math.floor((latitude + 90.0) / self._height_deg), self._bands - 1)
+        return max(0, min(math.floor((latitude + 90.0) / self._height_deg), self._bands - 1))
 
     def _count_columns(self, band: int) -> int:
-        """Number of columns: at the side of the band that is nearer to a pole they are as wide as the radius."""
+        """Number of columns: at the side of the band that is nearer to a pole they are as wide as a circle."""
         south = band * self._height_deg - 90.0
         poleward = min(90.0, max(abs(south), abs(south + self._height_deg)))
-        return max(1, math.floor(360.0 * math.cos(math.radians(poleward)) / self._reach_deg))
+        return max(1, math.floor(180.0 * math.cos(math.radians(poleward)) / self._reach_deg))
 
     def _half_width_deg(self, latitude: float) -> float:
         """How many degrees of longitude a circle around a point reaches to either side."""

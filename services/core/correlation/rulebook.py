@@ -59,6 +59,7 @@ class Rulebook:
         ]
         ledger.follow(self.rules, self.in_force)
         ledger.all_stand()
+        self._moved = True  # whether some rule's event time has moved since that was looked at
         self._forgotten_ms: int | None = None  # event time at which planned events were looked through last
         self._order()
 
@@ -68,6 +69,7 @@ class Rulebook:
         # What inhibits is told before what it inhibits, where one record brings both.
         ranks = ranks_of(self.in_force)
         self._by_rank = sorted(self._correlators, key=lambda correlator: -ranks.get(correlator.rules[0].name, 0))
+        self._moved = True
         self._of_name = {correlator.rules[0].name: correlator for correlator in by_force}
         self._of_key: dict[Key, list[Correlator]] = {}
         for correlator in self._by_rank:
@@ -140,8 +142,12 @@ class Rulebook:
             self.counters.reports += 1
             for correlator in self._by_rank:
                 if not correlator.passes(record, log_time_ms):
+                    before_ms = correlator.event_ms
                     changes += correlator.take(record, log_time_ms)
-            self._forget()
+                    self._moved = self._moved or correlator.event_ms != before_ms
+            if self._moved:
+                self._moved = False
+                self._forget()
             return changes
         concerned = self._of_key.get((record.domain, record.kind, record.type), ())
         results = []

@@ -77,25 +77,27 @@ class _Line(Generic[P]):
 
 
 class PlaceIndex(Generic[P]):
-    """Signals by cell, then by city and side of the rule, then by place, then by time."""
+    """Signals by city, then by cell, then by side of the rule, then by place, then by time."""
 
     def __init__(self, radius_m: float) -> None:
         self._radius_m, self._grid = radius_m, grid_of(radius_m)
         # Beyond this haversine a place is too far for sure; what is below is measured.
         half = min(radius_m * _SURELY / EARTH_RADIUS_M, math.pi) / 2.0
         self._farthest = math.sin(half) ** 2 * _SURELY
-        self._cells: dict[int, dict[tuple[str, int], dict[Place, _Line[P]]]] = {}
+        self._cities: dict[str, dict[int, dict[int, dict[Place, _Line[P]]]]] = {}
 
     def add(self, entry: P) -> None:
         """Adds an entry; its side, place and window must stay as they are until it is removed."""
-        number = self._grid.cell(entry.place)
-        cell = self._cells.get(number)
+        city, number = entry.signal.city, self._grid.cell(entry.place)
+        cells = self._cities.get(city)
+        if cells is None:
+            cells = self._cities[city] = {}
+        cell = cells.get(number)
         if cell is None:
-            cell = self._cells[number] = {}
-        key = entry.signal.city, entry.side
-        places = cell.get(key)
+            cell = cells[number] = {}
+        places = cell.get(entry.side)
         if places is None:
-            places = cell[key] = {}
+            places = cell[entry.side] = {}
         line = places.get(entry.place)
         if line is None:
             places[entry.place] = _Line(entry)
@@ -104,34 +106,41 @@ class PlaceIndex(Generic[P]):
 
     def remove(self, entry: P) -> None:
         """Removes an entry that is there."""
-        number, key = self._grid.cell(entry.place), (entry.signal.city, entry.side)
-        places = self._cells[number][key]
+        city, number = entry.signal.city, self._grid.cell(entry.place)
+        cells = self._cities[city]
+        cell = cells[number]
+        places = cell[entry.side]
         line = places[entry.place]
         line.remove(entry)
         if not line.entries:
             del places[entry.place]
         if not places:
-            del self._cells[number][key]
-        if not self._cells[number]:
-            del self._cells[number]
+            del cell[entry.side]
+        if not cell:
+            del cells[number]
+        if not cells:
+            del self._cities[city]
 
-    def near(
-        self, place: Place, city: str, sides: Container[int], from_ms: int, to_ms: int
-    ) -> Iterator[tuple[P, float]]:
+    def near(self, place: Place, city: str, sides: Container[int], from_ms: int, to_ms: int) -> list[tuple[P, float]]:
         """Entries of some sides in a city within the radius of a place, and how far they are in m.
 
         Their windows begin at `to_ms` or before, and end at `from_ms` or after.
         """
+        found: list[tuple[P, float]] = []
+        cells = self._cities.get(city)
+        if cells is None:
+            return found
         lines: list[_Line[P]] = []
         for number in self._grid.around(place):
-            cell = self._cells.get(number)
-            if cell is None:
-                continue
-            for (of_city, side), places in cell.items():
-                if side in sides and of_city == city:
-                    lines += [line for line in places.values() if line.last_ms >= from_ms and line.starts[0] <= to_ms]
+            cell = cells.get(number)
+            if cell is not None:
+                for side, places in cell.items():
+                    if side in sides:
+                        for line in places.values():
+                            if line.last_ms >= from_ms and line.starts[0] <= to_ms:
+                                lines.append(line)
         if not lines:
-            return
+            return found
         sin, farthest = math.sin, self._farthest
         north, east = math.radians(place[0]), math.radians(place[1])
         cosine = math.cos(north)
@@ -143,5 +152,5 @@ class PlaceIndex(Generic[P]):
                 continue
             distance = 2.0 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, haversine)))
             if distance <= self._radius_m:
-                for entry in line.during(from_ms, to_ms):
-                    yield entry, distance
+                found += [(entry, distance) for entry in line.during(from_ms, to_ms)]
+        return found

@@ -122,7 +122,7 @@ class Surroundings(Generic[P]):
             heapq.heappush(self._expiring, entry)
         return gone
 
-    def _near(self, absent: Absent, anchor: P, sides: Iterable[int]) -> Iterator[tuple[_Seen, float]]:
+    def _near(self, absent: Absent, anchor: P, sides: Iterable[int]) -> list[tuple[_Seen, float]]:
         signal = anchor.signal
         from_ms, to_ms = signal.start_ms - absent.before_s * 1000, signal.end_ms + absent.after_s * 1000
         return self._seen_at[absent.radius_m].near(anchor.place, signal.city, frozenset(sides), from_ms, to_ms)

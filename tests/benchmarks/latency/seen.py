@@ -22,8 +22,8 @@ from urban.correlation.v1.incident_pb2 import Incident
 
 Key = TypeVar("Key")
 
-# Between the answer to one SELECT and the next; it asks only while rows are due that it has not seen. Who asks without a
-# pause takes a core from the insert that it waits for, so the pause is as long as so many of its own SELECTs.
+# Between the answer to one SELECT and the next; it asks only while rows are due that it has not seen. Who asks without
+# a pause takes a core from the insert that it waits for, so it pauses as long as so many of its own SELECTs take.
 SHORTEST_PAUSE_S = 0.002
 PAUSE_OF_SELECTS = 3
 # After the end of the last window.

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -111,6 +112,11 @@ async def until(look: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def until_told(world: World, versions: int) -> None:
+    """So many, those among them that were told again."""
+    await until(lambda: len(world.told()) == versions)
+
+
 def passed(time_ms: int) -> list[bytes]:
     partitions = dict.fromkeys(range(4), time_ms)
     kinds = (("community", "people_count"), ("traffic", "road_flow"))
@@ -183,6 +189,67 @@ async def test_an_action_that_is_read_again_before_its_incident_is_not_lost():
         await handler.handle(records)
         await handler.checkpoint()
     assert world.told()[2:] == world.told()[:2]
+
+
+async def test_what_nobody_has_told_before_a_kill_comes_behind_all_that_was_told():
+    world = World()
+    again = signal_record(replace(JAM, revision=2, score=0.9))[1]
+    records = await world.records(*AN_INCIDENT, again)
+    async with running(world) as (handler, _):
+        await handler.handle(records)
+        await until_told(world, 2)
+    await world.act(world.told()[0].id, "Ana")
+    async with running(world) as (handler, _):
+        await asyncio.sleep(0.01)  # time to read the action
+        await handler.handle(records)
+        await until_told(world, 5)
+    told = [(i.revision, i.acknowledged_by) for i in world.told()]
+    assert told == [(1, ""), (2, ""), (1, ""), (2, ""), (3, "Ana")]
+
+
+async def test_after_a_kill_signals_actions_and_plans_are_folded_in_the_order_of_before():
+    """Read before its incident, what was planned and called off would leave no version: all later ones count less."""
+    world = World()
+    records = await world.records(*AN_INCIDENT, *passed(NOON + HOUR + 1), *passed(NOON + 3 * HOUR))
+    planned = PlannedEvent(name="cities/auckland/plannedEvents/match", title="Match", radius_m=5_000.0)
+    planned.position.latitude, planned.position.longitude = CROWD.latitude, CROWD.longitude
+    planned.start_time.FromMilliseconds(NOON - HOUR)
+    planned.end_time.FromMilliseconds(NOON + 2 * HOUR)
+    async with running(world) as (handler, _):
+        await handler.handle(records[:4])
+        await until(lambda: len(world.told()) == 1)
+        for number in range(2):
+            planned.cancelled = number == 1
+            await world.log.send(PLANNED_EVENTS, planned.SerializeToString(), partition=0)
+            await until_told(world, 2 + number)
+        await world.act(world.told()[0].id, "Ana")
+        await until(lambda: len(world.told()) == 4)
+        await handler.handle(records[4:])
+        await until(lambda: len(world.told()) == 5)
+    before = world.log.records(INCIDENTS)[0][:]
+    await world.act(world.told()[0].id, "Bob")
+    resolution = IncidentAction(incident_id=world.told()[0].id, actor="Bob")
+    resolution.resolution.note = "over"
+    resolution.seen_end_time.FromMilliseconds(NOON + HOUR)
+    await world.log.send(INCIDENT_ACTIONS, resolution.SerializeToString(), partition=0)
+    async with running(world) as (handler, start):
+        assert start is None
+        await handler.handle(records[:2])
+        # Killed again, when a checkpoint has been made of a part only.
+        await handler.checkpoint()
+    async with running(world) as (handler, start):
+        assert start == 2
+        await asyncio.sleep(0.01)
+        await handler.handle(records[2:])
+        await until(lambda: len(world.told()) == 11)
+        await handler.checkpoint()
+    again = world.log.records(INCIDENTS)[0][5:]
+    assert [(r.value, r.headers) for r in again[:5]] == [(r.value, r.headers) for r in before]
+    # What nobody had told before comes behind all of that.
+    assert [(i.revision, i.acknowledged_by, i.closed_by) for i in world.told()[10:]] == [(6, "Ana", "Bob")]
+    async with running(world) as (handler, start):
+        assert start == len(records)
+    assert len(world.told()) == 11
 
 
 def version(number: int, **changes: str) -> str:

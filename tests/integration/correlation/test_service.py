@@ -132,6 +132,7 @@ def test_an_incident_on_the_topic_is_a_cloud_event(own_servers, story):
             "ce_time": headers["ce_time"],
             "ce_partitionkey": key,
             "content-type": b"application/protobuf",
+            "urban_read": headers["urban_read"],
         }
         assert headers["ce_time"].decode().startswith(incident.end_time.ToDatetime().isoformat()[:19])
 

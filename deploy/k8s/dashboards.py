@@ -282,6 +282,13 @@ DASHBOARDS = (
                 "none",
                 "urban_subscribers_cut_off_total",
             ),
+            Panel(
+                "Spans of traces a minute",
+                "sum by (result) (rate(urban_trace_spans_total[5m])) * 60",
+                "{{result}}",
+                "none",
+                "urban_trace_spans_total",
+            ),
         ),
     ),
 )

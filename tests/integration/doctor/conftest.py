@@ -104,7 +104,7 @@ class Ward:
         return self._folder / f"{service}-{role}.json"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> Iterator[Ward]:
     settings = ServerSettings(
         kafka=KafkaSettings(first_port=0), clickhouse_port=0, clickhouse_fsync=False, cache=download_cache

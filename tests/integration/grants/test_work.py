@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,13 @@ from services.cli.domains import find_domains
 from services.core.kind import Domain
 from services.runtime.catalogue import INCIDENTS, NOTIFICATIONS, consumer_group, observations
 from services.runtime.clickhouse import ClickHouse
+from services.runtime.contracts import FrameContract
+from services.runtime.log import FROM_BEGINNING
+from services.runtime.reader import KafkaReader
 from tests.contract.calls import PATIENCE_SECONDS, Client, collect
 from tests.core.correlation.city import HOUR, NOON
 from tests.integration.correlation.city import BEFORE, produce, reports
-from tests.integration.domains.test_alone import ROWS, requests
+from tests.integration.domains.test_alone import END_MS, ROWS, requests
 from tests.integration.grants.engine import Engine, rows
 from tests.integration.processor.city import NAME, POLL_S, WAIT_S, City
 
@@ -37,8 +41,9 @@ PATIENCE_S = 300.0
 pytestmark = pytest.mark.timeout(1200)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def kafka(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> Iterator[str]:
+    """A log for each test: the event times of one domain are not those of the next, and of none the correlation's."""
     settings = ServerSettings(clickhouse=False, kafka=KafkaSettings(first_port=0), cache=download_cache)
     with LocalServers(tmp_path_factory.mktemp("kafka"), settings) as endpoints:
         yield endpoints.kafka
@@ -111,6 +116,25 @@ async def _until_read(city: City, role: Role, topics: list[str]) -> None:
         await admin.close()
 
 
+async def _is_told_the_end(city: City, contract: FrameContract) -> bool:
+    """Whether every partition was told that the clock has come to the end: all windows close by it."""
+    reader = KafkaReader(city.kafka, observations(contract.domain, contract.kind.name))
+    await reader.start(FROM_BEGINNING)
+    told: set[int] = set()
+    try:
+        ends = await reader.end_offsets()
+        at: Mapping[int, int] = {}
+        while any(at.get(partition, 0) < end for partition, end in ends.items()):
+            for record in await reader.read(POLL_S):
+                header = contract.frame.FromString(record.value or b"").header
+                if header.heartbeat and header.clock_ms == END_MS:
+                    told.add(record.partition)
+            at = await reader.positions()
+    finally:
+        await reader.stop()
+    return told == {*ends}
+
+
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
 async def test_the_roles_of_a_domain_do_their_work(engine: Engine, city: City, domain: Domain):
     topics = [observations(domain.name, kind.name) for kind in domain.kinds]
@@ -131,6 +155,9 @@ async def test_the_roles_of_a_domain_do_their_work(engine: Engine, city: City, d
                 await client.ListWindows(wanted, timeout=PATIENCE_SECONDS)
             wanted = client.request("ListSignals")(parent=f"cities/{NAME}")
             await client.ListSignals(wanted, timeout=PATIENCE_SECONDS)
+            for kind in domain.kinds:
+                contract = FrameContract.of(domain.name, kind)
+                await _until(city, partial(_is_told_the_end, city, contract), f"{kind.name}: time has passed its end")
         finally:
             await client.channel.close(None)
     for role in (processor, archiver):

@@ -22,17 +22,14 @@ from urban.correlation.v1.incident_pb2 import Incident
 
 Key = TypeVar("Key")
 
-# Between the answer to one SELECT and the next; it asks only while rows are due that it has not seen. Who asks without
-# a pause takes a core from the insert that it waits for, so it pauses as long as so many of its own SELECTs take.
-SHORTEST_PAUSE_S = 0.002
-PAUSE_OF_SELECTS = 3
+# Between the answer to one SELECT and the next; it asks only while rows are due that it has not seen.
+PAUSE_S = 0.002
 # After the end of the last window.
 PATIENCE_S = 20.0
 _SQL = f"""
 SELECT toUnixTimestamp64Milli(start_time) AS start_ms, kafka_partition, count() FROM traffic.road_flow_windows
 WHERE window = '{WINDOW.name}' AND start_time >= fromUnixTimestamp64Milli({{first:Int64}})
 GROUP BY start_ms, kafka_partition
-SETTINGS max_threads = 1
 """
 
 
@@ -53,7 +50,6 @@ class RowWatch:
     plan: Plan
     seen: list[Rows] = field(default_factory=list)
     gaps_ms: list[float] = field(default_factory=list)  # between two answers, while it asked
-    select_s: float = 0.0  # how long the last one took
 
     def watch(self) -> None:
         """Returns when all was seen. SystemExit: rows are missing, or there are more than there should be."""
@@ -63,9 +59,7 @@ class RowWatch:
             for window in self.plan.windows:
                 while not (counts[window] >= expected[window]).all():
                     self._wait_for_end(window)
-                    began_s = time.monotonic()
                     answer = client.query(_SQL, parameters={"first": self.plan.start_of(window)}).result_rows
-                    self.select_s = time.monotonic() - began_s
                     self._take(answer, counts, window)
         if not (counts == expected).all():
             raise SystemExit(f"{int((counts - expected).sum())} rows too many were seen")
@@ -74,7 +68,7 @@ class RowWatch:
         now_s, end_s = time.time(), self.plan.start_of(window + 1) / 1000
         if now_s > self.plan.start_of(self.plan.seconds) / 1000 + PATIENCE_S:
             raise SystemExit(f"window {window}: not all rows within {PATIENCE_S:g} s of the end")
-        time.sleep(max(end_s - now_s, SHORTEST_PAUSE_S, PAUSE_OF_SELECTS * self.select_s))
+        time.sleep(max(end_s - now_s, PAUSE_S))
         self._asked_s = max(now_s, end_s)
 
     def _take(self, answer: Sequence[Sequence[Any]], counts: NDArray[np.int64], oldest: int) -> None:

@@ -138,7 +138,8 @@ class _City:
         latest = max(s.end_ms for s in example.signals.values())
         shift_ms = NOON_MS - latest + chance.randrange(1, hours * 60) * MINUTE_MS
         for signal in example.signals.values():
-            entity, start_ms = f"{signal.entity_id}{number}", signal.start_ms + shift_ms
+            # Names of examples may have blanks, ids of entities none.
+            entity, start_ms = f"{signal.entity_id.replace(' ', '-')}{number}", signal.start_ms + shift_ms
             window = f"w{signal.end_ms - signal.start_ms}"
             yield replace(
                 signal,

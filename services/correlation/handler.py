@@ -12,17 +12,17 @@ offset of a checkpoint that says so, before anything that they find is told: a r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import structlog
 from aiokafka.structs import ConsumerRecord
 
 from services.core.correlation.action import Action
+from services.core.correlation.correlator import Correlator
 from services.core.correlation.horizon import SignalPlaces
 from services.core.correlation.incident import Incident
 from services.core.correlation.planned import PlannedEvent
@@ -109,10 +109,10 @@ class CorrelationHandler:
     def _begin(self, files: Sequence[RuleFile]) -> None:
         """Starts with nothing known."""
         self._correlator = self._open([file for file in files if not file.shadow])
-        tried = [file.rule for file in files if file.shadow]
         self._know(files)
-        rebuild = Rebuild((), sources_of(tried), silence_ms=self._setup.silence_ms, event_ms=None, shadows=tried)
-        self._shadows = Shadows(rebuild.shadows.values())
+        tried = [file.rule for file in files if file.shadow]
+        sources, silence_ms = sources_of(tried), self._setup.silence_ms
+        self._shadows = Shadows(Correlator((rule,), sources, silence_ms=silence_ms) for rule in tried)
         self._setup.outbox.put(run_rows(turns((), files), None, 0))
 
     def _know(self, files: Sequence[RuleFile]) -> None:
@@ -339,7 +339,7 @@ class CorrelationHandler:
                 await asyncio.sleep(READ_SIDES_S)
                 if not self._is_back:
                     continue
-                with contextlib.suppress(LogError):  # an older end only means more to read after a restart
+                with suppress(LogError):  # an older end only means more to read after a restart
                     self._told_offset = (await reader.end_offsets())[0]
         finally:
             await reader.stop()

@@ -35,6 +35,7 @@ ENGINES = (
         sinks=(Sink.KAFKA,),
         settings={**_SETTINGS, "epoch_interval_seconds": NEVER_S, "recovery": False},
         remarks="no checkpoint at all: loses everything with its process, which no other engine here may",
+        observations=4_000_000,
         prepare=partial(check, name=ENVIRONMENT),
     ),
 )

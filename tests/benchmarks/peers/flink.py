@@ -38,11 +38,19 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
 }
 SOURCE: Mapping[str, str] = {
     "scan.startup.mode": "earliest-offset",
-    # No partition may run ahead so far that what is two minutes old in it is still in time for the others.
+    # With every row, not by the clock: a backlog goes through minutes of event time between two looks at the clock, and
+    # what is two minutes late would still be in time.
+    "scan.watermark.emit.strategy": "on-event",
+    # Nor may a partition run ahead so far that what is two minutes old in it is still in time for the others.
     "scan.watermark.alignment.group": "observations",
-    "scan.watermark.alignment.max-drift": "20 s",
-    "scan.watermark.alignment.update-interval": "200 ms",
-    "properties.max.poll.records": "5000",
+    "scan.watermark.alignment.max-drift": "5 s",
+    "scan.watermark.alignment.update-interval": "20 ms",
+}
+# Some seconds of event time at once, as the partitions are held together between two polls only.
+POLL: Mapping[Encoding, Mapping[str, str]] = {
+    Encoding.PROTOBUF: {"properties.max.poll.records": "5000"},
+    Encoding.JSON: {"properties.max.poll.records": "5000"},
+    Encoding.FRAMES: {"properties.max.poll.records": "50", "properties.max.partition.fetch.bytes": str(256 << 10)},
 }
 FORMATS: Mapping[Encoding, Mapping[str, str]] = {
     Encoding.PROTOBUF: {"format": "reading-frame"},
@@ -109,7 +117,8 @@ def _options(run: Run, topic: str, *options: Mapping[str, str]) -> str:
 
 def sql(run: Run, source: Mapping[str, str] = SOURCE) -> str:
     """The whole job."""
-    reading = _options(run, run.topic, {"properties.group.id": run.group}, source, FORMATS[run.encoding])
+    of_run = {"properties.group.id": run.group, **POLL[run.encoding], **FORMATS[run.encoding]}
+    reading = _options(run, run.topic, of_run, source)
     return OBSERVATIONS.format(options=reading) + RESULTS.format(options=_options(run, RESULT_TOPIC, SINK)) + QUERY
 
 
@@ -140,6 +149,7 @@ def engine(
         "jvm": [*jvm.FLAGS, *jvm.LOG_FLAGS],
         "configuration": whole,
         "source": source,
+        "poll": POLL,
         "sink": SINK,
         "query": " ".join(QUERY.split()),
     }

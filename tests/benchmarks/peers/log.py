@@ -58,6 +58,7 @@ def write(
             "linger.ms": 50,
             "enable.idempotence": True,
             "queue.buffering.max.messages": 2 * MOST_QUEUED,
+            "queue.buffering.max.kbytes": 4 << 20,  # more than so many frames: else to queue one fails
             "message.max.bytes": 8 << 20,
             **(configs or {}),
         }

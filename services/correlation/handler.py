@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from aiokafka.structs import ConsumerRecord
@@ -33,6 +34,7 @@ from services.core.correlation.state import CorrelatorState
 from services.core.signals import Signal
 from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
 from services.correlation.hands import AUDIT_TABLE, Audited, audit_table
+from services.correlation.held_signals import Held, HeldSignals
 from services.correlation.intake import BadRecordError, read_action, read_planned_event, read_signal_record
 from services.correlation.order import Read, Turn, read_of, turns_of
 from services.correlation.rebuilding import Rebuilder, Reload, sources_of
@@ -46,6 +48,8 @@ from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVEN
 from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
 from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogReader, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
+from services.runtime.part_writer import PartWriter
+from urban.common.v1.checkpoint_pb2 import Checkpoint
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +88,8 @@ class CorrelationHandler:
         self._places = SignalPlaces()
         self._reload: Reload | None = None  # comes into force at the next checkpoint
         self._writer = IncidentWriter()
+        self._held = HeldSignals()
+        self._parts = PartWriter(setup.store, partition)
         self._traces = SignalTraces()
         self._next_offset = 0
         self._offsets = dict.fromkeys(_SIDES, 0)  # of the topics that are read beside the signals
@@ -156,7 +162,11 @@ class CorrelationHandler:
     async def _load(self) -> Saved | None:
         try:
             newest = await self._setup.store.load(self._partition)
-            return saved_in(newest.checkpoint) if newest is not None else None
+            if newest is None:
+                return None
+            saved, self._held = saved_in(newest.checkpoint, newest.parts)
+            self._parts = PartWriter(self._setup.store, self._partition, newest.obsolete)
+            return saved
         except (UnknownLayoutError, RuleFileError) as error:
             log.warning("checkpoint_of_another_version", error=str(error), reading="signals from the beginning")
             return None
@@ -178,17 +188,20 @@ class CorrelationHandler:
         self._show()
         await self._setup.outbox.wait_for_room()
 
-    async def checkpoint(self) -> int:
-        """Flushes what was told, then saves the state; the offset that is now safe to commit."""
+    @property
+    def goes_on(self) -> bool:
+        """Whether signals may be taken while a checkpoint is written; between a state and its new rules none comes."""
+        return self._reload is None
+
+    def begin_checkpoint(self) -> Coroutine[Any, Any, int]:
+        """Takes the state as it is. What is given flushes what was told, saves the state, and gives what to commit."""
         self._raise_failure()
-        began = time.perf_counter()
-        state, reload = self._correlator.snapshot(), self._reload
-        shadows = self._shadows.snapshot()
+        began, reload = time.perf_counter(), self._reload
         if reload is not None:
-            # Nothing comes between the state and its new rules: after a kill they come first.
+            # After a kill the new rules come first.
             self._free.clear()
         saved = Saved(
-            state,
+            self._correlator.snapshot(signals=False),
             self._next_offset,
             self._offsets[INCIDENT_ACTIONS],
             self._offsets[PLANNED_EVENTS],
@@ -197,19 +210,28 @@ class CorrelationHandler:
             reload.files if reload is not None else None,
             self._places.snapshot(),
             tuple(self._files[rule.name, rule.version] for rule in self._shadows.rules),
-            shadows,
+            self._shadows.snapshot(signals=False),
             self._told_offset,
         )
-        self._writer.keep(signal for rule in (*state.rules, *shadows) for signal in rule.signals)
-        message = checkpoint_of(self._partition, saved, self._writer)
+        held = self._held.take(self._correlator.changes() | self._shadows.changes())
+        self._writer.forget()
+        return self._save(checkpoint_of(self._partition, saved, held), held, reload, began)
+
+    async def checkpoint(self) -> int:
+        """All of it at once."""
+        return await self.begin_checkpoint()
+
+    async def _save(self, message: Checkpoint, held: Held, reload: Reload | None, began: float) -> int:
         await self._setup.outbox.flush()
-        size = await self._setup.store.save(message)
+        parts = await held.write(self._parts)
+        size = await self._parts.save(message, parts)
         metrics.CHECKPOINT_SECONDS.labels(DOMAIN, KIND).observe(time.perf_counter() - began)
-        metrics.CHECKPOINT_BYTES.labels(DOMAIN, KIND, str(self._partition)).set(size)
+        size_of_parts = sum(part.size for _, part in parts)
+        metrics.CHECKPOINT_BYTES.labels(DOMAIN, KIND, str(self._partition)).set(size + size_of_parts)
         if reload is not None:
             self._put_in_force()
             self._free_sides()
-        return saved.next_offset
+        return message.next_offset
 
     def close(self) -> None:
         """Forgets the partition."""

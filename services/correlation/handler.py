@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,17 +36,18 @@ from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, 
 from services.correlation.hands import AUDIT_TABLE, Audited, audit_table
 from services.correlation.held_signals import Held, HeldSignals
 from services.correlation.intake import BadRecordError, read_action, read_planned_event, read_signal_record
-from services.correlation.order import Read, Turn, read_of, turns_of
+from services.correlation.order import Read, Turn, turns_of
 from services.correlation.rebuilding import Rebuilder, Reload, sources_of
 from services.correlation.rule_watch import RuleWatch
 from services.correlation.rules import RuleFile, RuleFileError
 from services.correlation.shadowing import run_rows, shadow_rows, turns
 from services.correlation.signal_traces import SignalTraces
+from services.correlation.told import Told
 from services.correlation.wire import TABLE, IncidentWriter
 from services.runtime import metrics, tracing
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
-from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogReader, LogRecord, OpenReader
+from services.runtime.log import FROM_BEGINNING, LogReader, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
 from services.runtime.part_writer import PartWriter
 from urban.common.v1.checkpoint_pb2 import Checkpoint
@@ -94,7 +95,7 @@ class CorrelationHandler:
         self._next_offset = 0
         self._offsets = dict.fromkeys(_SIDES, 0)  # of the topics that are read beside the signals
         self._refused = 0
-        self._told_offset = 0  # of the topic of incidents: versions before it are of the state
+        self._told = Told(setup.open_reader, partition)
         self._told_signals = 0  # next offset of the signals when the last version was told before the start
         self._turns: deque[Turn] = deque()  # what was folded before the kill, in that order
         self._sides: dict[str, deque[LogRecord]] = {topic: deque() for topic in _SIDES}  # read, and not folded
@@ -142,13 +143,10 @@ class CorrelationHandler:
                 self._put_in_force()
         self._setup.rules.follow((*self._correlator.rules, *self._shadows.rules))
         start = Read(self._next_offset, *self._offsets.values())
-        told = self._setup.open_reader(INCIDENTS)
-        await told.start({0: found.told_offset} if found is not None else FROM_BEGINNING, pass_over_gone=True)
-        reads = await self._read_told(told)
-        self._told_offset = found.told_offset if found is not None else 0
+        reads = await self._told.read(found.told_offset if found is not None else None)
         self._told_signals = max((read.signals for read in reads), default=0)
         self._turns.extend(turns_of(reads, start))
-        self._following.append(asyncio.create_task(self._follow_told(told), name=INCIDENTS))
+        self._following.append(asyncio.create_task(self._told.follow(lambda: self._is_back), name=INCIDENTS))
         for topic in _SIDES:
             reader = self._setup.open_reader(topic)
             await reader.start({0: self._offsets[topic]} if found is not None else FROM_BEGINNING)
@@ -211,7 +209,7 @@ class CorrelationHandler:
             self._places.snapshot(),
             tuple(self._files[rule.name, rule.version] for rule in self._shadows.rules),
             self._shadows.snapshot(signals=False),
-            self._told_offset,
+            self._told.offset,
         )
         held = self._held.take(self._correlator.changes() | self._shadows.changes())
         self._writer.forget()
@@ -336,35 +334,6 @@ class CorrelationHandler:
             self._setup.outbox.put(shadow_rows(self._writer, noted))
             for incident in noted:
                 metrics.SHADOW_INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
-
-    async def _read_told(self, reader: LogReader) -> list[Read]:
-        """How far everything was read for the versions that were told since the checkpoint."""
-        found: list[Read] = []
-        end = (await reader.end_offsets())[0]
-        while (await reader.positions())[0] < end:
-            found += [r for record in await reader.read(READ_SIDES_S) if (r := read_of(record.headers)) is not None]
-        if found:
-            # Where the signals were begun anew, what stands beyond their end is of a log that is gone.
-            signals = self._setup.open_reader(SIGNALS)
-            await signals.start(FROM_END)
-            try:
-                signals_end = (await signals.end_offsets())[self._partition]
-            finally:
-                await signals.stop()
-            found = [read for read in found if read.signals <= signals_end]
-        return found
-
-    async def _follow_told(self, reader: LogReader) -> None:
-        """Looks for the end of what was told, beside the checkpoints, as soon as all of that is of the state again."""
-        try:
-            while True:
-                await asyncio.sleep(READ_SIDES_S)
-                if not self._is_back:
-                    continue
-                with suppress(LogError):  # an older end only means more to read after a restart
-                    self._told_offset = (await reader.end_offsets())[0]
-        finally:
-            await reader.stop()
 
     async def _read_side(self, topic: str, reader: LogReader) -> None:
         """Reads what has its turn, and perhaps more."""

@@ -33,7 +33,7 @@ class PartWriter:
     def __init__(self, store: CheckpointStore, partition: int, obsolete: Collection[str] = ()) -> None:
         """`obsolete`: keys to be deleted once a checkpoint is saved."""
         self._store, self._partition = store, partition
-        self._writer = secrets.token_hex(4)
+        self.name = secrets.token_hex(4)  # in its keys
         self._obsolete = sorted(obsolete)
         self._needed: set[int] = set()  # numbers of the parts of the newest checkpoint
         self._numbers = 0
@@ -47,7 +47,7 @@ class PartWriter:
     async def put(self, number: int, value: bytes) -> WrittenPart:
         """Writes a part; returns when every replica in sync has it."""
         crc32 = zlib.crc32(value)
-        sent = await self._store.put(self._partition, key_of(self._partition, self._writer, number), value)
+        sent = await self._store.put(self._partition, key_of(self._partition, self.name, number), value)
         return WrittenPart(number, sent.offset, crc32, len(value))
 
     async def save(self, checkpoint: Checkpoint, parts: Iterable[tuple[int, WrittenPart]]) -> int:
@@ -55,7 +55,7 @@ class PartWriter:
         for place, part in parts:
             checkpoint.parts.add(pane=place, offset=part.offset, crc32=part.crc32, number=part.number)
         obsolete, self._obsolete = self._obsolete, []
-        checkpoint.writer, checkpoint.numbers, checkpoint.obsolete[:] = self._writer, self._numbers, obsolete
+        checkpoint.writer, checkpoint.numbers, checkpoint.obsolete[:] = self.name, self._numbers, obsolete
         size = await self._store.save(checkpoint)
         self._needed = {part.number for part in checkpoint.parts}
         await asyncio.gather(*(self._store.put(self._partition, key, None) for key in obsolete))

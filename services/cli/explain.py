@@ -126,6 +126,17 @@ def explain(incident: Any, everything: bool = False) -> str:
     return "\n".join([*lines, "", "the windows behind it (urban sql)", *indented(incident.query.splitlines())])
 
 
+def why_untold(incident: Any) -> str:
+    """In a word or two why nobody is told of it; empty: people are."""
+    reasons = {
+        "planned": incident.planned_event,
+        "limited": incident.rate_limited,
+        "flapping": incident.flap_count,
+        "inhibited": incident.inhibited_by,
+    }
+    return ", ".join(reason for reason, given in reasons.items() if given)
+
+
 def _muting_lines(incident: Any) -> list[str]:
     """Why nobody is told of it though it stands, and how many more there were."""
     lines = []

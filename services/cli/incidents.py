@@ -29,8 +29,8 @@ def default(
 
 @app.command("list")
 def list_incidents(city: CityOption = DEFAULT_CITY, as_json: JsonOption = False, root: RootOption = None) -> None:
-    """List the incidents, the newest first."""
-    from services.cli.explain import enum_name, moment
+    """List the incidents, the newest first, and why nobody is told of some."""
+    from services.cli.explain import enum_name, moment, why_untold
 
     found = ask(root, lambda stub: list(pages(stub, city, "incident")))
     if as_json:
@@ -43,11 +43,13 @@ def list_incidents(city: CityOption = DEFAULT_CITY, as_json: JsonOption = False,
             enum_name(incident, "state"),
             enum_name(incident, "severity"),
             incident.signal_count,
+            why_untold(incident),
             incident.title,
         )
         for incident in found
     ]
-    print(table(("id", "start (UTC)", "state", "severity", "signals", "what"), rows) if rows else "no incidents")
+    heads = ("id", "start (UTC)", "state", "severity", "signals", "nobody told", "what")
+    print(table(heads, rows) if rows else "no incidents")
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""The rulebook's state as a checkpoint: named arrays and texts in a record of the compacted state topic."""
+"""The rulebook's state as a checkpoint: named arrays and texts in a record of the compacted state topic.
+
+The signals that its rules hold lie in parts that many checkpoints share (`held_signals`).
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,15 @@ from services.core.correlation.state import (
 )
 from services.core.signals import Signal
 from services.core.state import NO_WATERMARK
-from services.correlation.intake import read_signal
+from services.correlation.held_signals import Held, HeldSignals, held_in
 from services.correlation.rules import RuleFile, read_rule_file
-from services.correlation.wire import IncidentWriter
 from services.runtime.packing import pack, unpack
 from urban.common.v1.checkpoint_pb2 import Checkpoint
-from urban.common.v1.signal_pb2 import Signal as SignalMessage
 
 # Raise it when the arrays or texts below change.
-LAYOUT = 4
+LAYOUT = 5
+# Those of versions before it that are read: in 4 all signals are in the checkpoint.
+READ_LAYOUTS = frozenset({4, LAYOUT})
 DOMAIN, KIND = "correlation", "signals"
 # Stands for None in an array of numbers.
 _NONE = NO_WATERMARK
@@ -39,7 +42,7 @@ _COUNTERS = ("taken", "repeated", "unmatched", "settled", "reports", "overflow")
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds."""
+    """What a checkpoint holds. What is to be written leaves out the signals: they are told apart."""
 
     state: RulebookState
     next_offset: int  # of the signal topic
@@ -54,24 +57,18 @@ class Saved(NamedTuple):
     told_offset: int = 0  # of the topic of incidents: versions before it are of this state
 
 
-def checkpoint_of(partition: int, saved: Saved, writer: IncidentWriter) -> Checkpoint:
-    """The message of a state. A signal that several rules hold is there once."""
-    places: dict[bytes, int] = {}
+def checkpoint_of(partition: int, saved: Saved, held: Held) -> Checkpoint:
+    """The message of a state. `held`: the signals of its rules, and behind them of those that are only tried."""
     arrays: dict[str, NDArray[Any]] = {}
     texts: dict[str, list[str]] = {"rules": _files(saved.rules), "coming": _files(saved.coming or ())}
+    held.put(_names_of_held(saved.rules, saved.shadows), arrays)
     for number, state in enumerate(saved.state.rules):
-        held = [places.setdefault(writer.signal(signal), len(places)) for signal in state.signals]
-        arrays[f"{number}.held"] = np.array(held, "<u4")
         _put(f"{number}.", state, arrays, texts)
     texts["shadows"] = _files(saved.shadows)
     for number, state in enumerate(saved.shadow_states):
         prefix = f"shadow.{number}."
-        held = [places.setdefault(writer.signal(signal), len(places)) for signal in state.signals]
-        arrays[f"{prefix}held"] = np.array(held, "<u4")
         _put(prefix, state, arrays, texts)
         _put_ledger(state.ledger, arrays, texts, prefix)
-    arrays["signals"] = np.frombuffer(b"".join(places), np.uint8)
-    arrays["signal_sizes"] = np.array([len(message) for message in places], "<u4")
     arrays["counters"] = _counters(saved.state.counters)
     _put_ledger(saved.state.ledger, arrays, texts)
     position = saved.actions_offset, saved.planned_offset, saved.refused, int(saved.coming is not None)
@@ -94,33 +91,27 @@ def _files(files: Sequence[RuleFile]) -> list[str]:
     return [text for file in files for text in (file.name, file.text)]
 
 
-def saved_in(checkpoint: Checkpoint) -> Saved:
-    """The state that a checkpoint holds. RuleFileError: of a rule that this version of the software does not read."""
+def saved_in(checkpoint: Checkpoint, parts: Mapping[int, bytes]) -> tuple[Saved, HeldSignals]:
+    """The state that a checkpoint with its parts holds, signals included, and where those lie.
+
+    RuleFileError: of a rule that this version of the software does not read.
+    """
     arrays, texts = unpack(checkpoint.body)
-    data, ends = arrays["signals"].tobytes(), np.cumsum(arrays["signal_sizes"]).tolist()
-    signals = [
-        read_signal(SignalMessage.FromString(data[start:end]))
-        for start, end in zip([0, *ends[:-1]], ends, strict=False)
-    ]
     actions_offset, planned_offset, refused, is_coming = arrays["position"][0].tolist()
-    rules, coming = (
-        tuple(read_rule_file(name, text) for name, text in _told(texts[key], 2)) for key in ("rules", "coming")
+    rules, coming, shadows = (
+        tuple(read_rule_file(name, text) for name, text in _told(texts.get(key, ()), 2))
+        for key in ("rules", "coming", "shadows")
     )
-    states = []
-    for number in range(len(rules)):
-        held = tuple(signals[place] for place in arrays[f"{number}.held"].tolist())
-        states.append(_state(f"{number}.", held, arrays, texts))
-    # A checkpoint of the version before has no rules that are only tried.
-    shadows = tuple(read_rule_file(name, text) for name, text in _told(texts.get("shadows", ()), 2))
+    held, signals = held_in(arrays, _names_of_held(rules, shadows), parts)
+    states = [_state(f"{number}.", signals[number], arrays, texts) for number in range(len(rules))]
     shadow_states = []
     for number in range(len(shadows)):
         prefix = f"shadow.{number}."
-        held = tuple(signals[place] for place in arrays[f"{prefix}held"].tolist())
-        state_alone = _state(prefix, held, arrays, texts)
-        shadow_states.append(replace(state_alone, ledger=_ledger(arrays, texts, prefix)))
+        alone = _state(prefix, signals[len(rules) + number], arrays, texts)
+        shadow_states.append(replace(alone, ledger=_ledger(arrays, texts, prefix)))
     counters = CorrelatorCounters(*arrays["counters"][0].tolist())
     state = RulebookState(tuple(states), counters, _ledger(arrays, texts))
-    return Saved(
+    saved = Saved(
         state=state,
         next_offset=checkpoint.next_offset,
         actions_offset=actions_offset,
@@ -134,6 +125,12 @@ def saved_in(checkpoint: Checkpoint) -> Saved:
         # A checkpoint of before does not say it: then all versions are looked through once.
         told_offset=int(arrays["told"][0][0]) if "told" in arrays else 0,
     )
+    return saved, held
+
+
+def _names_of_held(rules: Sequence[RuleFile], shadows: Sequence[RuleFile]) -> list[str]:
+    names = [f"{number}.held" for number in range(len(rules))]
+    return [*names, *(f"shadow.{number}.held" for number in range(len(shadows)))]
 
 
 def _put(prefix: str, state: CorrelatorState, arrays: dict[str, NDArray[Any]], texts: dict[str, list[str]]) -> None:

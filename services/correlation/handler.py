@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from aiokafka.structs import ConsumerRecord
@@ -33,19 +34,23 @@ from services.core.correlation.state import CorrelatorState
 from services.core.signals import Signal
 from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
 from services.correlation.hands import AUDIT_TABLE, Audited, audit_table
+from services.correlation.held_signals import Held, HeldSignals
 from services.correlation.intake import BadRecordError, read_action, read_planned_event, read_signal_record
-from services.correlation.order import Read, Turn, read_of, turns_of
+from services.correlation.order import Read, Turn, turns_of
 from services.correlation.rebuilding import Rebuilder, Reload, sources_of
 from services.correlation.rule_watch import RuleWatch
 from services.correlation.rules import RuleFile, RuleFileError
 from services.correlation.shadowing import run_rows, shadow_rows, turns
 from services.correlation.signal_traces import SignalTraces
+from services.correlation.told import Told
 from services.correlation.wire import TABLE, IncidentWriter
 from services.runtime import metrics, tracing
 from services.runtime.catalogue import INCIDENT_ACTIONS, INCIDENTS, PLANNED_EVENTS, SIGNALS
 from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
-from services.runtime.log import FROM_BEGINNING, FROM_END, LogError, LogReader, LogRecord, OpenReader
+from services.runtime.log import FROM_BEGINNING, LogReader, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
+from services.runtime.part_writer import PartWriter
+from urban.common.v1.checkpoint_pb2 import Checkpoint
 
 log = structlog.get_logger(__name__)
 
@@ -84,11 +89,13 @@ class CorrelationHandler:
         self._places = SignalPlaces()
         self._reload: Reload | None = None  # comes into force at the next checkpoint
         self._writer = IncidentWriter()
+        self._held = HeldSignals()
+        self._parts = PartWriter(setup.store, partition)
         self._traces = SignalTraces()
         self._next_offset = 0
         self._offsets = dict.fromkeys(_SIDES, 0)  # of the topics that are read beside the signals
         self._refused = 0
-        self._told_offset = 0  # of the topic of incidents: versions before it are of the state
+        self._told = Told(setup.open_reader, partition)
         self._told_signals = 0  # next offset of the signals when the last version was told before the start
         self._turns: deque[Turn] = deque()  # what was folded before the kill, in that order
         self._sides: dict[str, deque[LogRecord]] = {topic: deque() for topic in _SIDES}  # read, and not folded
@@ -136,13 +143,10 @@ class CorrelationHandler:
                 self._put_in_force()
         self._setup.rules.follow((*self._correlator.rules, *self._shadows.rules))
         start = Read(self._next_offset, *self._offsets.values())
-        told = self._setup.open_reader(INCIDENTS)
-        await told.start({0: found.told_offset} if found is not None else FROM_BEGINNING, pass_over_gone=True)
-        reads = await self._read_told(told)
-        self._told_offset = found.told_offset if found is not None else 0
+        reads = await self._told.read(found.told_offset if found is not None else None)
         self._told_signals = max((read.signals for read in reads), default=0)
         self._turns.extend(turns_of(reads, start))
-        self._following.append(asyncio.create_task(self._follow_told(told), name=INCIDENTS))
+        self._following.append(asyncio.create_task(self._told.follow(lambda: self._is_back), name=INCIDENTS))
         for topic in _SIDES:
             reader = self._setup.open_reader(topic)
             await reader.start({0: self._offsets[topic]} if found is not None else FROM_BEGINNING)
@@ -156,7 +160,11 @@ class CorrelationHandler:
     async def _load(self) -> Saved | None:
         try:
             newest = await self._setup.store.load(self._partition)
-            return saved_in(newest.checkpoint) if newest is not None else None
+            if newest is None:
+                return None
+            saved, self._held = saved_in(newest.checkpoint, newest.parts)
+            self._parts = PartWriter(self._setup.store, self._partition, newest.obsolete)
+            return saved
         except (UnknownLayoutError, RuleFileError) as error:
             log.warning("checkpoint_of_another_version", error=str(error), reading="signals from the beginning")
             return None
@@ -178,17 +186,20 @@ class CorrelationHandler:
         self._show()
         await self._setup.outbox.wait_for_room()
 
-    async def checkpoint(self) -> int:
-        """Flushes what was told, then saves the state; the offset that is now safe to commit."""
+    @property
+    def goes_on(self) -> bool:
+        """Whether signals may be taken while a checkpoint is written; between a state and its new rules none comes."""
+        return self._reload is None
+
+    def begin_checkpoint(self) -> Coroutine[Any, Any, int]:
+        """Takes the state as it is. What is given flushes what was told, saves the state, and gives what to commit."""
         self._raise_failure()
-        began = time.perf_counter()
-        state, reload = self._correlator.snapshot(), self._reload
-        shadows = self._shadows.snapshot()
+        began, reload = time.perf_counter(), self._reload
         if reload is not None:
-            # Nothing comes between the state and its new rules: after a kill they come first.
+            # After a kill the new rules come first.
             self._free.clear()
         saved = Saved(
-            state,
+            self._correlator.snapshot(signals=False),
             self._next_offset,
             self._offsets[INCIDENT_ACTIONS],
             self._offsets[PLANNED_EVENTS],
@@ -197,19 +208,28 @@ class CorrelationHandler:
             reload.files if reload is not None else None,
             self._places.snapshot(),
             tuple(self._files[rule.name, rule.version] for rule in self._shadows.rules),
-            shadows,
-            self._told_offset,
+            self._shadows.snapshot(signals=False),
+            self._told.offset,
         )
-        self._writer.keep(signal for rule in (*state.rules, *shadows) for signal in rule.signals)
-        message = checkpoint_of(self._partition, saved, self._writer)
+        held = self._held.take(self._correlator.changes() | self._shadows.changes())
+        self._writer.forget()
+        return self._save(checkpoint_of(self._partition, saved, held), held, reload, began)
+
+    async def checkpoint(self) -> int:
+        """All of it at once."""
+        return await self.begin_checkpoint()
+
+    async def _save(self, message: Checkpoint, held: Held, reload: Reload | None, began: float) -> int:
         await self._setup.outbox.flush()
-        size = await self._setup.store.save(message)
+        parts = await held.write(self._parts)
+        size = await self._parts.save(message, parts)
         metrics.CHECKPOINT_SECONDS.labels(DOMAIN, KIND).observe(time.perf_counter() - began)
-        metrics.CHECKPOINT_BYTES.labels(DOMAIN, KIND, str(self._partition)).set(size)
+        size_of_parts = sum(part.size for _, part in parts)
+        metrics.CHECKPOINT_BYTES.labels(DOMAIN, KIND, str(self._partition)).set(size + size_of_parts)
         if reload is not None:
             self._put_in_force()
             self._free_sides()
-        return saved.next_offset
+        return message.next_offset
 
     def close(self) -> None:
         """Forgets the partition."""
@@ -314,35 +334,6 @@ class CorrelationHandler:
             self._setup.outbox.put(shadow_rows(self._writer, noted))
             for incident in noted:
                 metrics.SHADOW_INCIDENTS.labels(incident.rule, incident.state.name.lower()).inc()
-
-    async def _read_told(self, reader: LogReader) -> list[Read]:
-        """How far everything was read for the versions that were told since the checkpoint."""
-        found: list[Read] = []
-        end = (await reader.end_offsets())[0]
-        while (await reader.positions())[0] < end:
-            found += [r for record in await reader.read(READ_SIDES_S) if (r := read_of(record.headers)) is not None]
-        if found:
-            # Where the signals were begun anew, what stands beyond their end is of a log that is gone.
-            signals = self._setup.open_reader(SIGNALS)
-            await signals.start(FROM_END)
-            try:
-                signals_end = (await signals.end_offsets())[self._partition]
-            finally:
-                await signals.stop()
-            found = [read for read in found if read.signals <= signals_end]
-        return found
-
-    async def _follow_told(self, reader: LogReader) -> None:
-        """Looks for the end of what was told, beside the checkpoints, as soon as all of that is of the state again."""
-        try:
-            while True:
-                await asyncio.sleep(READ_SIDES_S)
-                if not self._is_back:
-                    continue
-                with suppress(LogError):  # an older end only means more to read after a restart
-                    self._told_offset = (await reader.end_offsets())[0]
-        finally:
-            await reader.stop()
 
     async def _read_side(self, topic: str, reader: LogReader) -> None:
         """Reads what has its turn, and perhaps more."""

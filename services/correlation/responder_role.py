@@ -36,7 +36,7 @@ class ResponderRole(HostedRole):
         settings = self._settings
         setup = ResponseSetup(
             plans=self._plans,
-            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
+            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, (LAYOUT,)),
             outbox=outbox,
             open_reader=self._open_reader,
         )
@@ -44,7 +44,7 @@ class ResponderRole(HostedRole):
             addresses=self._addresses,
             patience_s=settings.delivery_patience_seconds,
             store=CheckpointStore(
-                settings.kafka, checkpoints(DOMAIN, delivery_handler.KIND), writer, delivery_handler.LAYOUT
+                settings.kafka, checkpoints(DOMAIN, delivery_handler.KIND), writer, (delivery_handler.LAYOUT,)
             ),
             writer=writer,
         )

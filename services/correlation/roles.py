@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from services.correlation.api import CorrelationApi
-from services.correlation.checkpoint import DOMAIN, KIND, LAYOUT
+from services.correlation.checkpoint import DOMAIN, KIND, READ_LAYOUTS
 from services.correlation.finding_calls import FindingView
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
 from services.correlation.planned import PlannedEventView
@@ -118,7 +118,7 @@ class CorrelatorRole(HostedRole):
         setup = CorrelationSetup(
             rules=self._rules,
             silence_ms=int(settings.silence_seconds * 1000),
-            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
+            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, READ_LAYOUTS),
             outbox=outbox,
             open_reader=self._open_reader,
         )

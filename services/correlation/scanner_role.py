@@ -30,7 +30,7 @@ class ScannerRole(HostedRole):
         setup = ScanSetup(
             sources=self._sources,
             silence_ms=int(settings.silence_seconds * 1000),
-            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, LAYOUT),
+            store=CheckpointStore(settings.kafka, checkpoints(DOMAIN, KIND), writer, (LAYOUT,)),
             outbox=outbox,
             plan=WatchPlan(),
         )

@@ -5,8 +5,8 @@ An incident of a large city repeats its signals in every version: what a signal 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -32,32 +32,40 @@ from urban.correlation.v1.incident_pb2 import Threshold as ThresholdMessage
 TABLE = "correlation.incidents"
 
 
-class _Written(NamedTuple):
-    signal: Signal
-    message: bytes
-    document: orjson.Fragment
+class _Written:
+    """How a signal is written; as JSON from when somebody asks."""
+
+    __slots__ = ("_document", "_message", "message", "signal")
+
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
+        self._message = signal_message(signal)
+        self.message = self._message.SerializeToString(deterministic=True)
+        self._document: orjson.Fragment | None = None
+
+    @property
+    def document(self) -> orjson.Fragment:
+        if self._document is None:
+            self._document = orjson.Fragment(orjson.dumps(MessageToDict(self._message)))
+        return self._document
 
 
 class IncidentWriter:
-    """Writes incidents, and remembers how their signals are written for as long as they are `kept`."""
+    """Writes incidents, and remembers how their signals are written for as long as they are told again and again."""
 
     def __init__(self) -> None:
         self._written: dict[str, _Written] = {}
+        self._before: dict[str, _Written] = {}
 
-    def keep(self, signals: Iterable[Signal]) -> None:
-        """Forgets the signals that are not among these."""
-        standing = {signal.id for signal in signals}
-        self._written = {i: written for i, written in self._written.items() if i in standing}
-
-    def signal(self, signal: Signal) -> bytes:
-        """The Signal message."""
-        return self._write(signal).message
+    def forget(self) -> None:
+        """Forgets the signals that were not written since this was called last."""
+        self._before, self._written = self._written, {}
 
     def message(self, incident: Incident) -> bytes:
         """The Incident message: all but its signals, and then those as they were written before."""
         parts = [_head(incident).SerializeToString(deterministic=True)]
         for signal in incident.signals:
-            data = self.signal(signal)
+            data = self._write(signal).message
             parts += (_SIGNALS_TAG, _varint(len(data)), data)
         return b"".join(parts)
 
@@ -102,12 +110,10 @@ class IncidentWriter:
         return Outgoing(INCIDENTS, 0, incident.id.encode(), self.message(incident), [*headers, *own])
 
     def _write(self, signal: Signal) -> _Written:
-        written = self._written.get(signal.id)
+        written = self._written.get(signal.id) or self._before.get(signal.id)
         if written is None or written.signal is not signal:
-            message = signal_message(signal)
-            document = orjson.Fragment(orjson.dumps(MessageToDict(message)))
-            written = _Written(signal, message.SerializeToString(deterministic=True), document)
-            self._written[signal.id] = written
+            written = _Written(signal)
+        self._written[signal.id] = written
         return written
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -58,10 +58,10 @@ def state_of(found: Found) -> PartitionState:
 class CheckpointStore:
     """One compacted topic of checkpoints, with the same partitions as the topic whose state they hold."""
 
-    def __init__(self, kafka: str, topic: str, writer: LogWriter, layout: int = LAYOUT) -> None:
-        """`kafka`: bootstrap servers; `writer` is started and stopped by its owner."""
+    def __init__(self, kafka: str, topic: str, writer: LogWriter, layouts: Collection[int] = (LAYOUT,)) -> None:
+        """`kafka`: bootstrap servers; `writer` is started and stopped by its owner; `layouts`: those that are read."""
         self.topic = topic
-        self._kafka, self._writer, self._layout = kafka, writer, layout
+        self._kafka, self._writer, self._layouts = kafka, writer, layouts
 
     async def put(self, partition: int, key: str, value: bytes | None) -> Acknowledged:
         """Write a record, None: delete it; returns where it lies when every replica in sync has it."""
@@ -121,10 +121,10 @@ class CheckpointStore:
             checkpoint = Checkpoint()
         parts = None
         if checkpoint.body and zlib.crc32(checkpoint.body) == checkpoint.body_crc32:
-            if checkpoint.layout != self._layout:
+            if checkpoint.layout not in self._layouts:
                 raise UnknownLayoutError(
                     f"{self.topic}[{record.partition}] at offset {record.offset}: layout {checkpoint.layout}, "
-                    f"this version knows {self._layout}"
+                    f"this version knows {', '.join(map(str, sorted(self._layouts)))}"
                 )
             parts = await records.parts(checkpoint.parts)
         if parts is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 from aiokafka.errors import IllegalStateError
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class PartitionHandler(Protocol):
-    """What is done with the records of one partition. Its methods are never called at the same time."""
+    """What is done with the records of one partition. Its methods are never called at the same time (see `GoesOn`)."""
 
     async def restore(self) -> int | None:
         """Load the newest checkpoint. Returns the next offset to read; None: from the beginning of the log."""
@@ -30,6 +30,22 @@ class PartitionHandler(Protocol):
 
     def close(self) -> None:
         """Forget the partition: it was taken away, or the worker ends. Not preceded by a checkpoint after an error."""
+
+
+@runtime_checkable
+class GoesOn(Protocol):
+    """A handler that takes further fetches while its checkpoint is written."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it does so now."""
+
+    def begin_checkpoint(self) -> Coroutine[Any, Any, int]:
+        """Take the state as it is; what is returned flushes, persists, and gives the offset that is safe to commit.
+
+        Not called again before that has ended.
+        """
+        ...
 
 
 class Log(Protocol):
@@ -76,6 +92,7 @@ class Lane:
         self._finishing = False
         self._checkpoint_due = False
         self._timer: asyncio.TimerHandle | None = None  # set while something was handled since the last checkpoint
+        self._saving: asyncio.Task[None] | None = None  # a checkpoint that is written while fetches are taken
         self._seeks = 0
         self._misplaced = True  # reading must be told where to go on
         self._pausing = False
@@ -138,10 +155,11 @@ class Lane:
                     self._wake.clear()
                     if not self._checkpoint_due:
                         await self._wake.wait()
+                if self._saving is not None and self._saving.done():
+                    await self._saved()
                 if self._checkpoint_due:
-                    await self._checkpoint()
-            if self._timer is not None:
-                await self._checkpoint()
+                    await self._begin_checkpoint()
+            await self._checkpoint()
             log.info("partition_released", topic=self.tp.topic, partition=self.tp.partition, offset=self.position)
         except IllegalStateError:
             # Not ours any more: the revocation is under way, and who has it now reads on from the checkpoint.
@@ -149,6 +167,8 @@ class Lane:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            if self._saving is not None:
+                self._saving.cancel()
             self._drop_fetches()
             self._at_rest.set()
             self.handler.close()
@@ -165,8 +185,7 @@ class Lane:
         log.info("partition_restored", topic=self.tp.topic, partition=self.tp.partition, offset=self.position)
 
     async def _pause(self) -> None:
-        if self._timer is not None:
-            await self._checkpoint()
+        await self._checkpoint()
         self._drop_fetches()
         self._at_rest.set()
         while self._pausing and not self._finishing:
@@ -213,8 +232,34 @@ class Lane:
         self._checkpoint_due = True
         self._wake.set()
 
+    async def _begin_checkpoint(self) -> None:
+        """One that is written behind, if the handler can do that."""
+        handler = self.handler
+        if not isinstance(handler, GoesOn) or not handler.goes_on:
+            await self._checkpoint()
+            return
+        await self._saved()
+        self._stop_countdown()
+        self._saving = asyncio.create_task(self._save(handler.begin_checkpoint()))
+        self._saving.add_done_callback(lambda _: self._wake.set())
+
     async def _checkpoint(self) -> None:
+        """Returns when all that was handled is in a checkpoint."""
+        await self._saved()
+        if self._timer is not None:
+            self._stop_countdown()
+            await self._save(self.handler.checkpoint())
+
+    async def _saved(self) -> None:
+        """Returns when no checkpoint is being written; raises what ended it."""
+        if self._saving is not None:
+            await self._saving
+            self._saving = None
+
+    async def _save(self, checkpoint: Coroutine[Any, Any, int]) -> None:
+        self._safe(self.tp, await checkpoint)
+
+    def _stop_countdown(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._checkpoint_due = None, False
-        self._safe(self.tp, await self.handler.checkpoint())

@@ -54,7 +54,7 @@ def test_a_checkpoint_of_a_layout_that_this_version_does_not_know_is_refused_by_
     assert len(checkpoints) >= sum(len(domain.kinds) for domain in DOMAINS) + 3
     for kept in checkpoints:
         later = Checkpoint.FromString(kept.value)
-        later.layout += 1
+        later.layout += 100
         with pytest.raises(UnknownLayoutError, match=f"layout {later.layout}"):
             Kept(kept.name, kept.topic, kept.reader, later.SerializeToString()).meaning()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiokafka.structs import ConsumerRecord
@@ -63,6 +64,27 @@ class Handler:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Behind(Handler):
+    """One whose checkpoints are written while it goes on, as long as `written` is held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = True
+        self.written = asyncio.Event()
+        self.begun: list[int] = []
+
+    def begin_checkpoint(self) -> Coroutine[Any, Any, int]:
+        self.begun.append(self.handled[-1] + 1)
+        return self._write(self.begun[-1])
+
+    async def _write(self, offset: int) -> int:
+        await self.written.wait()
+        return offset
+
+    async def checkpoint(self) -> int:
+        return await self.begin_checkpoint()
 
 
 class Running:
@@ -262,3 +284,75 @@ def test_only_the_same_member_one_generation_later_knows_that_nobody_else_had_it
     former: Membership | None, follows: bool
 ):
     assert Membership("a", 7).follows(former) is follows
+
+
+async def test_fetches_are_taken_while_a_checkpoint_is_written():
+    log, handler = Log(end=40), Behind()
+    async with running(log, handler, checkpoint_seconds=0.0) as lane:
+        await lane.deliver(log.fetch(0, 4))
+        await lane.until(lambda: handler.begun == [4])
+        await lane.deliver(log.fetch(4, 8))
+        await asyncio.sleep(0.01)  # the next one is due: it waits, and with it what comes behind
+        lane.lane.deliver(log.fetch(8, 12))
+        await asyncio.sleep(0.01)
+        assert (handler.handled, handler.begun, lane.safe) == (list(range(8)), [4], {})
+        handler.written.set()
+        await lane.until(lambda: lane.safe == {PARTITION: 12})
+    assert handler.begun == sorted(set(handler.begun))
+
+
+async def test_the_end_waits_for_the_checkpoint_that_is_written_and_makes_the_last_one():
+    log, handler = Log(end=40), Behind()
+    lane = await restored(log, handler, checkpoint_seconds=0.0)
+    await lane.deliver(log.fetch(0, 4))
+    await lane.until(lambda: handler.begun == [4])
+    lane.lane.finish()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not lane.task.done()
+    handler.written.set()
+    await lane.task
+    assert lane.safe == {PARTITION: 4}
+
+
+async def test_a_rest_waits_for_the_checkpoint_that_is_written():
+    log, handler = Log(end=40), Behind()
+    async with running(log, handler, checkpoint_seconds=0.0) as lane:
+        await lane.deliver(log.fetch(0, 4))
+        await lane.until(lambda: handler.begun == [4])
+        resting = asyncio.create_task(lane.lane.rest())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not resting.done()
+        handler.written.set()
+        await resting
+        assert lane.safe == {PARTITION: 4}
+
+
+async def test_a_handler_that_must_not_go_on_does_not():
+    log, handler = Log(end=40), Behind()
+    handler.goes_on = False
+    async with running(log, handler, checkpoint_seconds=0.0) as lane:
+        await lane.deliver(log.fetch(0, 4))
+        await lane.until(lambda: handler.begun == [4])
+        lane.lane.deliver(log.fetch(4, 8))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert handler.handled == list(range(4))
+        handler.written.set()
+
+
+async def test_what_ends_a_checkpoint_that_is_written_behind_ends_the_lane():
+    class Failing(Behind):
+        async def _write(self, offset: int) -> int:
+            await self.written.wait()
+            raise OSError("the disk is full")
+
+    log, handler = Log(end=40), Failing()
+    lane = await restored(log, handler, checkpoint_seconds=0.0)
+    await lane.deliver(log.fetch(0, 4))
+    await lane.until(lambda: handler.begun == [4])
+    handler.written.set()
+    with pytest.raises(OSError, match="the disk is full"):
+        await asyncio.wait_for(lane.task, 30)
+    assert (handler.closed, lane.safe) == (True, {})

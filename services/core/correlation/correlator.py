@@ -22,7 +22,7 @@ from services.core.correlation.moments import Calendar, Moments
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Key
-from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState
+from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState, SignalChanges
 from services.core.correlation.verdict import Truth
 from services.core.signals import Signal
 
@@ -69,6 +69,7 @@ class Correlator:
                 self._graphs_of[key] = (*self._graphs_of.get(key, ()), graph)
         self._max_signals = max_signals
         self._known: dict[str, Signal] = {}  # the newest version of every signal
+        self._changed: dict[str, None] | None = None  # signals that are not as `changes` told them; None: not asked yet
         self._waiting = Calendar[str]()  # signals that event time has not passed, by their end
         self._leaving = Calendar[str]()  # signals by the event time from which they are held by groups only
         self._resolving = Moments[str]()  # incident -> event time at which it will be resolved
@@ -163,7 +164,8 @@ class Correlator:
                     for incident_id in group.incidents:
                         self._resolving.drop(incident_id)
                     graph.forget(group)
-        self._known = {i: signal for i, signal in self._known.items() if any(g.holds(i) for g in self._graphs)}
+        for signal_id in [i for i in self._known if not any(g.holds(i) for g in self._graphs)]:
+            self._drop(signal_id)
 
     def _report(self, record: Watermarks) -> list[Incident]:
         """Takes note of event time; where it tells of a time that nobody knew about, the groups that ask are judged."""
@@ -188,6 +190,8 @@ class Correlator:
         self.counters.taken += 1
         signal_id = signal.id
         known, self._known[signal_id] = signal_id in self._known, signal
+        if self._changed is not None:
+            self._changed[signal_id] = None
         if not known:
             self._leaving.put(self._leaves_ms(signal), signal_id)
         event_ms = self._time.event_ms
@@ -240,7 +244,7 @@ class Correlator:
             if not (graphs[0].put(signal) if len(graphs) == 1 else all(graph.put(signal) for graph in graphs)):
                 # What one rule cannot hold no rule keeps: the state stays a function of the signals that are known.
                 self.counters.overflow += 1
-                del self._known[signal.id]
+                self._drop(signal.id)
                 for graph in graphs:
                     graph.discard(signal.id)
         return self._tell_all(moment_ms)
@@ -325,8 +329,13 @@ class Correlator:
             if signal is None or self._leaves_ms(signal) > now_ms:
                 continue
             if not any(graph.holds(signal_id) for graph in self._graphs_of[signal.domain, signal.kind, signal.type]):
-                del self._known[signal_id]
+                self._drop(signal_id)
         return changes + self._prune(now_ms)
+
+    def _drop(self, signal_id: str) -> None:
+        del self._known[signal_id]
+        if self._changed is not None:
+            self._changed[signal_id] = None
 
     def _prune(self, now_ms: int) -> list[Incident]:
         """Forgets the settled incidents that count for none that may still come."""
@@ -342,11 +351,22 @@ class Correlator:
         """Event time from which on a signal is known only while a group holds it."""
         return max(signal.start_ms + self._settled_ms[signal.domain, signal.kind, signal.type], signal.end_ms)
 
-    def snapshot(self) -> CorrelatorState:
-        """All that is known, as plain data: enough to go on from here with the records that follow."""
+    def changes(self) -> SignalChanges:
+        """What became of its signals since it was asked last; the first time all that it knows."""
+        changed = self._known if self._changed is None else self._changed
+        new = [signal for i in changed if (signal := self._known.get(i)) is not None]
+        gone = [i for i in changed if i not in self._known]
+        self._changed = {}
+        return SignalChanges(new, gone)
+
+    def snapshot(self, *, signals: bool = True) -> CorrelatorState:
+        """All that is known, as plain data: enough to go on from here with the records that follow.
+
+        `signals`: with them; without, whoever asks has followed their `changes`.
+        """
         return CorrelatorState(
             event_time=self._time.snapshot(),
-            signals=tuple(self._known[i] for i in sorted(self._known)),
+            signals=tuple(self._known[i] for i in sorted(self._known)) if signals else (),
             counters=replace(self.counters),
             ledger=LedgerState() if self._shares else self._ledger.snapshot(),
             closed=self.closed,

@@ -19,7 +19,7 @@ from services.core.correlation.reload import replace_correlators
 from services.core.correlation.restraint import ranks_of
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Key
-from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState
+from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState, SignalChanges
 from services.core.signals import Signal
 
 # What becomes of a signal is told once, however many rules look at it: the first of these that came of it in any.
@@ -189,9 +189,16 @@ class Rulebook:
                 self._correlators = [c for c in self._correlators if not c.closed or c.found()]
                 self._order()
 
-    def snapshot(self) -> RulebookState:
-        """All that is known, as plain data: enough to go on from here with the records that follow."""
-        rules = tuple(correlator.snapshot() for correlator in self._correlators)
+    def changes(self) -> dict[Correlator, SignalChanges]:
+        """What became of the signals of each rule since that was asked last, in the order of the state."""
+        return {correlator: correlator.changes() for correlator in self._correlators}
+
+    def snapshot(self, *, signals: bool = True) -> RulebookState:
+        """All that is known, as plain data: enough to go on from here with the records that follow.
+
+        `signals`: with them; without, whoever asks has followed their `changes`.
+        """
+        rules = tuple(correlator.snapshot(signals=signals) for correlator in self._correlators)
         return RulebookState(rules, replace(self.counters), self._ledger.snapshot())
 
 

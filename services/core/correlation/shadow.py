@@ -12,7 +12,7 @@ from services.core.correlation.event_time import Watermarks
 from services.core.correlation.incident import Incident
 from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rule import Rule
-from services.core.correlation.state import CorrelatorState
+from services.core.correlation.state import CorrelatorState, SignalChanges
 from services.core.signals import Signal
 
 
@@ -72,9 +72,13 @@ class Shadows:
         made = Shadows(rebuilt[r.name] if r.name in fresh else self._correlators[r.name] for r in rules)
         return made, [incident for name in sorted(fresh) for incident in rebuilt[name].told()]
 
-    def snapshot(self) -> tuple[CorrelatorState, ...]:
-        """All that is known, rule by rule, as plain data."""
-        return tuple(correlator.snapshot() for correlator in self._correlators.values())
+    def changes(self) -> dict[Correlator, SignalChanges]:
+        """What became of the signals of each rule since that was asked last, in the order of the state."""
+        return {correlator: correlator.changes() for correlator in self._correlators.values()}
+
+    def snapshot(self, *, signals: bool = True) -> tuple[CorrelatorState, ...]:
+        """All that is known, rule by rule, as plain data; `signals`: with them (see `changes`)."""
+        return tuple(correlator.snapshot(signals=signals) for correlator in self._correlators.values())
 
     @classmethod
     def restore(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTimeState
@@ -55,6 +57,13 @@ class LedgerState:
     actions: tuple[Action, ...] = ()  # on the incidents above, and those that wait for one; by id
     planned: tuple[PlannedEvent, ...] = ()  # that may still explain an incident; by city and id
     passed: tuple[PassedIncident, ...] = ()  # by rule, version, city, start and id
+
+
+class SignalChanges(NamedTuple):
+    """What became of the signals that a correlator knows, since it was last asked."""
+
+    new: Sequence[Signal]  # in the version that counts now
+    gone: Sequence[str]  # by id
 
 
 @dataclass(frozen=True)

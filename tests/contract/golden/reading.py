@@ -133,11 +133,11 @@ def _message(kept: Kept, name: str) -> Any:
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
-def _checkpoint(kept: Kept, layout: int) -> Checkpoint:
+def _checkpoint(kept: Kept, *layouts: int) -> Checkpoint:
     """As a worker takes it: of another layout it takes none (services/runtime/checkpoints.py)."""
     message = Checkpoint.FromString(kept.value)
-    if message.layout != layout:
-        raise UnknownLayoutError(f"{kept.topic}: layout {message.layout}, this version knows {layout}")
+    if message.layout not in layouts:
+        raise UnknownLayoutError(f"{kept.topic}: layout {message.layout}, this version knows {layouts}")
     if message.body_crc32 != zlib.crc32(message.body):
         raise ValueError(f"{kept.topic}: the body is not what was written")
     return message
@@ -169,7 +169,8 @@ def _arrow(kept: Kept, _: str) -> Any:
 
 
 def _correlation(kept: Kept, _: str) -> Any:
-    return asdict(correlation_checkpoint.saved_in(_checkpoint(kept, correlation_checkpoint.LAYOUT)).state)
+    message = _checkpoint(kept, *correlation_checkpoint.READ_LAYOUTS)
+    return asdict(correlation_checkpoint.saved_in(message, {})[0].state)
 
 
 def _scans(kept: Kept, _: str) -> Any:

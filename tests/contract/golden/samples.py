@@ -34,7 +34,6 @@ from services.correlation import checkpoint as correlation_checkpoint
 from services.correlation import delivery_handler, scan_checkpoint
 from services.correlation.response_checkpoint import SavedCases, checkpoint_of_cases
 from services.correlation.rules import read_rules, read_texts
-from services.correlation.wire import IncidentWriter
 from services.runtime import catalogue, records
 from services.runtime.checkpoints import LAYOUT
 from services.runtime.codec import encode_announcement, encode_frame, encode_heartbeat
@@ -44,6 +43,7 @@ from services.runtime.packing import pack
 from tests.contract.domains import CONTRACTS, DOMAINS, MONDAY_MS, make_frame
 from tests.contract.golden.reading import Kept, fold
 from tests.core.correlation.city import HOUR, NOON, congestion, crowding
+from tests.core.correlation.holding import held_of
 from urban.common.v1.checkpoint_pb2 import Checkpoint, LedgerCounters
 from urban.common.v1.entity_pb2 import Entity
 from urban.common.v1.signal_pb2 import SignalRecord
@@ -201,7 +201,7 @@ def _of_signals() -> Iterator[Kept]:
     )
     rules = tuple(read_rules(read_texts(RULES)))
     saved = correlation_checkpoint.Saved(rulebook, 12, 5, 6, 0, rules, coming=rules, places=((3, NOON),))
-    message = correlation_checkpoint.checkpoint_of(0, saved, IncidentWriter())
+    message = correlation_checkpoint.checkpoint_of(0, saved, held_of(saved))
     yield Kept("checkpoint", catalogue.checkpoints("correlation", "signals"), "correlation", _sealed(message), PROTOBUF)
 
 

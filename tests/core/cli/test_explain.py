@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from services.cli.explain import enum_name, explain, incident_line, signal_line
+from services.cli.explain import enum_name, explain, incident_line, signal_line, why_untold
 from urban.common.v1.signal_pb2 import Evidence, Signal
 from urban.correlation.v1.incident_pb2 import Incident
 
@@ -103,3 +103,14 @@ def test_a_long_incident_is_shortened_unless_all_is_asked_for():
     assert "more (--all)" not in explain(long, everything=True)
     assert "and 7 that the incident does not list" in explain(incident(unlisted=7))
     assert incident_line(long).endswith("[25 signals, revision 4, i1]")
+
+
+def test_why_nobody_is_told_fits_into_a_list():
+    assert why_untold(incident()) == ""
+    muted = incident()
+    muted.planned_event, muted.rate_limited, muted.flap_count, muted.inhibited_by = "match", True, 3, "i2"
+    assert why_untold(muted) == "planned, limited, flapping, inhibited"
+    # It stands for others that nobody is told of, and is told itself.
+    first = incident()
+    first.surplus_count = 4
+    assert why_untold(first) == ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
 
 from services.correlation.checkpoint import saved_in
 from services.correlation.handler import CorrelationHandler, CorrelationSetup
@@ -38,6 +38,7 @@ class World:
         self.done: list[str] = []
         self.log = MemoryLog({INCIDENTS: 1, INCIDENT_ACTIONS: 1, PLANNED_EVENTS: 1, SIGNALS: 1}, self.now)
         self.saved: list[Checkpoint] = []
+        self.parts: dict[int, bytes] = {}  # by their offset
         self.offset = 0
 
     def now(self) -> int:
@@ -51,8 +52,17 @@ class World:
         self.saved.append(checkpoint)
         return 1
 
+    async def put(self, partition: int, key: str, value: bytes | None) -> RecordMetadata:
+        """A part of a checkpoint."""
+        offset = len(self.parts)
+        self.parts[offset] = value or b""
+        return RecordMetadata("state", partition, TopicPartition("state", partition), offset, None, 0, None)
+
+    def parts_of(self, checkpoint: Checkpoint) -> dict[int, bytes]:
+        return {part.pane: self.parts[part.offset] for part in checkpoint.parts}
+
     async def load(self, partition: int) -> Found | None:
-        return Found(self.saved[-1], {}) if self.saved else None
+        return Found(self.saved[-1], self.parts_of(self.saved[-1])) if self.saved else None
 
     def told(self) -> list[Incident]:
         return [Incident.FromString(record.value or b"") for record in self.log.records(INCIDENTS)[0]]
@@ -400,7 +410,7 @@ async def test_a_planned_event_is_folded_and_known_after_a_kill():
         await world.log.send(PLANNED_EVENTS, b"\xff", partition=0)
         await world.log.send(PLANNED_EVENTS, event.SerializeToString(), partition=0)
         await handler.handle(records[:2])
-        while not world.saved or saved_in(world.saved[-1]).planned_offset < 2:
+        while not world.saved or saved_in(world.saved[-1], world.parts_of(world.saved[-1]))[0].planned_offset < 2:
             await asyncio.sleep(0.001)
             await handler.checkpoint()
     async with running(world) as (handler, _):

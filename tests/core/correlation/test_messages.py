@@ -25,7 +25,7 @@ from services.correlation.rules import FOLDER, RuleFileError, read_rule_file, re
 from services.correlation.wire import IncidentWriter
 from services.runtime.records import signal_record, watermark_record
 from tests.core.correlation.city import HOUR, NOON, RULE, SILENCE, SOURCES, Reader, both, congestion, crowding, report
-from urban.common.v1.signal_pb2 import Signal as SignalMessage
+from tests.core.correlation.holding import held_of
 from urban.common.v1.signal_pb2 import SignalRecord
 from urban.correlation.v1.incident_pb2 import Incident, IncidentAction, IncidentState
 
@@ -140,9 +140,11 @@ def test_the_document_is_the_json_form_of_the_message():
 
 
 def test_a_revised_signal_is_written_anew():
-    writer = IncidentWriter()
-    assert SignalMessage.FromString(writer.signal(CROWD)).revision == 1
-    assert SignalMessage.FromString(writer.signal(replace(CROWD, revision=2))).revision == 2
+    writer, incident = IncidentWriter(), acknowledged_incident()
+    revised = changed(incident, signals=tuple(replace(signal, revision=2) for signal in incident.signals))
+    for told, revision in ((incident, 1), (revised, 2), (revised, 2)):
+        assert {signal.revision for signal in Incident.FromString(writer.message(told)).signals} == {revision}
+        writer.forget()
 
 
 def test_a_checkpoint_gives_back_the_state():
@@ -168,10 +170,10 @@ def test_a_checkpoint_gives_back_the_state():
     # Beside them one that is only tried, with a ledger of its own.
     tried = (read_rule_file("tried.yaml", f"mode: shadow\n{coming.text}"),)
     saved = Saved(book, 17, 5, 2, 3, files, (coming,), [(7, 4), (9, 5)], tried, (state,))
-    message = checkpoint_of(0, saved, IncidentWriter())
-    assert repr(saved_in(message)) == repr(saved)
+    message = checkpoint_of(0, saved, held_of(saved))
+    assert repr(saved_in(message, {})[0]) == repr(saved)
     assert (message.next_offset, message.watermark_ms) == (17, NOON + HOUR)
-    read = saved_in(message).state
+    read = saved_in(message, {})[0].state
     again = Correlator.restore([RULE], SOURCES, replace(read.rules[0], ledger=read.ledger), silence_ms=SILENCE)
     assert repr(again.snapshot()) == repr(city.correlator.snapshot())
 
@@ -179,14 +181,14 @@ def test_a_checkpoint_gives_back_the_state():
 def test_a_checkpoint_of_nothing_gives_back_nothing():
     for coming in (None, ()):
         saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, 0, 0, (RULE_FILE,), coming, [])
-        assert repr(saved_in(checkpoint_of(0, saved, IncidentWriter()))) == repr(saved)
+        assert repr(saved_in(checkpoint_of(0, saved, held_of(saved)), {})[0]) == repr(saved)
 
 
 def test_a_rule_of_a_checkpoint_that_is_read_no_longer_is_told():
     files = (RULE_FILE._replace(text=RULE_FILE.text.replace("radius_m", "reach_m")),)
     saved = Saved(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), 0, 0, 0, 0, files)
     with pytest.raises(RuleFileError, match="reach_m"):
-        saved_in(checkpoint_of(0, saved, IncidentWriter()))
+        saved_in(checkpoint_of(0, saved, held_of(saved)), {})
 
 
 def test_why_nobody_is_told_is_in_the_message_the_document_and_the_row():
@@ -210,4 +212,4 @@ def test_a_checkpoint_gives_back_what_mutes_and_what_has_passed():
     ledger = LedgerState(records, passed=(passed, plain))
     book = replace(Rulebook([RULE], SOURCES, silence_ms=SILENCE).snapshot(), ledger=ledger)
     saved = Saved(book, 0, 0, 0, 0, (RULE_FILE,))
-    assert saved_in(checkpoint_of(0, saved, IncidentWriter())).state.ledger == ledger
+    assert saved_in(checkpoint_of(0, saved, held_of(saved)), {})[0].state.ledger == ledger

@@ -1,19 +1,15 @@
-"""Real servers for tests, each a pair of Apache Kafka and a ClickHouse engine on free ports.
-
-One pair is shared by tests that keep to names of their own, and one is emptied by each test that wants a whole city.
-"""
+"""Real servers for tests: one Apache Kafka and one ClickHouse engine for the whole run, on free ports."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local.kafka import KafkaSettings
 from deploy.local.servers import Endpoints, LocalServers, ServerSettings
-from tests.integration.processor.city import City, empty_city
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -36,20 +32,3 @@ def servers(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> I
     )
     with LocalServers(tmp_path_factory.mktemp("servers"), settings) as endpoints:
         yield endpoints
-
-
-@pytest.fixture(scope="session")
-def city_servers(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> Iterator[Endpoints]:
-    """Kafka and ClickHouse for `city`."""
-    settings = ServerSettings(
-        kafka=KafkaSettings(first_port=0), clickhouse_port=0, clickhouse_fsync=False, cache=download_cache
-    )
-    with LocalServers(tmp_path_factory.mktemp("city"), settings) as endpoints:
-        yield endpoints
-
-
-@pytest.fixture
-async def city(city_servers: Endpoints, tmp_path: Path) -> AsyncIterator[City]:
-    """A city of the test's own: no topics, no tables, no processes."""
-    async with empty_city(city_servers, tmp_path) as city:
-        yield city

@@ -1,8 +1,7 @@
-"""The correlation service as its own process, on servers that were emptied for it: it reads what all domains write."""
+"""The correlation service as its own process, on servers of its own: it reads a topic that every domain writes to."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -15,10 +14,10 @@ from typing import TypeVar
 
 import pytest
 
+from deploy.local.kafka import KafkaSettings
 from deploy.local.process import Child
-from deploy.local.servers import Endpoints
+from deploy.local.servers import Endpoints, LocalServers, ServerSettings
 from tests.integration.conftest import REPOSITORY
-from tests.integration.processor.city import make_empty
 
 T = TypeVar("T")
 PATIENCE_S = 60.0
@@ -34,10 +33,13 @@ def wait_until(look: Callable[[], T], what: str) -> T:
 
 
 @pytest.fixture(scope="module")
-def own_servers(city_servers: Endpoints) -> Endpoints:
-    """Kafka and ClickHouse that nobody else writes to, empty."""
-    asyncio.run(make_empty(city_servers))
-    return city_servers
+def own_servers(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> Iterator[Endpoints]:
+    """Kafka and ClickHouse that nobody else writes to."""
+    settings = ServerSettings(
+        kafka=KafkaSettings(first_port=0), clickhouse_port=0, clickhouse_fsync=False, cache=download_cache
+    )
+    with LocalServers(tmp_path_factory.mktemp("correlation"), settings) as endpoints:
+        yield endpoints
 
 
 @dataclass

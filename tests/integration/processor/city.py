@@ -272,24 +272,15 @@ class City:
 @asynccontextmanager
 async def empty_city(endpoints: Endpoints, folder: Path) -> AsyncIterator[City]:
     """An empty city: no topics, no tables, no processes; those that a test started are ended after it."""
-    await make_empty(endpoints)
+    await _delete_topics(endpoints.kafka)
     clickhouse = await ClickHouse.connect(endpoints.clickhouse)
+    for name in schemas():
+        await clickhouse.command(f"DROP DATABASE IF EXISTS {name} SYNC")
     city = City(endpoints.kafka, endpoints.clickhouse, clickhouse, folder)
     try:
         yield city
     finally:
         await city.stop()
-        await clickhouse.close()
-
-
-async def make_empty(endpoints: Endpoints) -> None:
-    """Deletes all topics and databases of a city; no process may be working on them."""
-    await _delete_topics(endpoints.kafka)
-    clickhouse = await ClickHouse.connect(endpoints.clickhouse)
-    try:
-        for name in schemas():
-            await clickhouse.command(f"DROP DATABASE IF EXISTS {name} SYNC")
-    finally:
         await clickhouse.close()
 
 

@@ -60,7 +60,7 @@ TABLES = {
 
 
 @pytest.mark.timeout(900)
-async def test_five_replays_of_a_log_come_to_the_same_tables(city_servers: Endpoints, tmp_path: Path):
+async def test_five_replays_of_a_log_come_to_the_same_tables(own_servers: Endpoints, tmp_path: Path):
     seed = int(os.environ.get("URBAN_FAULT_SEED", "1"))
     chance = random.Random(seed)
     # Of yesterday: records have their own times, and Kafka keeps those of a week.
@@ -72,7 +72,7 @@ async def test_five_replays_of_a_log_come_to_the_same_tables(city_servers: Endpo
         written = interleave(chance, written, replay.run) if replay.run else written
         folder = tmp_path / str(number)
         began = time.monotonic()
-        async with empty_city(city_servers, folder) as city:
+        async with empty_city(own_servers, folder) as city:
             await city.prepare()
             sizes = await handle(city, written, replay)
             found = await tables(city)

@@ -66,6 +66,8 @@ def differences(found: Any, wanted: Windows, names: list[str]) -> list[str]:
 
     The same row twice is no fault (delivery is at least once), two rows that differ are.
     """
+    if not len(found):
+        return ["no rows"]
     ids = found["entity_id"].combine_chunks()
     given = pc.fill_null(pc.index_in(ids, pa.array(names, ids.type)), -1).to_numpy().astype(np.int64)
     start_ms = np.asarray(found["start_ms"].to_numpy(), np.int64)

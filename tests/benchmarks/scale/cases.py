@@ -64,7 +64,7 @@ def sweeps(quick: bool) -> Mapping[str, Sequence[Case]]:
     # With a period of a minute each observation makes six windows of its own.
     periods = {1.5: 40, 60.0: 10} if quick else {1.5: 40, 6.0: 20, 60.0: 10}
     return {
-        "workers": [Case("workers", n, make_job(2 * reports), workers=n) for n in (1, 2)],
+        "workers": [Case("workers", n, make_job(6 * reports), workers=n) for n in (1, 2)],
         "entities": [Case("entities", n, make_job(r, entities=n)) for n, r in entities.items()],
         "frame": [
             *(Case("frame", n, make_job(r, rows=n)) for n, r in frames.items()),

@@ -16,7 +16,7 @@ from tests.core.correlation.city import HOUR, NOON, congestion, crowding
 from tests.integration.correlation.city import BEFORE, produce, read_topic, reports, written
 from tests.integration.correlation.conftest import Service, wait_until
 from tests.integration.correlation.test_reload import NAME, RULES, told
-from tests.integration.correlation.test_response import Desk, Responder
+from tests.integration.correlation.test_response import Responder, responding
 from urban.correlation.v1.notification_pb2 import Notification
 
 # A day's stretch for the limit, so that the afternoon lies in one.
@@ -44,12 +44,8 @@ def muting(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Responder]:
-    made = Responder(own_servers, tmp_path_factory.mktemp("responder"), Desk())
-    made.start()
-    yield made
-    made.desk.close()
-    assert made.child is not None
-    assert made.child.stop(60) == 0, made.child.tail(40)
+    with responding(own_servers, tmp_path_factory.mktemp("responder")) as made:
+        yield made
 
 
 def notified(kafka: str) -> set[str]:

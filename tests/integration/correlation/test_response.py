@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -200,14 +201,21 @@ STEPS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Responder]:
-    made = Responder(own_servers, tmp_path_factory.mktemp("responder"), Desk())
+@contextmanager
+def responding(servers: Endpoints, folder: Path) -> Iterator[Responder]:
+    """A running responder with a desk; it must end well."""
+    made = Responder(servers, folder, Desk())
     made.start()
     yield made
     made.desk.close()
     assert made.child is not None
     assert made.child.stop(60) == 0, made.child.tail(40)
+
+
+@pytest.fixture(scope="module")
+def responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Responder]:
+    with responding(own_servers, tmp_path_factory.mktemp("responder")) as made:
+        yield made
 
 
 @pytest.mark.timeout(600)  # seven starts of a process

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +13,8 @@ import pytest
 
 from services.correlation.rules import FOLDER
 from services.feeds.scenario.city import SMALL_BLOCKS
-from tests.benchmarks.quality.__main__ import Job, run, run_all
-from tests.benchmarks.quality.kept import read_figures, write_figures
+from tests.benchmarks.quality.cities import Job, run, run_all
+from tests.benchmarks.quality.kept import ROOT, read_figures, write_figures
 
 # It computes for some seconds; a busy machine may let it wait.
 pytestmark = pytest.mark.timeout(400)
@@ -44,6 +47,17 @@ def test_a_city_is_run_once_and_rules_are_tried_on_it_again(tmp_path):
     assert other.cpu_s < first.cpu_s / 2
     assert other.scores.observations == first.scores.observations
     assert (first.scores.rules["tampered_entry"].found, other.scores.rules["tampered_entry"].found) == (1, 0)
+
+
+def test_the_command_runs_some_cities_at_once(tmp_path):
+    # As it is called, since a spawned process sees the program otherwise than who imports it.
+    options = "--seeds 2 --jobs 2 --days 0.34 --quiet-days 0 --without-unusual --sumo-roads 0".split()
+    options += ["--blocks", str(SMALL_BLOCKS), "--only", "tampered_entry", "--json", str(tmp_path / "figures.json")]
+    command = [sys.executable, "-m", "tests.benchmarks.quality", *options]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=380)
+    assert ended.returncode == 0, ended.stderr
+    assert "2 of 2 cities" in ended.stderr
+    assert json.loads((tmp_path / "figures.json").read_text())["about"]["seeds"] == 2
 
 
 def test_figures_of_other_options_or_programs_are_not_taken(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import platform
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from services.core.kind import HOUR_MS
+from services.core.kind import DAY_MS, HOUR_MS
 from services.correlation.rules import load_rules
 from services.feeds.scenario.city import City, build_city
 from services.feeds.scenario.script import Script, write_script
@@ -101,7 +102,13 @@ def _heard(job: Job, city: City, script: Script) -> Heard:
     made_of = job.made_of(detectors_only=True)
     if path is not None and (heard := read_heard(path, made_of)) is not None:
         return heard
-    heard = hear(city, script, unusual=job.unusual, quiet_ms=job.quiet_ms)
+    began = time.monotonic()
+
+    def say(day: int) -> None:
+        of = (script.to_ms - script.from_ms) / DAY_MS
+        print(f"seed {job.seed}: day {day} of {of:g}, {time.monotonic() - began:,.0f} s", file=sys.stderr, flush=True)
+
+    heard = hear(city, script, unusual=job.unusual, quiet_ms=job.quiet_ms, day_done=say)
     if path is not None:
         write_heard(path, made_of, heard)
     return heard

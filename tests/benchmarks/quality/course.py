@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from services.core.correlation.incident import Incident, IncidentState
@@ -75,12 +75,19 @@ def hear(
     unusual: bool = True,
     minutes: int = 1,
     quiet_ms: int = 0,
+    day_done: Callable[[int], None] = lambda day: None,
 ) -> Heard:
     """Runs a city by this script through its detectors. `kinds`: only these; none: all. `minutes`: how exactly it is
-    known when something was told after the first `quiet_ms`.
+    known when something was told after the first `quiet_ms`. `day_done`: called with the number of each day behind it.
     """
     engine = CityEngine(city, script, kinds=kinds, unusual=unusual)
-    told = list(engine.run(minutes, quiet_ms=quiet_ms))
+    told: list[Told] = []
+    days = 0
+    for one in engine.run(minutes, quiet_ms=quiet_ms):
+        told.append(one)
+        if (now := (min(one.clock_ms, script.to_ms) - script.from_ms) // DAY_MS) > days:
+            days = now
+            day_done(days)
     return Heard(told, engine.observations, sorted(engine.kinds))
 
 

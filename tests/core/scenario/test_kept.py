@@ -51,11 +51,12 @@ def test_a_city_is_run_once_and_rules_are_tried_on_it_again(tmp_path):
 
 def test_the_command_runs_some_cities_at_once(tmp_path):
     # As it is called, since a spawned process sees the program otherwise than who imports it.
-    options = "--seeds 2 --jobs 2 --days 0.34 --quiet-days 0 --without-unusual --sumo-roads 0".split()
+    options = "--seeds 2 --jobs 2 --days 1 --quiet-days 0 --without-unusual --sumo-roads 0".split()
     options += ["--blocks", str(SMALL_BLOCKS), "--only", "tampered_entry", "--json", str(tmp_path / "figures.json")]
     command = [sys.executable, "-m", "tests.benchmarks.quality", *options]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=380)
     assert ended.returncode == 0, ended.stderr
+    assert "seed 1001: day 1 of 1, " in ended.stderr
     assert "2 of 2 cities" in ended.stderr
     assert json.loads((tmp_path / "figures.json").read_text())["about"]["seeds"] == 2
 

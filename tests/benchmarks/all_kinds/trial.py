@@ -41,7 +41,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a processor took from its first observation to its last window."""
+    """What a processor took from when it was first seen at work to its last window, for what it did meanwhile."""
 
     observations: int
     cpu_s: float
@@ -58,17 +58,22 @@ class Cost:
 class _Watched:
     process: Process
     worker: Worker
-    start_cpu_s: float = 0.0  # when it had handled nothing yet
+    # When it was first seen at work, which may be a moment behind its beginning: both are counted from there.
+    start_cpu_s: float = 0.0
+    start_handled: int = 0
     cost: Cost | None = None  # when it is done
 
     def look(self) -> None:
-        cpu_s, page = self.worker.cpu_s(), self.worker.look()
-        handled = page.total(OBSERVATIONS) if page else 0.0
-        if page is None or not handled:
-            self.start_cpu_s = cpu_s
+        page = self.worker.look()
+        if page is None or not (handled := int(page.total(OBSERVATIONS))):
+            return
+        if not self.start_handled:
+            self.start_cpu_s, self.start_handled = self.worker.cpu_s(), handled
         elif handled >= self.process.observations and _stored(page, self.process.backlogs):
+            if handled == self.start_handled:
+                sys.exit(f"{self.process.module}: {handled:,} observations are too few, it was done at the first look")
             spent_s, signals = self.worker.cpu_s() - self.start_cpu_s, int(page.total("urban_signals_total"))
-            self.cost = Cost(self.process.observations, spent_s, signals, self.worker.pss_mb())
+            self.cost = Cost(handled - self.start_handled, spent_s, signals, self.worker.pss_mb())
 
 
 def _stored(page: Page, backlogs: Sequence[Backlog]) -> bool:

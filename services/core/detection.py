@@ -147,13 +147,10 @@ class Detection:
 
     def _find_withdrawn(self, place: int, rows: _Rows, breached: NDArray[np.bool_]) -> NDArray[np.bool_]:
         withdrawn = np.zeros(len(rows.slot), np.bool_)
-        if not self._raised:
-            return withdrawn
-        for start in np.unique(rows.start_ms).tolist():
-            raised = self._raised.get((place, start))
-            if raised:
-                mine = (rows.start_ms == start) & ~breached
-                withdrawn |= mine & np.isin(rows.slot, np.fromiter(raised, np.int64, len(raised)))
+        for (of_place, start), raised in self._raised.items():
+            if of_place == place and raised and len(mine := np.flatnonzero(rows.start_ms == start)):
+                slots = np.fromiter(raised, np.int64, len(raised))
+                withdrawn[mine] = ~breached[mine] & np.isin(rows.slot[mine], slots)
         return withdrawn
 
     def settle(self, watermark_ms: int) -> None:

@@ -31,31 +31,25 @@ class Presence:
         """Whether these windows are later than the last of their entity. Shapes: (rows,)."""
         return np.asarray(start_ms > memory.of("presence.last_ms")[places])
 
-    def step(
-        self, memory: Memory, places: Places, start_ms: Int64Array, seen: Float64Array
-    ) -> tuple[Float64Array, Float64Array]:
-        """Takes in that these entities told something. Shapes: (rows,); each slot once, each the next of its entity.
+    def gap(self, memory: Memory, places: Places, start_ms: Int64Array) -> Float64Array:
+        """How many windows were missing just before these, which are not taken in yet. Shapes: (rows,)."""
+        return self._missing(memory.of("presence.last_ms")[places], start_ms)
 
-        Returns how many windows were missing just before, and how many each tells in a week, this one included.
-        """
-        first, last = memory.of("presence.first_ms"), memory.of("presence.last_ms")
-        gap = self._missing(last[places], start_ms)
+    def take(self, memory: Memory, places: Places, start_ms: Int64Array) -> None:
+        """Takes in that these entities told something. Shapes: (rows,); each slot once, each the next of its entity."""
+        first = memory.of("presence.first_ms")
         first[places] = np.where(first[places] == NEVER_MS, start_ms, first[places])
-        last[places] = start_ms
-        return gap, self._a_week(memory, places, seen + 1)
+        memory.of("presence.last_ms")[places] = start_ms
 
-    def silent(self, memory: Memory, now_ms: int, seen: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """For how many whole windows each entity has been silent, and how many it told in a week before that.
-
-        0 for one that never was seen. Shapes: (entities,); `seen`: windows that each has told.
-        """
-        slot = np.arange(len(memory))
-        return self._missing(memory.of("presence.last_ms")[slot], np.int64(now_ms)), self._a_week(memory, slot, seen)
-
-    def _a_week(self, memory: Memory, places: Places, seen: Float64Array) -> Float64Array:
+    def a_week(self, memory: Memory, places: Places, seen: Float64Array) -> Float64Array:
+        """How many windows each of these entities tells in a week, of which it told `seen` so far. Shapes: (rows,)."""
         first, last = memory.of("presence.first_ms")[places], memory.of("presence.last_ms")[places]
         due = (last - first) / self.window_ms + 1
         return np.asarray(np.minimum(seen / due, 1.0) * (WEEK_MS / self.window_ms))
+
+    def silent(self, memory: Memory, now_ms: int) -> Float64Array:
+        """For how many whole windows each entity has been silent; 0 for one that never was seen. Shape: (entities,)."""
+        return self._missing(memory.of("presence.last_ms")[: len(memory)], np.int64(now_ms))
 
     def _missing(self, last_ms: Int64Array, start_ms: Int64Array | np.int64) -> Float64Array:
         known = last_ms != NEVER_MS

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,13 @@ _LN10 = math.log(10)
 _SLOWING = 0.6
 # Rates from which on it is looked up how much that is: numbers of up to 100,000 windows.
 _LEAST_LOOKED_UP = 1e-3
+
+
+class _Beyond(NamedTuple):
+    """The rows beyond their threshold, which are few, and by how many times. Shapes: (few,)."""
+
+    rows: Int64Array
+    ratio: Float64Array
 
 
 @dataclass(frozen=True)
@@ -69,44 +77,58 @@ class Tail:
 
     def surprise(self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array) -> Float64Array:
         """-log10 of the probability of a statistic so great; 0 below the threshold and early on. Shapes: (rows,)."""
+        return self._surprise(memory, places, statistic, seen, self._beyond(statistic, self._threshold(memory, places)))
+
+    def learn(self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array) -> None:
+        """Takes in a statistic of each of these entities. Shapes: (rows,); no NaN, each slot once."""
+        self._learn(memory, places, statistic, seen, self._beyond(statistic, self._threshold(memory, places)))
+
+    def take(self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array) -> Float64Array:
+        """The surprise of a statistic, which is then taken in: both for little more than one of them costs."""
+        beyond = self._beyond(statistic, self._threshold(memory, places))
+        told = self._surprise(memory, places, statistic, seen, beyond)
+        self._learn(memory, places, statistic, seen, beyond)
+        return told
+
+    def _surprise(
+        self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array, beyond: _Beyond
+    ) -> Float64Array:
         told = np.zeros(len(statistic))
-        rows, ratio = self._beyond(statistic, memory.of(self._threshold)[places])
-        counted = seen[rows] >= self.warm_up
-        rows, beyond = rows[counted], np.log(ratio[counted])
+        counted = seen[beyond.rows] >= self.warm_up
+        rows, by = beyond.rows[counted], np.log(beyond.ratio[counted])
         slot = some_of(places, rows)
-        surprise = beyond / (self._mean_excess(memory, slot) * _LN10) - math.log10(self.share)
+        surprise = by / (self._mean_excess(memory, slot) * _LN10) - math.log10(self.share)
         if self.records:
             beaten = statistic[rows] > memory.of(f"{self.name}.record")[slot]
             surprise = np.where(beaten, np.maximum(surprise, np.log10(seen[rows] + 1)), surprise)
         told[rows] = surprise
         return told
 
-    def learn(self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array) -> None:
-        """Takes in a statistic of each of these entities. Shapes: (rows,); no NaN, each slot once."""
-        threshold = memory.of(self._threshold)[places]
-        rows, ratio = self._beyond(statistic, threshold)
-        counted = seen[rows] >= self.warm_up
-        slot = some_of(places, rows[counted])
+    def _learn(
+        self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array, beyond: _Beyond
+    ) -> None:
+        counted = seen[beyond.rows] >= self.warm_up
+        slot = some_of(places, beyond.rows[counted])
         most = self.most_excess * self._mean_excess(memory, slot)
-        memory.of(f"{self.name}.excess")[slot] += np.minimum(np.log(ratio[counted]), most)
+        memory.of(f"{self.name}.excess")[slot] += np.minimum(np.log(beyond.ratio[counted]), most)
         memory.of(f"{self.name}.excesses")[slot] += 1
         if self.records:
             record = memory.of(f"{self.name}.record")
             record[places] = np.maximum(record[places], statistic)
         way = np.full(len(statistic), -self.share)
-        way[rows] = 1 - self.share
-        memory.of(self._threshold)[places] = np.maximum(threshold + self._pace(seen) * threshold * way, self.least)
+        way[beyond.rows] = 1 - self.share
+        threshold = self._threshold(memory, places)
+        moved = np.maximum(threshold + self._pace(seen) * threshold * way, self.least)
+        memory.of(f"{self.name}.threshold")[places] = moved
 
-    @property
-    def _threshold(self) -> str:
-        return f"{self.name}.threshold"
+    def _threshold(self, memory: Memory, places: Places) -> Float64Array:
+        return np.asarray(memory.of(f"{self.name}.threshold")[places], np.float64)
 
-    def _beyond(self, statistic: Float64Array, threshold: Float64Array) -> tuple[Int64Array, Float64Array]:
-        """The rows beyond their threshold, which are few, and by how many times. Shapes: (few,)."""
+    def _beyond(self, statistic: Float64Array, threshold: Float64Array) -> _Beyond:
         rows = np.flatnonzero(statistic > threshold)
         ratio = statistic[rows] / threshold[rows]
         beyond = ratio > 1.0  # not by less than a number can tell
-        return rows[beyond], ratio[beyond]
+        return _Beyond(rows[beyond], ratio[beyond])
 
     def _pace(self, seen: Float64Array) -> Float64Array:
         """How much of itself the threshold moves by. Shapes: (rows,)."""

@@ -17,6 +17,7 @@ def count_topic(measures: Mapping[str, NDArray[np.float64]], topic: CameraTopic)
     """Observations of that topic in each window, 0 where it is not among the six most frequent. Shape: (rows,)."""
     times = np.zeros(len(measures["topic_top1"]))
     for place in range(1, TOPIC_PLACES + 1):
-        told = measures[f"topic_top{place}"] == topic
-        times += np.where(told, measures[f"topic_top{place}_count"], 0.0)
+        rows = np.flatnonzero(measures[f"topic_top{place}"] == topic)
+        if len(rows):  # most topics are rare
+            times[rows] += measures[f"topic_top{place}_count"][rows]
     return times

@@ -60,7 +60,9 @@ def test_gaps_and_rate_are_those_of_a_plain_count(minutes):
     for seen, minute in enumerate(sorted(minutes)):
         start = np.array([minute * MINUTE_MS])
         assert detector.is_next(memory, SLOT, start)[0]
-        gap, a_week = detector.step(memory, SLOT, start, np.array([float(seen)]))
+        gap = detector.gap(memory, SLOT, start)
+        detector.take(memory, SLOT, start)
+        a_week = detector.a_week(memory, SLOT, np.array([seen + 1.0]))
         assert gap[0] == (0 if before is None else minute - before - 1)
         share = (seen + 1) / (minute - min(minutes) + 1)
         assert a_week[0] == pytest.approx(share * WEEK_MS / MINUTE_MS)
@@ -72,9 +74,9 @@ def test_who_is_silent_is_told_by_the_clock():
     detector = Presence(MINUTE_MS)
     memory = remembered(detector, 3)
     for slot, minute in ((0, 10), (1, 14)):
-        detector.step(memory, np.array([slot]), np.array([minute * MINUTE_MS]), np.zeros(1))
-    gap, a_week = detector.silent(memory, 15 * MINUTE_MS, np.array([1.0, 1.0, 0.0]))
-    assert gap.tolist() == [4, 0, 0]
+        detector.take(memory, np.array([slot]), np.array([minute * MINUTE_MS]))
+    assert detector.silent(memory, 15 * MINUTE_MS).tolist() == [4, 0, 0]
+    a_week = detector.a_week(memory, np.arange(3), np.array([1.0, 1.0, 0.0]))
     assert a_week.tolist() == [WEEK_MS / MINUTE_MS, WEEK_MS / MINUTE_MS, 0]
 
 

@@ -156,28 +156,6 @@ def test_ordinary_weeks_keep_to_the_budget():
     assert told.alarm.sum() <= entities * UNUSUAL.budget.per_week
 
 
-def test_a_source_that_stands_still_for_four_hours_is_flat():
-    value = ordinary(648)
-    value[600:] = value[600]
-    told = Rows(value).judge(Memory(UNUSUAL.fields))
-    assert told.flat[:600].max() < 0.1
-    assert told.flat[-1] > 0.9
-
-
-def test_who_is_silent_every_night_is_missed_only_by_day():
-    days = 10
-    told = np.arange(days * 288)[:, None] % 288 >= 72  # silent for six hours
-    memory = Memory(UNUSUAL.fields)
-    judged = Rows(ordinary(len(told)), told).judge(memory)
-    assert judged.missing[5 * 216 :].max() < 0.5
-    end_ms = len(told) * STEP_MS
-    assert UNUSUAL.silent(memory, end_ms + 71 * STEP_MS)[0] < 0.5
-    memory.grow(2)
-    long_silent, never_seen = UNUSUAL.silent(memory, end_ms + 75 * STEP_MS)
-    assert long_silent > 0.5
-    assert never_seen < 1e-6
-
-
 def test_a_slot_that_is_free_is_as_never_seen():
     rows, memory = Rows(ordinary(100, 2)), Memory(UNUSUAL.fields)
     rows.judge(memory)

@@ -15,8 +15,8 @@ _RULES = (
     "after last signal s",
     "in its windows",
 )
-_WAYS = ("way", "incidents", "found", "false", "false / detector-hour", "mean s to detect")
-_DETECTORS = ("detector", "expected", "found", "false", "false / detector-hour", "mean s to detect")
+_WAYS = ("way", "incidents", "share found", "false", "false / detector-hour", "mean s to detect")
+_DETECTORS = ("detector", "expected", "share found", "false", "false / detector-hour", "mean s to detect")
 
 
 def table_of(document: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the correlation service tells, incidents and findings alike: page by page, and one by the start of its id."""
+"""What the correlation service tells, incidents, findings and planned events alike: page by page, or one by its id."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ def ask(root: Path | None, question: Callable[[Any], Any]) -> Any:
 
 
 def pages(stub: Any, city: str, noun: str) -> Iterator[Any]:
-    """All of a city, the newest first. `noun`: "incident" or "finding"."""
+    """All of a city, in the order of the service. `noun`: "incident", "finding" or "planned_event"."""
     from services.cli.calls import ANSWER_TIMEOUT_S, messages_of
+    from services.runtime.catalogue import camel
 
-    request_type = getattr(messages_of(CORRELATION), f"List{noun.capitalize()}sRequest")
+    request_type = getattr(messages_of(CORRELATION), f"List{camel(noun)}sRequest")
     token = ""
     while True:
         request = request_type(parent=f"cities/{city}", page_size=PAGE_SIZE, page_token=token)
-        page = getattr(stub, f"List{noun.capitalize()}s")(request, timeout=ANSWER_TIMEOUT_S)
+        page = getattr(stub, f"List{camel(noun)}s")(request, timeout=ANSWER_TIMEOUT_S)
         yield from getattr(page, f"{noun}s")
         token = page.next_page_token
         if not token:

@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from services.cli import dlq, entities, findings, incidents, rules, undelivered
+from services.cli import dlq, entities, findings, incidents, planned, rules, undelivered
 from services.cli.doctor import doctor
 from services.cli.draft import draft
 from services.cli.migrate import migrate
@@ -48,6 +48,7 @@ app.command()(scenario)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(findings.app, name="findings")
+app.add_typer(planned.app, name="planned")
 app.add_typer(rules.app, name="rules")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(undelivered.app, name="undelivered")

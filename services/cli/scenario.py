@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.addresses import NothingRunsError, find_addresses
+from services.cli.domains import CORRELATION
 from services.cli.output import JsonOption, RootOption, fail, say
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def scenario(
     """Play a seeded, invented city of some 2,460 sensors into a running one, or write it into files.
 
     Incidents of each kind of rule are planted in it, with near misses, planned events, faults of sensors, late and
-    missing observations; the truth says where and when each is, and which signals are to be expected. The services
-    must run by the clock of a replay (URBAN_CLOCK=replay; `urban up --replay`). Ctrl-C waits for what is on its way.
+    missing observations; the truth says where and when each is, and which signals are to be expected. What is planned
+    is announced to the correlation service, where one runs. The services must run by the clock of a replay
+    (URBAN_CLOCK=replay; `urban up --replay`). Ctrl-C waits for what is on its way.
     """
     try:
         plan = Plan(seed, days, start, quiet_hours, density, tuple(only or ()), blocks, city)
@@ -146,18 +148,22 @@ def _send(city: City, script: Script, speed: float | None, truth: Path | None, r
     if truth is not None:
         write_truth(script, truth)
     try:
-        return asyncio.run(_feed(city, script, {name: addresses.service(name).grpc for name in domains}, speed))
+        told = {name: addresses.service(name).grpc for name in domains}
+        known = addresses.services.get(CORRELATION)
+        return asyncio.run(_feed(city, script, told, speed, known.grpc if known else ""))
     except grpc.RpcError as error:
         raise ValueError(in_words(error)) from error
 
 
-async def _feed(city: City, script: Script, addresses: dict[str, str], speed: float | None) -> dict[str, Any]:
+async def _feed(
+    city: City, script: Script, addresses: dict[str, str], speed: float | None, correlation: str
+) -> dict[str, Any]:
     import asyncio
     import signal
 
     from services.feeds.scenario.sending import ScenarioFeed
 
-    feed = ScenarioFeed(city, script, addresses, speed)
+    feed = ScenarioFeed(city, script, addresses, speed, correlation)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, feed.stop)
     progress = _Progress()
@@ -165,6 +171,7 @@ async def _feed(city: City, script: Script, addresses: dict[str, str], speed: fl
     return {
         **_about(city, script),
         "registered": feed.registered,
+        "announced": feed.announced,
         "sent": feed.sent,
         "accepted": feed.accepted,
         "rejected": feed.rejected,

@@ -112,7 +112,7 @@ class FrameSender:
 
             async def upsert(entity: Entity) -> None:
                 async with at_once:
-                    await _answered(stub.UpsertEntity, UpsertEntityRequest(entity=entity))
+                    await answered(stub.UpsertEntity, UpsertEntityRequest(entity=entity))
 
             await asyncio.gather(*(upsert(entity) for entity in entities))
 
@@ -188,7 +188,7 @@ class FrameSender:
         return self._messages.ReportFramesRequest(replay_clock={"city": self._city, "time_ms": time_ms})
 
 
-async def _answered(method: Any, request: Any) -> Any:
+async def answered(method: Any, request: Any) -> Any:
     """The answer of an idempotent call, asked again while its service is away."""
     while True:
         try:

@@ -17,7 +17,7 @@ class What(StrEnum):
 
     INCIDENT = "incident"  # it should
     NEAR_MISS = "near_miss"  # something that it needs is lacking: it should not
-    PLANNED = "planned"  # it looks like one, and people knew before: it should not, once it can know
+    PLANNED = "planned"  # it looks like one, and people knew before (`announced`): nobody should be told
     DECOY = "decoy"  # something of one domain that lasts or is wide
     FAULT = "fault"  # of a sensor
 

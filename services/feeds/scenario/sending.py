@@ -9,6 +9,8 @@ from itertools import islice
 from typing import Any
 
 from services.core.kind import DAY_MS
+from services.feeds.scenario.announced import planned_events
+from services.feeds.scenario.announcing import announce
 from services.feeds.scenario.city import City
 from services.feeds.scenario.delivery import Step, steps
 from services.feeds.scenario.register import entities
@@ -29,16 +31,20 @@ SETTLE_MS = 2 * DAY_MS
 class ScenarioFeed:
     """One run of a scenario into the services at `addresses` (domain -> host:port); the kinds of others are left out.
 
-    `speed`: seconds of event time a second; None: as fast as frames are acknowledged.
+    `speed`: seconds of event time a second; None: as fast as frames are acknowledged. `correlation`: host:port of the
+    service that is told what is planned; empty: nobody is.
     """
 
-    def __init__(self, city: City, script: Script, addresses: Mapping[str, str], speed: float | None) -> None:
+    def __init__(
+        self, city: City, script: Script, addresses: Mapping[str, str], speed: float | None, correlation: str = ""
+    ) -> None:
         if speed is not None and not 0.0 < speed < float("inf"):
             raise ValueError(f"speed = {speed}: must be above 0")
         self.clock_ms = script.from_ms
-        self.registered = 0
+        self.registered = self.announced = 0
         self.last_refusal = ""
         self._city, self._script, self._speed = city, script, speed
+        self._correlation = correlation
         self._senders = {name: FrameSender(name, address, city.name) for name, address in addresses.items()}
         groups = [group for group in city.groups.values() if group.domain in addresses]
         self._contracts = {g.kind_name: FrameContract.of(g.domain, g.kind) for g in groups}
@@ -68,7 +74,10 @@ class ScenarioFeed:
         return self._stop.is_set()
 
     async def run(self, progress: Callable[[], None] = lambda: None) -> None:
-        """Registers the sensors, then sends the run, until its end or `stop`. AioRpcError: a service refuses it."""
+        """Registers the sensors and announces what is planned, then sends the run, until its end or `stop`.
+
+        AioRpcError: a service refuses it.
+        """
         serving = [asyncio.ensure_future(sender.run()) for sender in self._senders.values()]
         feeding = asyncio.ensure_future(self._feed(progress))
         stopping = asyncio.ensure_future(self._stop.wait())
@@ -90,7 +99,7 @@ class ScenarioFeed:
             await asyncio.gather(feeding, stopping, *serving, return_exceptions=True)
 
     async def _feed(self, progress: Callable[[], None]) -> None:
-        await asyncio.gather(*(self._register(name) for name in self._senders))
+        await asyncio.gather(self._announce(), *(self._register(name) for name in self._senders))
         anchor: tuple[float, int] | None = None
         made = steps(self._city, self._script)
         while some := await asyncio.to_thread(_next_steps, made):
@@ -124,6 +133,10 @@ class ScenarioFeed:
             return time.monotonic(), time_ms
         await asyncio.sleep(max(wait_s, 0.0))
         return anchor
+
+    async def _announce(self) -> None:
+        if self._correlation:
+            self.announced = await announce(self._correlation, planned_events(self._city, self._script))
 
     async def _register(self, domain: str) -> None:
         wanted = [entity for owner, entity in entities(self._city) if owner == domain]

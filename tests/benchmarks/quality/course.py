@@ -10,6 +10,7 @@ from services.core.correlation.rule import Rule
 from services.core.correlation.rulebook import Rulebook
 from services.core.kind import DAY_MS, MINUTE_MS
 from services.core.signals import Signal
+from services.feeds.scenario.announced import planned_events
 from services.feeds.scenario.city import City
 from services.feeds.scenario.script import Script
 from tests.benchmarks.quality.engine import CityEngine, Told
@@ -37,11 +38,17 @@ class ToldIncident:
     incident: Incident
     clock_ms: int
     before: tuple[ToldIncident, ...] = ()
+    planned: bool = False  # a planned event explained each of its versions: nobody was told of any
 
     @property
     def line(self) -> tuple[ToldIncident, ...]:
         """Itself and all whose place it took, directly or not."""
         return self, *self.before
+
+    @property
+    def untold(self) -> bool:
+        """Whether planned events explain all of it, and of what it took the place of."""
+        return all(told.planned for told in self.line)
 
 
 @dataclass(frozen=True)
@@ -60,11 +67,12 @@ class Course:
     city: City
     script: Script
     signals: Sequence[ToldSignal]  # that stand, of windows that were measured whole
-    incidents: Sequence[ToldIncident]  # that were neither superseded nor retracted
+    incidents: Sequence[ToldIncident]  # that were neither superseded nor retracted, and of which somebody is told
     observations: int
     kinds: Sequence[str]  # that took part
     quiet_ms: int = 0  # at its beginning, in which nothing happened
     withdrawn: Sequence[ToldIncident] = ()  # incidents that were told, and are retracted
+    planned: Sequence[ToldIncident] = ()  # that a planned event explains: nobody is told of them
 
 
 def hear(
@@ -94,6 +102,8 @@ def hear(
 def judge(city: City, script: Script, heard: Heard, rules: Sequence[Rule], *, quiet_ms: int = 0) -> Course:
     """What rules make of what a city's detectors told. The rules must name no kind that did not take part."""
     rulebook = Rulebook(rules, dict.fromkeys(sources_of(rules), 1), silence_ms=SILENCE_MS)
+    for event in planned_events(city, script):
+        rulebook.plan(event)
     signals: dict[str, ToldSignal] = {}
     incidents: dict[str, ToldIncident] = {}
     for told in heard.told:
@@ -106,21 +116,23 @@ def judge(city: City, script: Script, heard: Heard, rules: Sequence[Rule], *, qu
             changes += rulebook.take(mark, told.clock_ms)
         for incident in changes:
             known = incidents.get(incident.id)
-            incidents[incident.id] = ToldIncident(incident, known.clock_ms if known else told.clock_ms)
+            planned = bool(incident.planned_event) and (known is None or known.planned)
+            incidents[incident.id] = ToldIncident(incident, known.clock_ms if known else told.clock_ms, (), planned)
     incidents = _with_those_before(incidents)
     within = [t for t in signals.values() if lies_within(script, t.signal)]
+    # One of the end of the run alone, when every sensor falls silent, is not counted.
     measured = [t for t in incidents.values() if any(lies_within(script, s) for s in t.incident.signals)]
-    ended = (IncidentState.SUPERSEDED, IncidentState.RETRACTED)
+    standing = [t for t in measured if t.incident.state not in (IncidentState.SUPERSEDED, IncidentState.RETRACTED)]
     return Course(
         city,
         script,
         [t for t in within if not t.signal.retracted],
-        # One of the end of the run alone, when every sensor falls silent, is not counted.
-        [t for t in measured if t.incident.state not in ended],
+        [t for t in standing if not t.untold],
         heard.observations,
         heard.kinds,
         quiet_ms,
-        [t for t in measured if t.incident.state is IncidentState.RETRACTED],
+        [t for t in measured if t.incident.state is IncidentState.RETRACTED and not t.untold],
+        [t for t in standing if t.untold],
     )
 
 

@@ -30,6 +30,7 @@ class RuleScore:
     told: int = 0  # incidents
     right: int = 0  # of them, about something that was planted for the rule
     withdrawn: int = 0  # told and retracted, beside those above
+    planned: int = 0  # that a planned event explained: nobody was told
     weeks: float = 0.0  # in which something happened
     delay_s: list[float] = field(default_factory=list)  # since it began
     after_last_s: list[float] = field(default_factory=list)  # since the last side that is needed was told
@@ -49,6 +50,7 @@ class RuleScore:
             "false_per_city_week": _share(self.told - self.right, self.weeks),
             "told_more_than_once": self.right - self.found,
             "withdrawn": self.withdrawn,
+            "planned": self.planned,
             "seconds_to_detect": _spread(self.delay_s),
             "seconds_after_the_last_needed_signal": _spread(self.after_last_s),
             "windows_after_the_last_needed_signal": _spread(self.after_last_windows),
@@ -191,6 +193,7 @@ def _in_all(rules: Iterable[RuleScore]) -> dict[str, Any]:
         "false": told - right,
         "false_per_city_week": _share(told - right, weeks),
         "withdrawn": sum(rule.withdrawn for rule in rules),
+        "planned": sum(rule.planned for rule in rules),
         "windows_after_the_last_needed_signal": _spread([n for rule in rules for n in rule.after_last_windows]),
     }
 
@@ -202,6 +205,7 @@ def _score_rule(score: RuleScore, course: Course) -> None:
     # What is false in the quiet days counts; the days themselves do not, as nothing there tempts a rule.
     score.weeks += (course.script.to_ms - course.script.from_ms - course.quiet_ms) / WEEK_MS
     score.withdrawn += sum(t.incident.rule == score.rule for t in course.withdrawn)
+    score.planned += sum(t.incident.rule == score.rule for t in course.planned)
     score.planted += len(planted)
     score.told += len(told)
     about = {id(t): [h for h in planted if _is_about(t, h)] for t in told}

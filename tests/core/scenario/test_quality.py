@@ -197,7 +197,8 @@ def test_a_city_goes_its_course_through_detectors_and_the_rule_that_ships():
     rules = [rule for rule in load_rules() if rule.name == RULE]
     kinds = ["traffic.road_flow", "community.people_count"]
     script = Script(T0, T0 + 6 * HOUR_MS, (PLANTED,))
-    course = judge(CITY, script, hear(CITY, script, kinds=kinds, unusual=False), rules)
+    heard = hear(CITY, script, kinds=kinds, unusual=False)
+    course = judge(CITY, script, heard, rules)
     scores = Scores()
     scores.add(course, [RULE])
     rule = scores.rules[RULE].document()
@@ -205,3 +206,10 @@ def test_a_city_goes_its_course_through_detectors_and_the_rule_that_ships():
     # The last side is the hour of people; it is told when the hour and its disorder are over.
     assert rule["seconds_after_the_last_needed_signal"]["median"] <= 60.0
     assert scores.detectors["traffic.road_flow.congestion"].document()["detection_rate"] == 1.0
+
+    # The same, had somebody announced it: the incident is there, and nobody is told.
+    announced = Script(script.from_ms, script.to_ms, (replace(PLANTED, what=What.PLANNED),))
+    course = judge(CITY, announced, heard, rules)
+    assert [told.incident.planned_event for told in course.planned] == [PLANTED.id.replace("_", "-")]
+    document = Scores.of(course, [RULE]).rules[RULE].document()
+    assert (document["incidents"], document["planned"], document["false_per_city_week"]) == (0, 1, 0.0)

@@ -109,8 +109,13 @@ def _list_nodes(nodes: list[Node]) -> list[Node]:
     """All signals, or where they are too many the first and the highest scores; by start and id."""
     if len(nodes) <= MAX_LISTED_SIGNALS:
         return nodes
-    highest = sorted(nodes[1:], key=attrgetter("rank"))[: MAX_LISTED_SIGNALS - 1]
+    highest = sorted(nodes[1:], key=_rank)[: MAX_LISTED_SIGNALS - 1]
     return [nodes[0], *sorted(highest, key=_ORDER)]
+
+
+def _rank(node: Node) -> tuple[float, int, str]:
+    """The highest score first."""
+    return -node.signal.score, *node.order
 
 
 def _list_links(graph: LinkGraph, group: Group, nodes: list[Node], listed: list[Node]) -> list[Link]:

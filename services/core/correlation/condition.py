@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.core.correlation.checks import RuleError
@@ -153,3 +154,47 @@ def needed_by(condition: Condition) -> frozenset[str]:
         case _:
             names = names_in(condition)
             return names if len(names) == 1 or isinstance(condition, Chain) else frozenset()
+
+
+# Whether so many signals of each selector of a rule may be enough for a condition.
+Enough = Callable[[Sequence[int]], bool]
+
+
+def enough_for(condition: Condition, sides: Mapping[str, int]) -> Enough:
+    """Tells by the number of signals alone where a condition cannot be true; where it may be, it is to be judged.
+
+    Most groups are a few signals that stand about, and judging one costs far more than counting. `sides`: index of the
+    selector by its name.
+    """
+    match condition:
+        case AllOf(parts):
+            return _every([enough_for(part, sides) for part in parts])
+        case AnyOf(parts):
+            return _some([enough_for(part, sides) for part in parts])
+        case Count(of=of, at_least=least) | Percentile(of=of, values=least):
+            return _so_many([sides[name] for name in of], least)
+        case Present(name):
+            return _so_many([sides[name]], 1)
+        case Share(of=of) | Total(of=of):
+            return _so_many([sides[name] for name in of], 1)
+        case Chain(steps):
+            return _every([_so_many([sides[name]], count) for name, count in Counter(steps).items()])
+        case Absent():
+            return lambda _: True
+
+
+def _every(parts: Iterable[Enough]) -> Enough:
+    some = tuple(parts)
+    return some[0] if len(some) == 1 else lambda counts: all(part(counts) for part in some)
+
+
+def _some(parts: Iterable[Enough]) -> Enough:
+    some = tuple(parts)
+    return some[0] if len(some) == 1 else lambda counts: any(part(counts) for part in some)
+
+
+def _so_many(sides: Sequence[int], least: int) -> Enough:
+    if len(sides) == 1:
+        (side,) = sides
+        return lambda counts: counts[side] >= least
+    return lambda counts: sum([counts[side] for side in sides]) >= least

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from services.core.correlation.account import describe, resolve_ms
 from services.core.correlation.action import Action
@@ -106,12 +107,11 @@ class Correlator:
     def take(self, record: Signal | Watermarks, log_time_ms: int) -> list[Incident]:
         """Takes one record of the signal topic with its record time; gives the incidents' new versions in order."""
         self._time.observe(log_time_ms)
-        changes: list[Incident] = []
         if isinstance(record, Watermarks):
             self.counters.reports += 1
-            changes += self._report(record)
+            changes = self._report(record)
         else:
-            changes += self._take_signal(record)
+            changes = self._take_signal(record)
         if (reached := self._time.reached()) is not None and reached != self._time.event_ms:
             changes += self._advance(reached)
         return changes
@@ -136,8 +136,7 @@ class Correlator:
 
     def found(self) -> list[tuple[LinkGraph, Group]]:
         """The groups that are incidents, with the graph of their rule; rule by rule, in the order of joining."""
-        groups = ((g, group) for g in self._graphs for group in dict.fromkeys(n.group for n in g.nodes.values()))
-        return [(graph, group) for graph, group in groups if group.incidents]
+        return [(graph, group) for graph in self._graphs for group in graph.groups_with_incidents()]
 
     def earliest_ms(self) -> int | None:
         """Start of the first signal that it remembers; None: it remembers none."""
@@ -159,7 +158,7 @@ class Correlator:
         """Takes no new signal from now on, and forgets all but some incidents and what they stand on."""
         self.closed, self._waiting = True, Calendar[str]()
         for graph in self._graphs:
-            for group in dict.fromkeys(node.group for node in graph.nodes.values()):
+            for group in graph.groups():
                 if not group.incidents & set(kept):
                     for incident_id in group.incidents:
                         self._resolving.drop(incident_id)
@@ -183,25 +182,26 @@ class Correlator:
         return self._tell_all(self.event_ms)
 
     def _take_signal(self, signal: Signal) -> list[Incident]:
-        result = self.last_result = self._weigh(signal)
+        signal_id = signal.id
+        known = self._known.get(signal_id)
+        result = self.last_result = self._weigh(signal, known)
         if result != "taken":
             setattr(self.counters, result, getattr(self.counters, result) + 1)
             return []
         self.counters.taken += 1
-        signal_id = signal.id
-        known, self._known[signal_id] = signal_id in self._known, signal
+        self._known[signal_id] = signal
         if self._changed is not None:
             self._changed[signal_id] = None
-        if not known:
+        if known is None:
             self._leaving.put(self._leaves_ms(signal), signal_id)
         event_ms = self._time.event_ms
         if event_ms is not None and signal.end_ms <= event_ms:
             return self._settle([signal], event_ms)
-        if not known:
+        if known is None:
             self._waiting.put(signal.end_ms, signal_id)
         return []
 
-    def _weigh(self, signal: Signal) -> str:
+    def _weigh(self, signal: Signal, known: Signal | None) -> str:
         """What is to become of a signal, in the words of the counters."""
         settled_ms = self._settled_ms.get((signal.domain, signal.kind, signal.type))
         if settled_ms is None:
@@ -209,7 +209,6 @@ class Correlator:
         event_ms = self._time.event_ms
         if event_ms is not None and signal.start_ms + settled_ms <= event_ms:
             return "settled"
-        known = self._known.get(signal.id)
         if known is None and self.closed:
             return "unmatched"
         if known is None:
@@ -222,6 +221,8 @@ class Correlator:
         from_ms = self.event_ms
         while (moment_ms := self._next_moment()) is not None and moment_ms <= to_ms:
             signals = [self._known[signal_id] for signal_id in self._waiting.take(moment_ms)]
+            # Only signals of one city meet: what is asked for those of a city is still at hand for the next of them.
+            signals.sort(key=_CITY)
             self._time.event_ms = moment_ms
             for number, signal_id in self._due.take(moment_ms):
                 self._graphs[number].touch(signal_id)
@@ -274,7 +275,7 @@ class Correlator:
                 found.append(incident)
             for incident_id in sorted(group.incidents - {heir}):
                 ending[incident_id] = heir or ending.get(incident_id, "")
-            group.incidents = {heir} if heir else set()
+            group.incidents = frozenset((heir,) if heir else ())
         # What one group has lost may stand on another by now: it goes on there.
         standing = {incident.id for incident in found}
         ended = sorted((incident_id, heir) for incident_id, heir in ending.items() if incident_id not in standing)
@@ -418,13 +419,16 @@ class Correlator:
             if not self._ledger.awaits(incident.id):  # forgotten; another rule still holds its signals
                 graph.forget(group)
                 continue
-            group.incidents = {incident.id}
+            group.incidents = frozenset((incident.id,))
             if self.event_ms is not None and self.event_ms < when_ms:
                 self._resolving.put(incident.id, when_ms)
             else:
                 incident = changed(incident, state=IncidentState.RESOLVED)
             found.append(incident)
         return found
+
+
+_CITY = attrgetter("city")
 
 
 def _replaces(new: Signal, known: Signal) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
 from services.core.correlation.bond import Bond
-from services.core.correlation.condition import Absent, AllOf, Present
-from services.core.correlation.incident import Link, order_of
+from services.core.correlation.condition import Absent, AllOf, Present, enough_for
+from services.core.correlation.incident import Link
 from services.core.correlation.moments import Calendar
 from services.core.correlation.rule import Rule
 from services.core.correlation.space import PlaceIndex, place_of
@@ -37,41 +37,38 @@ class Group:
     """Signals that hang together by links: a connected component of the graph."""
 
     members: dict[str, None]  # in the order of joining, which is nearly the order of time
-    sides: list[int]  # members by selector of the rule
+    sides: Sequence[int]  # number of members by selector of the rule
     end_ms: int  # of the last window
     first: Node  # by start and id
     links: int = 0
-    incidents: set[str] = field(default_factory=set)  # ids told to the world that stand on these signals
+    incidents: frozenset[str] = frozenset()  # ids told to the world that stand on these signals
     outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions, when it was judged last
 
 
 class Node:
     """One signal in the graph, with what is often asked of it."""
 
-    __slots__ = ("closest", "forward", "group", "neighbours", "order", "place", "rank", "side", "signal")
-
-    group: Group  # the one that it is a member of
+    __slots__ = ("closest", "forward", "group", "neighbours", "order", "place", "side", "signal")
 
     def __init__(self, signal: Signal, side: int) -> None:
-        self.side = side
+        self.side, self.signal = side, signal
+        # The one that it is a member of; None: it is alone, and nobody has asked. So it is with most, to the end.
+        self.group: Group | None = None
         self.neighbours: dict[str, float] = {}  # id of each other one, and how far it is in m
         self.closest: Nearness | None = None
         # Its links with those behind it, by their order; None: to be made anew. An incident tells them in each version.
         self.forward: list[Link] | None = None
-        self.order, self.place = order_of(signal), place_of(signal)
-        self.renew(signal)
+        self.order, self.place = (signal.start_ms, signal.id), (signal.latitude, signal.longitude)
 
     def renew(self, signal: Signal) -> None:
         """Takes a new version of the signal, at the same place."""
-        self.signal = signal
-        self.rank = (-signal.score, *self.order)  # the highest score first
-        self.forward = None
+        self.signal, self.forward = signal, None
 
 
 class _Search(NamedTuple):
     """Where the others of a signal are looked for."""
 
-    places: PlaceIndex[Node]
+    radius_m: float
     within_ms: int  # the longest of any bond
     bonds: dict[int, tuple[Bond, int, bool, bool]]  # by their side: time in ms, plain or not, told first or not
 
@@ -88,12 +85,17 @@ class LinkGraph:
         self.nodes: dict[str, Node] = {}
         # Event time after the end of a group from which on nothing can change it.
         self.kept_ms = rule.within_ms + (rule.settled_after_ms if settled_ms is None else settled_ms)
-        radii = sorted({bond.radius_m for bond in rule.all_bonds})
-        self._indexes: dict[float, PlaceIndex[Node]] = {radius_m: PlaceIndex(radius_m) for radius_m in radii}
         self._searches = [self._searches_of(selector.name) for selector in rule.selectors]
+        radii_of_side = [[search.radius_m for search in searches] for searches in self._searches]
+        self._places = PlaceIndex[Node](*sorted({bond.radius_m for bond in rule.all_bonds}), of_side=radii_of_side)
         self._surroundings = Surroundings[Node](rule, self.kept_ms) if rule.absences else None
         self._plain = isinstance(rule.condition, AllOf) and all(isinstance(p, Present) for p in rule.condition.parts)
         self._careful = any(not bond.plain for bond in rule.all_bonds)
+        self._enough = enough_for(rule.condition, rule.sides)
+        # By selector: number of members by selector of a signal that is alone, and whether that may be an incident.
+        sides = range(len(rule.selectors))
+        self._alone = [tuple(int(side == own) for side in sides) for own in sides]
+        self._enough_alone = [self._enough(counts) for counts in self._alone]
         self._touched: dict[Group, None] = {}  # in the order of touching
         self._expiring = Calendar[str]()  # a member of a group by the event time at which to look at it
 
@@ -103,9 +105,9 @@ class LinkGraph:
         for bond in self.rule.all_bonds:
             if name in (bond.first, bond.second):
                 other = self.rule.sides[bond.second if bond.first == name else bond.first]
-                index, within_ms, others = found.get(bond.radius_m, (self._indexes[bond.radius_m], 0, {}))
+                _, within_ms, others = found.get(bond.radius_m, (bond.radius_m, 0, {}))
                 others = {**others, other: (bond, bond.within_ms, bond.plain, bond.first == name)}
-                found[bond.radius_m] = _Search(index, max(within_ms, bond.within_ms), others)
+                found[bond.radius_m] = _Search(bond.radius_m, max(within_ms, bond.within_ms), others)
         return list(found.values())
 
     def put(self, signal: Signal) -> bool:
@@ -117,7 +119,7 @@ class LinkGraph:
         if self._surroundings is not None:
             looks = side is not None and self.rule.selectors[side].name in self.rule.context
             for anchor in self._surroundings.put(signal, side if looks else None):
-                self._touched[anchor.group] = None
+                self._touch(anchor)
             side = None if looks else side
         if node is not None and (side is None or not self._stays(node, signal, side)):
             self.remove(signal.id)
@@ -126,7 +128,7 @@ class LinkGraph:
             node.renew(signal)
             for other_id in node.neighbours:
                 self.nodes[other_id].forward = None
-            self._touched[node.group] = None
+            self._touch(node)
             return True
         return side is None or self._add(signal, side)
 
@@ -155,7 +157,7 @@ class LinkGraph:
             self.remove(signal_id)
         elif self._surroundings is not None:
             for anchor in self._surroundings.discard(signal_id):
-                self._touched[anchor.group] = None
+                self._touch(anchor)
 
     def holds(self, signal_id: str) -> bool:
         """Whether a signal takes part in a group, or is looked out for."""
@@ -163,7 +165,7 @@ class LinkGraph:
 
     def judge(self, group: Group, event_ms: int | None, coverage: Coverage) -> Verdict:
         """Whether a group is an incident at an event time; its outcomes are kept in the group."""
-        if not self.could_be(group):
+        if not self._may_be(group):
             group.outcomes = ()
             return PLAINLY_NOT
         if self._plain:
@@ -184,10 +186,34 @@ class LinkGraph:
         """Whether what every incident of the rule needs is there."""
         return bool(group.members) and all(map(group.sides.__getitem__, self.rule.needed_sides))
 
+    def _may_be(self, group: Group) -> bool:
+        """Whether its signals are enough, by their number: the others need not be judged."""
+        return bool(group.members) and self._enough(group.sides)
+
+    def groups(self) -> list[Group]:
+        """All groups, in the order of joining."""
+        return list(dict.fromkeys(map(self._group_of, self.nodes.values())))
+
+    def groups_with_incidents(self) -> list[Group]:
+        """The groups that are incidents, in the order of joining."""
+        groups = dict.fromkeys(node.group for node in self.nodes.values())
+        return [group for group in groups if group is not None and group.incidents]
+
+    def _group_of(self, node: Node) -> Group:
+        group = node.group
+        if group is None:
+            group = node.group = Group({node.signal.id: None}, self._alone[node.side], node.signal.end_ms, node)
+        return group
+
+    def _touch(self, node: Node) -> None:
+        """The group of a signal is to be judged again, if that can tell anything."""
+        if node.group is not None or self._enough_alone[node.side]:
+            self._touched[self._group_of(node)] = None
+
     def touch(self, signal_id: str) -> None:
         """The group of a signal, if it is still there, is to be judged again."""
         if node := self.nodes.get(signal_id):
-            self._touched[node.group] = None
+            self._touch(node)
 
     def forget(self, group: Group) -> None:
         """Drops a group whole and without a word: nothing can belong to it any more."""
@@ -201,10 +227,11 @@ class LinkGraph:
         for signal_id in self._expiring.take(now_ms):
             if (node := self.nodes.get(signal_id)) is None:
                 continue
-            if node.group.end_ms + self.kept_ms <= now_ms:
-                yield node.group
+            group = self._group_of(node)
+            if group.end_ms + self.kept_ms <= now_ms:
+                yield group
             if signal_id in self.nodes:
-                self._expiring.put(max(node.group.end_ms + self.kept_ms, now_ms + 1), signal_id)
+                self._expiring.put(max(self._group_of(node).end_ms + self.kept_ms, now_ms + 1), signal_id)
 
     def forget_surroundings(self, now_ms: int) -> list[str]:
         """Drops what was looked out for and is near nothing that stands any more; gives the ids."""
@@ -222,7 +249,7 @@ class LinkGraph:
         if not self._touched:
             return []
         touched, self._touched = self._touched, {}
-        some = [g for g in touched if g.incidents or self.could_be(g)]
+        some = [g for g in touched if g.incidents or self._may_be(g)]
         standing = [g for g in some if g.members]
         if len(standing) > 1:
             standing.sort(key=lambda g: g.first.order)
@@ -230,41 +257,37 @@ class LinkGraph:
 
     def _add(self, signal: Signal, side: int) -> bool:
         node = Node(signal, side)
-        found = list(self._candidates(node))
-        if len(found) > MAX_LINKS_OF_A_SIGNAL or any(
-            len(other.neighbours) >= MAX_LINKS_OF_A_SIGNAL for other, _, _ in found
-        ):
+        found = self._candidates(node)
+        if found and max(len(found) - 1, *(len(other.neighbours) for other, _, _ in found)) >= MAX_LINKS_OF_A_SIGNAL:
             return False
         self.nodes[signal.id] = node
-        sides = [0] * len(self.rule.selectors)
-        sides[side] = 1
-        group = node.group = Group({signal.id: None}, sides, signal.end_ms, node)
-        self._touched[group] = None
+        if self._enough_alone[side]:
+            self._touch(node)
         for other, gap, distance in found:
             self._link(node, other, gap, distance)
-        for search in self._searches[side]:
-            search.places.add(node)
+        self._places.add(node)
         if self._surroundings is not None:
             self._surroundings.add_anchor(node)
         self._expiring.put(signal.end_ms + self.kept_ms, signal.id)
         return True
 
-    def _candidates(self, node: Node) -> Iterator[tuple[Node, int, float]]:
+    def _candidates(self, node: Node) -> list[tuple[Node, int, float]]:
         """What a signal is to be linked with, the time between the windows in ms, and the distance in m."""
         signal = node.signal
-        for index, longest_ms, bonds in self._searches[node.side]:
+        found: list[tuple[Node, int, float]] = []
+        for radius_m, longest_ms, bonds in self._searches[node.side]:
             from_ms, to_ms = signal.start_ms - longest_ms, signal.end_ms + longest_ms
-            for other, distance in index.near(node.place, signal.city, bonds, from_ms, to_ms):
+            for other, distance in self._places.near(node.place, signal.city, bonds, from_ms, to_ms, radius_m):
                 bond, within_ms, plain, is_first = bonds[other.side]
                 gap = gap_ms(signal, other.signal)
                 if gap > within_ms:
                     continue
                 if plain or bond.joins(*((signal, other.signal) if is_first else (other.signal, signal))):
-                    yield other, gap, distance
+                    found.append((other, gap, distance))
+        return found
 
     def _unindex(self, node: Node) -> None:
-        for search in self._searches[node.side]:
-            search.places.remove(node)
+        self._places.remove(node)
         if self._surroundings is not None:
             self._surroundings.remove_anchor(node)
 
@@ -275,10 +298,12 @@ class LinkGraph:
             nearness = gap, distance, other_id
             if node.closest is None or nearness < node.closest:
                 node.closest = nearness
-        if a.group is not b.group:
-            large, small = (a.group, b.group) if len(a.group.members) >= len(b.group.members) else (b.group, a.group)
-            self._merge(large, small)
-        a.group.links += 1
+        group, other = self._group_of(a), self._group_of(b)
+        if group is not other:
+            if len(group.members) < len(other.members):
+                group, other = other, group
+            self._merge(group, other)
+        group.links += 1
 
     @staticmethod
     def _nearness(node: Node, other: Node) -> Nearness:
@@ -298,8 +323,10 @@ class LinkGraph:
 
     def _leave(self, node: Node) -> None:
         group = node.group
+        if group is None:
+            return
         del group.members[node.signal.id]
-        group.sides[node.side] -= 1
+        group.sides = [count - own for count, own in zip(group.sides, self._alone[node.side], strict=True)]
         group.links -= len(node.neighbours)
         self._touched[group] = None
         if len(node.neighbours) > 1:

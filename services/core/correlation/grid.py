@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 from services.core.geometry import EARTH_RADIUS_M
 
@@ -21,7 +22,15 @@ _MARGIN_DEG = 1e-9
 _POLE_DEG = 90.0 - 1e-5
 # More columns than fit around the equator at the least radius of a rule, 1 m.
 _BAND_BITS = 27
-_REMEMBERED = 65_536
+
+
+class _Band(NamedTuple):
+    """What is asked of a band again and again."""
+
+    first_cell: int
+    columns: int
+    columns_per_deg: float
+    half_deg: float  # degrees of longitude that a circle around any of its points reaches to either side, at most
 
 
 class Grid:
@@ -36,46 +45,55 @@ class Grid:
         self._reach_deg = math.degrees(angle) * (1.0 + _MARGIN) + _MARGIN_DEG
         self._bands = max(1, math.floor(90.0 / self._reach_deg))
         self._height_deg = 180.0 / self._bands
-        self._columns = lru_cache(_REMEMBERED)(self._count_columns)
-        self.cell = lru_cache(_REMEMBERED)(self._cell)
-        self.around = lru_cache(_REMEMBERED)(self._around)
+        self._known: dict[int, _Band] = {}  # a city lies in few bands
 
-    def _cell(self, place: Place) -> int:
-        """The cell of a point: `cell`."""
-        band = self._band(place[0])
-        columns = self._columns(band)
-        return (band << _BAND_BITS) + math.floor((place[1] + 180.0) / 360.0 * columns) % columns
+    def cell(self, place: Place) -> int:
+        """The cell of a point."""
+        band = self._band(int((place[0] + 90.0) / self._height_deg))
+        return band.first_cell + math.floor((place[1] + 180.0) * band.columns_per_deg) % band.columns
 
-    def _around(self, place: Place) -> tuple[int, ...]:
-        """The cells that hold every point within the radius of a point, each once: `around`."""
-        latitude, longitude = place
-        east, wide_deg = longitude + 180.0, self._half_width_deg(latitude)
+    def around(self, place: Place) -> tuple[int, ...]:
+        """The cells that hold every point within the radius of a point, each once."""
+        floor, from_south, east = math.floor, place[0] + 90.0, place[1] + 180.0
+        half_deg = self._band(int(from_south / self._height_deg)).half_deg
+        south = max(0, int((from_south - self._reach_deg) / self._height_deg))
+        north = min(int((from_south + self._reach_deg) / self._height_deg), self._bands - 1)
         cells: list[int] = []
-        for band in range(self._band(latitude - self._reach_deg), self._band(latitude + self._reach_deg) + 1):
-            columns = self._columns(band)
-            first = math.floor((east - wide_deg) / 360.0 * columns)
-            last = math.floor((east + wide_deg) / 360.0 * columns)
-            base = band << _BAND_BITS
-            if last - first + 1 >= columns:
-                cells += range(base, base + columns)
-            elif first >= 0 and last < columns:
-                cells += range(base + first, base + last + 1)
+        for number in (south, north) if north - south == 1 else range(south, north + 1):
+            first_cell, columns, columns_per_deg, _ = self._band(number)
+            first, last = floor((east - half_deg) * columns_per_deg), floor((east + half_deg) * columns_per_deg)
+            if first >= 0 and last < columns:
+                cells += range(first_cell + first, first_cell + last + 1)
+            elif last - first + 1 >= columns:
+                cells += range(first_cell, first_cell + columns)
             else:
-                cells += [base + column % columns for column in range(first, last + 1)]
+                cells += [first_cell + column % columns for column in range(first, last + 1)]
         return tuple(cells)
 
-    def _band(self, latitude: float) -> int:
-        return max(0, min(math.floor((latitude + 90.0) / self._height_deg), self._bands - 1))
+    def _band(self, number: int) -> _Band:
+        """A band, counted from the south pole; the north pole itself lies in the last one."""
+        band = self._known.get(number)
+        return self._measure(number) if band is None else band
 
-    def _count_columns(self, band: int) -> int:
+    def _measure(self, number: int) -> _Band:
+        at = min(number, self._bands - 1)
+        columns = self._columns(at)
+        band = _Band(at << _BAND_BITS, columns, columns / 360.0, self._half_width_deg(self._poleward(at)))
+        self._known[number] = band
+        return band
+
+    def _poleward(self, number: int) -> float:
+        """Where a band is nearest to a pole: degrees from the equator."""
+        south = number * self._height_deg - 90.0
+        return min(90.0, max(abs(south), abs(south + self._height_deg)))
+
+    def _columns(self, number: int) -> int:
         """Number of columns: at the side of the band that is nearer to a pole they are as wide as a circle."""
-        south = band * self._height_deg - 90.0
-        poleward = min(90.0, max(abs(south), abs(south + self._height_deg)))
-        return max(1, math.floor(180.0 * math.cos(math.radians(poleward)) / self._reach_deg))
+        return max(1, math.floor(180.0 * math.cos(math.radians(self._poleward(number))) / self._reach_deg))
 
     def _half_width_deg(self, latitude: float) -> float:
         """How many degrees of longitude a circle around a point reaches to either side."""
-        if abs(latitude) + self._reach_deg >= _POLE_DEG:
+        if latitude + self._reach_deg >= _POLE_DEG:
             return 180.0
         half = math.asin(self._sine / math.cos(math.radians(latitude)))
         return math.degrees(half) * (1.0 + _MARGIN) + _MARGIN_DEG

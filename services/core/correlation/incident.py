@@ -130,8 +130,3 @@ def changed(incident: Incident, **fields: Any) -> Incident:
 def incident_id(city: str, rule: str, version: int, first_signal_id: str) -> str:
     """The same log gives the same id: UUID version 5 of city, rule, version and the first signal by start and id."""
     return id_of(city, rule, str(version), first_signal_id)
-
-
-def order_of(signal: Signal) -> tuple[int, str]:
-    """The order of the signals of an incident: by start, then by id."""
-    return signal.start_ms, signal.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from services.core.correlation.checks import RuleError, check_identifier, check_range
 from services.core.signals import Severity, Signal
@@ -84,7 +84,7 @@ class Selector:
         """Of all detectors."""
         return tuple((self.domain, self.kind, type_) for type_ in self.types)
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether it takes every signal of its detectors."""
         narrow = self.minimum_score > 0 or self.minimum_severity > Severity.MINOR or self.entity != "*"

@@ -35,6 +35,7 @@ class Surroundings(Generic[P]):
         self._rule = rule
         self._kept_ms = kept_ms + max(absent.before_s for absent in rule.absences) * 1000
         radii = sorted({absent.radius_m for absent in rule.absences})
+        self._every_side = frozenset(range(len(rule.selectors)))
         self._seen: dict[str, _Seen] = {}
         self._seen_at: dict[float, PlaceIndex[_Seen]] = {radius_m: PlaceIndex(radius_m) for radius_m in radii}
         self._anchors_at: dict[float, PlaceIndex[P]] = {radius_m: PlaceIndex(radius_m) for radius_m in radii}
@@ -134,10 +135,7 @@ class Surroundings(Generic[P]):
         for absent in self._rule.absences:
             if name != absent.of and name not in absent.unknown_if:
                 continue
-            sides = frozenset(self._rule.sides[n] for n in absent.around) or _EVERY_SIDE
+            sides = frozenset(self._rule.sides[n] for n in absent.around) or self._every_side
             from_ms, to_ms = signal.start_ms - absent.after_s * 1000, signal.end_ms + absent.before_s * 1000
             index = self._anchors_at[absent.radius_m]
             yield from (anchor for anchor, _ in index.near(seen.place, signal.city, sides, from_ms, to_ms))
-
-
-_EVERY_SIDE = frozenset(range(1_000))

@@ -6,6 +6,7 @@ import json
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
 
@@ -27,11 +28,14 @@ class Prometheus:
         return found
 
     def serving(self) -> set[tuple[str, str]]:
-        """Service and component of all that told their figures when last asked; empty while this server is away."""
+        """Service and component of all that told their figures when last asked; empty while this server starts."""
         try:
             found = self.query("up == 1")
-        except HTTPError:
-            raise
+        except HTTPError as error:
+            # It listens before it has read what it kept, and says so by this status.
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return set()
         except OSError:
             return set()
         return {(one["metric"]["service"], one["metric"]["component"]) for one in found}

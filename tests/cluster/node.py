@@ -62,7 +62,7 @@ def one_node(kube: Path, dns: Path, images: Engine, names: list[str]) -> Iterato
 
     CannotRunError where this machine is a node already.
     """
-    if _pod_cgroups():
+    if pod_cgroups():
         raise CannotRunError("this machine runs pods already: it is a node of some cluster")
     kernel = {name: Path("/proc/sys", name).read_text() for name in TUNABLES}
     try:
@@ -74,7 +74,7 @@ def one_node(kube: Path, dns: Path, images: Engine, names: list[str]) -> Iterato
     finally:
         for name, value in kernel.items():
             Path("/proc/sys", name).write_text(value)
-        for top in _pod_cgroups():
+        for top in pod_cgroups():
             for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
                 group.rmdir()
             top.rmdir()
@@ -195,6 +195,6 @@ class Node:
             raise AssertionError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def _pod_cgroups() -> list[Path]:
+def pod_cgroups() -> list[Path]:
     """Where pods of a kubelet are counted and limited on this machine; none where no kubelet has run."""
     return sorted({*CGROUPS.glob(OF_PODS), *CGROUPS.glob(f"*/{OF_PODS}")})

@@ -6,6 +6,7 @@ import json
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
@@ -44,6 +45,10 @@ class Prometheus:
         """Every alerting rule with its `health` and `state`."""
         groups = self._ask("rules", type="alert")["groups"]
         return [rule for group in groups for rule in group["rules"]]
+
+    def evaluated_since(self, moment: datetime) -> bool:
+        """Whether every alerting rule was evaluated after a moment."""
+        return all(datetime.fromisoformat(rule["lastEvaluation"]) > moment for rule in self.rules())
 
     def empty_panels(self) -> list[str]:
         """Titles of the panels of all dashboards that show nothing now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ PAUSE = "localhost/pause:test"
 VOLUMES = 2
 CGROUPS = Path("/sys/fs/cgroup")
 OF_PODS = "kubepods"
+BURIED_TIMEOUT_S = 60.0
 # Settings of the kernel that a kubelet changes for the whole machine.
 TUNABLES = (
     *("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"),
@@ -76,8 +78,8 @@ def one_node(kube: Path, dns: Path, images: Engine, names: list[str]) -> Iterato
             Path("/proc/sys", name).write_text(value)
         for top in pod_cgroups():
             for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
-                group.rmdir()
-            top.rmdir()
+                _remove(group)
+            _remove(top)
 
 
 class Node:
@@ -198,3 +200,15 @@ class Node:
 def pod_cgroups() -> list[Path]:
     """Where pods of a kubelet are counted and limited on this machine; none where no kubelet has run."""
     return sorted({*CGROUPS.glob(OF_PODS), *CGROUPS.glob(f"*/{OF_PODS}")})
+
+
+def _remove(group: Path) -> None:
+    """Remove a control group whose last processes the kernel may not have buried yet."""
+    until = time.monotonic() + BURIED_TIMEOUT_S
+    while True:
+        try:
+            return group.rmdir()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ PAUSE = "localhost/pause:test"
 VOLUMES = 2
 CGROUPS = Path("/sys/fs/cgroup")
 OF_PODS = "kubepods"
+BURIED_TIMEOUT_S = 60.0
 # Settings of the kernel that a kubelet changes for the whole machine.
 TUNABLES = (
     *("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"),
@@ -62,7 +64,7 @@ def one_node(kube: Path, dns: Path, images: Engine, names: list[str]) -> Iterato
 
     CannotRunError where this machine is a node already.
     """
-    if _pod_cgroups():
+    if pod_cgroups():
         raise CannotRunError("this machine runs pods already: it is a node of some cluster")
     kernel = {name: Path("/proc/sys", name).read_text() for name in TUNABLES}
     try:
@@ -74,10 +76,10 @@ def one_node(kube: Path, dns: Path, images: Engine, names: list[str]) -> Iterato
     finally:
         for name, value in kernel.items():
             Path("/proc/sys", name).write_text(value)
-        for top in _pod_cgroups():
+        for top in pod_cgroups():
             for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
-                group.rmdir()
-            top.rmdir()
+                _remove(group)
+            _remove(top)
 
 
 class Node:
@@ -195,6 +197,18 @@ class Node:
             raise AssertionError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def _pod_cgroups() -> list[Path]:
+def pod_cgroups() -> list[Path]:
     """Where pods of a kubelet are counted and limited on this machine; none where no kubelet has run."""
     return sorted({*CGROUPS.glob(OF_PODS), *CGROUPS.glob(f"*/{OF_PODS}")})
+
+
+def _remove(group: Path) -> None:
+    """Remove a control group whose last processes the kernel may not have buried yet."""
+    until = time.monotonic() + BURIED_TIMEOUT_S
+    while True:
+        try:
+            return group.rmdir()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)

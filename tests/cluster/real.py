@@ -6,14 +6,19 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from deploy.local.process import Child
 from services.cli.domains import service_names
+from tests.cluster import machine
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.node import PAUSE, one_node
 from tests.cluster.simulated import rolled_out
 from tests.deploy.rendering import K8S, Object, named, of_kind, overlay
+from tests.images import images
 from tests.images.engine import Engine
 from tests.images.machine import ROOT
 
@@ -42,11 +47,18 @@ class RealCity:
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
+        self._applied = 0.0
 
     def apply(self) -> float:
         """Apply the overlay as the guide does; the seconds until all of it is ready."""
+        self._applied = time.monotonic()
         self.plane.kubectl("apply", "--server-side", "--kustomize", str(K8S / "overlays" / "dev"))
-        return self.rolled_out()
+        self.rolled_out()
+        return self.since_apply()
+
+    def since_apply(self) -> float:
+        """Seconds since it was applied."""
+        return time.monotonic() - self._applied
 
     def rolled_out(self) -> float:
         """Wait until every workload runs what it was last told to; the seconds that it took."""
@@ -68,12 +80,13 @@ class RealCity:
 
     def urban(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """The command `urban` of this checkout, by the addresses of the Services."""
-        secret = named(overlay("dev"), "Secret", "urban-clickhouse")
-        user, password = (_plain(secret, key) for key in ("user", "password"))
+        # Who may read every table, also those that hold what came in; but for its address, as the pod has it.
+        secret = named(overlay("dev"), "Secret", "clickhouse-migrate")
+        url = _plain(secret, "url").replace("clickhouse:8123", self.address("clickhouse", 8123))
         told = {
             # Kafka has no address but in the cluster; what is asked here does not need it.
             "URBAN_KAFKA": "kafka:9092",
-            "URBAN_CLICKHOUSE": f"http://{user}:{password}@{self.address('clickhouse', 8123)}",
+            "URBAN_CLICKHOUSE": url,
             "URBAN_SERVICES": json.dumps({name: self.address(f"{name}-api", 50051) for name in service_names()}),
         }
         command = [sys.executable, "-m", "services.cli.main", *arguments]
@@ -99,6 +112,23 @@ class RealCity:
             figures |= json.loads(sending.tail(1))
         finally:
             sending.kill()
+
+
+@contextmanager
+def running_dev(kube: Path) -> Iterator[tuple[RealCity, float]]:
+    """overlays/dev on a node of its own, from images that are built here, and the seconds from its apply to all ready.
+
+    CannotRunError where this machine cannot have a node.
+    """
+    dns = machine.prepare_node()
+    engine = Engine()
+    base = images.make_base(engine)
+    images.make_standins(engine)
+    engine.build_from_text(PAUSE, f'FROM {base}\nCMD ["sleep", "infinity"]\n')
+    names = images_of_dev(engine, images.make_image(engine))
+    with one_node(kube, dns, engine, names) as plane:
+        city = RealCity(plane)
+        yield city, city.apply()
 
 
 def is_ready(pod: Object) -> bool:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import machine
-from tests.cluster.node import PAUSE, one_node
-from tests.cluster.real import CITY, OURS, RealCity, images_of_dev, is_ready, restarts
+from tests.cluster.incident import first_incident
+from tests.cluster.real import CITY, OURS, RealCity, is_ready, restarts, running_dev
 from tests.deploy.rendering import label, of_kind, overlay
-from tests.images import images
-from tests.images.engine import Engine
 from tests.images.machine import CannotRunError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
@@ -33,23 +29,14 @@ except OSError:
     writes = False
 print(json.dumps({"uid": os.getuid(), "capabilities": int(status["CapEff"], 16), "writes": writes}))
 """
-PLACE = {"latitude": -36.8485, "longitude": 174.7633}
-CAMERA, DOOR = "camera-1", "door-1"
 
 
 @pytest.fixture(scope="module")
 def city(kube: Path) -> Iterator[RealCity]:
     """overlays/dev, applied as the guide does, from images that were built here."""
     try:
-        dns = machine.prepare_node()
-        engine = Engine()
-        base = images.make_base(engine)
-        images.make_standins(engine)
-        engine.build_from_text(PAUSE, f'FROM {base}\nCMD ["sleep", "infinity"]\n')
-        names = images_of_dev(engine, images.make_image(engine))
-        with one_node(kube, dns, engine, names) as plane:
-            city = RealCity(plane)
-            print(f"all of it ready {city.apply():.0f} s after it was applied; restarts: {restarts(city.pods(OURS))}")
+        with running_dev(kube) as (city, ready_s):
+            print(f"all of it ready {ready_s:.0f} s after it was applied; restarts: {restarts(city.pods(OURS))}")
             yield city
     except CannotRunError as error:
         pytest.skip(f"NOT TESTED: a node that runs pods: {error}")
@@ -80,27 +67,7 @@ def test_the_doctor_in_a_pod_finds_every_part_by_its_name(city):
 
 
 def test_observations_go_in_by_grpc_and_an_incident_comes_out(city, tmp_path):
-    for name in (CAMERA, DOOR):
-        file = tmp_path / f"{name}.csv"
-        file.write_text(f"entity_id,type,latitude,longitude\n{name},thing,{PLACE['latitude']},{PLACE['longitude']}\n")
-        imported = city.urban("entities", "import", "security", str(file), "--city", "auckland")
-        assert imported.returncode == 0, imported.stderr
-    covered = {"topic": "CAMERA_TOPIC_GLOBAL_SCENE_CHANGE", "tampered": 1, "tamper_s": 30}
-    forced = {"outcome": "CREDENTIAL_OUTCOME_DURESS"}
-    # A camera is covered, and a moment later somebody is forced to open the door beside it.
-    for kind, entity, row in (("camera_event", CAMERA, covered), ("credential_event", DOOR, forced)):
-        told = {"entity_id": entity, "time": datetime.now(UTC).isoformat(), **row}
-        sent = city.urban("send", f"security.{kind}", "-", "--city", "auckland", typed=json.dumps(told) + "\n")
-        assert sent.stdout == "1 accepted, 0 rejected\n", sent.stderr
-    rules: set[str] = set()
-
-    def has_come() -> bool:
-        listed = city.urban("incidents", "list", "--json")
-        rules.update(one["rule"]["name"] for one in json.loads(listed.stdout or "[]"))
-        return "tampered_entry" in rules
-
-    waited = city.plane.wait("the incident", has_come, ANSWER_TIMEOUT_S, lambda: _signals(city))
-    print(f"the incident came {waited:.0f} s after its observations")
+    print(f"the incident came {first_incident(city, tmp_path):.0f} s after its observations")
 
 
 def test_pods_that_are_deleted_come_back_and_nothing_is_lost(city):
@@ -166,7 +133,3 @@ def _comes_to(city: RealCity, statement: str, expected: str) -> None:
         ANSWER_TIMEOUT_S,
         lambda: f"{city.rows(statement)} instead of {expected}",
     )
-
-
-def _signals(city: RealCity) -> str:
-    return str(city.rows("SELECT domain, kind, type, entity_id, state, start_time, end_time FROM urban.v_signals"))

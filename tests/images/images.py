@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from deploy.local.kafka_jars import classpath
@@ -16,6 +17,7 @@ from tests.images.machine import PROMETHEUS, ROOT, ROOT_FS
 BASE: str = services()["migrate"]["build"]["args"]["PYTHON_IMAGE"]
 IMAGE = "localhost/urban-brain:test"
 VERSION = "0.1.0+test"
+REVISION_LABEL = "org.opencontainers.image.revision"
 STANDINS = Path(__file__).parent / "standins"
 SERVERS = ("kafka", "clickhouse", "prometheus")
 # What the official image of Python has and Debian's does not: `python` and `pip` on the path, and no guard of Debian's.
@@ -25,8 +27,9 @@ RUN rm -f /usr/lib/python3*/EXTERNALLY-MANAGED \\
 """
 
 
+@cache
 def revision() -> str:
-    """The commit that is built; "unknown" where this is no checkout."""
+    """The commit that is built, as of its first call; "unknown" where this is no checkout."""
     done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
@@ -43,6 +46,12 @@ def make_base(engine: Engine) -> str:
 def make_image(engine: Engine) -> str:
     """The image, from the repository's own Dockerfile and context."""
     arguments = {"VERSION": VERSION, "REVISION": revision()}
+    # Buildah 1.28 knows a layer again by its instruction, whatever the arguments in it are: where nothing else changed
+    # since the last commit, the labels would be those of that one.
+    if engine.has(IMAGE):
+        built = engine.inspect("image", IMAGE)
+        if built["Labels"].get(REVISION_LABEL) != arguments["REVISION"]:
+            engine.run("podman", "rmi", "--force", built["Id"])
     engine.build(IMAGE, ROOT / "deploy" / "Dockerfile", ROOT, arguments=arguments)
     return IMAGE
 

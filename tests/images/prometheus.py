@@ -6,6 +6,8 @@ import json
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable
+from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
 
@@ -27,11 +29,14 @@ class Prometheus:
         return found
 
     def serving(self) -> set[tuple[str, str]]:
-        """Service and component of all that told their figures when last asked; empty while this server is away."""
+        """Service and component of all that told their figures when last asked; empty while this server starts."""
         try:
             found = self.query("up == 1")
-        except HTTPError:
-            raise
+        except HTTPError as error:
+            # It listens before it has read what it kept, and says so by this status.
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return set()
         except OSError:
             return set()
         return {(one["metric"]["service"], one["metric"]["component"]) for one in found}
@@ -40,6 +45,10 @@ class Prometheus:
         """Every alerting rule with its `health` and `state`."""
         groups = self._ask("rules", type="alert")["groups"]
         return [rule for group in groups for rule in group["rules"]]
+
+    def evaluated_since(self, moment: datetime) -> bool:
+        """Whether every alerting rule was evaluated after a moment."""
+        return all(datetime.fromisoformat(rule["lastEvaluation"]) > moment for rule in self.rules())
 
     def empty_panels(self) -> list[str]:
         """Titles of the panels of all dashboards that show nothing now."""

@@ -33,6 +33,7 @@ class QueryEndpoint:
 
     def __init__(self, settings: ClickHouseSettings, pool: SessionPool) -> None:
         self._settings = settings
+        self._logins = settings.logins or {settings.user: settings.password}
         self._pool = pool
         self._workers = ThreadPoolExecutor(settings.threads, "query")
         # Apart from the workers: stopping a query must not wait until one of them is free.
@@ -49,7 +50,7 @@ class QueryEndpoint:
             await PlainTextResponse("Ok.\n")(scope, receive, send)
             return
         try:
-            check_user(url, headers, self._settings.user, self._settings.password)
+            check_user(url, headers, self._logins)
             body = await _read_body(receive, headers, self._settings.body_bytes)
             if body is None:
                 return

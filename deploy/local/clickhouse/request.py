@@ -95,8 +95,8 @@ def read_request(
     )
 
 
-def check_user(url: Mapping[str, str], headers: Mapping[str, str], known: str, password: str) -> None:
-    """Let the user `known` with the right password pass; raises `ClickHouseError` (516, HTTP 403) for any other."""
+def check_user(url: Mapping[str, str], headers: Mapping[str, str], known: Mapping[str, str]) -> None:
+    """Let who is `known`, a password for each user, pass with it; raises `ClickHouseError` (516, HTTP 403) else."""
     user, given = url.get("user", "default"), url.get("password", "")
     authorization = headers.get("authorization", "")
     if "x-clickhouse-user" in headers or "x-clickhouse-key" in headers:
@@ -108,7 +108,7 @@ def check_user(url: Mapping[str, str], headers: Mapping[str, str], known: str, p
             user, given = "", ""
     elif authorization:
         user, given = "", ""
-    if user != known or given != password:
+    if known.get(user) != given:
         raise ClickHouseError.of(
             AUTHENTICATION_FAILED,
             "AUTHENTICATION_FAILED",

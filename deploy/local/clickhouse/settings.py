@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -25,6 +26,7 @@ class ClickHouseSettings:
     user: str = "default"  # the one user
     password: str = ""  # of the one user
     users: Path | None = None  # a file of users as a server has it; the engine does all as its user `default`
+    logins: Mapping[str, str] = field(default_factory=dict)  # password of each who may ask instead
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536:

@@ -21,8 +21,9 @@ class Rows:
 
     def __init__(self, value: np.ndarray, told: np.ndarray | None = None) -> None:
         """`value`: (windows, entities); `told`: where there is a window at all."""
+        windows, entities = value.shape
         told = np.ones(value.shape, np.bool_) if told is None else told
-        start, self.slot = (grid[told] for grid in np.indices(value.shape))
+        start, self.slot = (grid[told] for grid in np.indices((windows, entities)))
         self.start_ms, self.value = start * STEP_MS, value[told]
 
     def judge(self, memory: Memory, some: slice | np.ndarray = slice(None)) -> LengthScores:

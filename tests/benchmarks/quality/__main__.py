@@ -18,12 +18,16 @@ from services.core.correlation.rule import Rule
 from services.correlation.rules import FOLDER, load_rules
 from services.feeds.scenario.city import WHOLE_BLOCKS
 from services.feeds.scenario.script import INCIDENTS
+from tests.benchmarks.pages import write_part
 from tests.benchmarks.quality import motorway
 from tests.benchmarks.quality.cities import Done, Job, run_all
 from tests.benchmarks.quality.report import table_of
 from tests.benchmarks.quality.scores import Scores
 from tests.benchmarks.quality.sumo_road import NoSumo
 
+PAGE = Path(__file__).with_name("README.md")
+JSON_FILE = Path(__file__).parents[1] / "quality.json"
+MARK = "quality"
 # Seeds of tests and of those who write rules are small.
 FIRST_SEED = 1_000
 
@@ -50,6 +54,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
         "--sumo-roads", type=int, default=20, help="roads of SUMO with an incident, and as many without (%(default)d)"
     )
     parser.add_argument("--json", type=Path, help="write all figures into this file")
+    parser.add_argument("--write", action="store_true", help="keep the figures: quality.json and the README's tables")
     given = parser.parse_args(arguments)
     for name in ("seeds", "days", "jobs"):
         if getattr(given, name) <= 0:
@@ -111,9 +116,14 @@ def main() -> None:
         "cpu_seconds": round(sum(city.cpu_s for city in done.values())),
     }
     document = {"about": about, **scores.document(), "motorway": drive_motorway(given)}
-    print(table_of(document))
+    table = table_of(document)
+    print(table)
+    text = json.dumps(document, indent=1) + "\n"
     if given.json is not None:
-        given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        given.json.write_text(text, encoding="utf-8")
+    if given.write:
+        JSON_FILE.write_text(text, encoding="utf-8")
+        write_part(PAGE, MARK, table)
 
 
 if __name__ == "__main__":

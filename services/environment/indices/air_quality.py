@@ -24,9 +24,12 @@ Float64Array = NDArray[np.float64]
 Concentrations = Mapping[tuple[Pollutant, Period], Float64Array | NDArray[np.float32]]
 
 # A number this close to a step of its table's decimals, or to the middle between two, is on it; in decimals of a step.
-# 0.057 that came as a float32 is 0.05699999843, and truncation would make 0.056 of it; so single precision is given
-# more room than double, where it would round what is 0.49997 of a step.
-_SINGLE_SNAPPED, _DOUBLE_SNAPPED = 3, 9
+_DOUBLE_SNAPPED = 9
+# 0.057 that came as a float32 is 0.05699999843, and truncation would make 0.056 of it. Such a number keeps 21 of its 24
+# bits: whole steps and the middles between them have no more, and the error of a mean of some is below half of the last
+# of them. No more is taken for error, or 25.49997 would be the middle. Product and difference cut the others off
+# (Veltkamp 1968; Dekker, Numerische Mathematik 18, 1971).
+_TO_21_BITS = 2.0 ** (53 - 21) + 1.0
 # Sub-indices of rounded concentrations are fractions whose denominators are below 2**20; what is nearer to an integer
 # than this differs from it by floating-point error alone.
 _INDEX_DECIMALS = 9
@@ -40,24 +43,32 @@ def round_concentration(
     Numbers that came in single precision are to be given so: they stand for the decimal number nearest to them.
     """
     scale = 10.0**table.decimals
-    return _steps(standard, concentration.astype(np.float64), scale, _snap(concentration)) / scale
-
-
-def _snap(concentration: Float64Array | NDArray[np.float32]) -> float:
-    """How many parts of a step of its table a number is brought to first."""
-    return 10.0 ** (_SINGLE_SNAPPED if concentration.dtype == np.float32 else _DOUBLE_SNAPPED)
+    return _steps(standard, concentration.astype(np.float64), scale, concentration.dtype == np.float32) / scale
 
 
 def _steps(
-    standard: Standard, concentration: Float64Array, scale: float | Float64Array, snap: float | Float64Array
+    standard: Standard, concentration: Float64Array, scale: float | Float64Array, single: bool | NDArray[np.bool_]
 ) -> Float64Array:
-    """Whole steps of a table's decimals, of which there are `scale` in a unit."""
+    """Whole steps of a table's decimals, of which there are `scale` in a unit. `single`: what came so."""
     near = concentration * scale
-    near *= snap
-    np.rint(near, out=near)
-    near /= snap
+    if np.all(single):
+        near = _cut(near)
+    elif not np.any(single):
+        near = _snapped(near)
+    else:
+        near = np.where(single, _cut(near), _snapped(near))
     truncated = standard.concentration_rounding is ConcentrationRounding.TRUNCATED
     return np.floor(near, out=near) if truncated else np.rint(near, out=near)
+
+
+def _cut(near: Float64Array) -> Float64Array:
+    """To 21 bits."""
+    product = near * _TO_21_BITS
+    return np.asarray(product - (product - near))
+
+
+def _snapped(near: Float64Array) -> Float64Array:
+    return np.asarray(np.rint(near * 10.0**_DOUBLE_SNAPPED) / 10.0**_DOUBLE_SNAPPED)
 
 
 def sub_index(standard: Standard, table: Table, concentration: Float64Array | NDArray[np.float32]) -> Float64Array:
@@ -80,7 +91,8 @@ def sub_indices_of(
     given = np.empty((len(tables), concentrations[0].size))
     for row, values in zip(given, concentrations, strict=True):
         row[:] = values.ravel()
-    steps = _steps(standard, given, known.scale, np.array([[_snap(values)] for values in concentrations]))
+    single = np.array([[values.dtype == np.float32] for values in concentrations])
+    steps = _steps(standard, given, known.scale, single)
     # What is below the table stands before its first step, and so does what is no number; what is beyond behind.
     place = np.fmin(np.fmax(steps, -1.0), known.last + 1.0)
     place += known.first

@@ -148,8 +148,21 @@ def test_concentrations_are_truncated_in_america_and_rounded_half_to_even_in_chi
     assert round_concentration(HJ633_2012, chinese, given).tolist() == [35.0, 36.0, 36.0]
     monoxide = HJ633_2012.table(CO, DAY)
     assert round_concentration(HJ633_2012, monoxide, np.array([2.25, 2.251, 2.35])).tolist() == [2.2, 2.3, 2.4]
-    # A mean of NO2 at Dingling, 2013-10-19: nearer to the middle than single precision tells, and yet below it.
-    assert round_concentration(HJ633_2012, HJ633_2012.table(NO2, DAY), np.array([25.4999708])).tolist() == [25.0]
+    # A mean of NO2 at Dingling, 2013-10-19: near the middle, and yet below it.
+    for given in (np.array([25.4999708]), np.array([25.4999708], np.float32)):
+        assert round_concentration(HJ633_2012, HJ633_2012.table(NO2, DAY), given).tolist() == [25.0]
+
+
+@given(st.lists(st.integers(0, 9_999), min_size=24, max_size=24), st.sampled_from([HJ633_2012, EPA_2024]))
+def test_a_mean_of_single_precision_is_rounded_as_the_exact_one(hours, standard):
+    # Tenths of a microgram. What single precision cannot tell from a step or a middle is one; here nothing else lies so
+    # near, as means of 24 tenths are 240ths.
+    mean = Fraction(sum(hours), 240)
+    table = standard.table(PM2_5, DAY)
+    found = round_concentration(standard, table, np.array([np.mean(np.array(hours) / 10)], np.float32))[0]
+    step = Fraction(1, 10**table.decimals)
+    exact = math.floor(mean / step) if standard is EPA_2024 else round(mean / step)  # half to even
+    assert found == float(exact * step)
 
 
 def test_a_negative_concentration_and_a_missing_one_have_no_index():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from services.cli.domains import find_domains
 from services.cli.log_view import LogView
+from services.cli.moments import read_utc
 from services.core.kind import Domain, Kind
 from services.runtime import catalogue
 from services.runtime.replay import Letter
@@ -58,10 +59,9 @@ def read_moment(text: str, now: datetime) -> datetime:
     if ago := _AGO.fullmatch(text):
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        moment = datetime.fromisoformat(text)
+        return read_utc(text)
     except ValueError:
         raise ValueError(f"{text!r} is no moment: 2024-06-03T10:00:00Z, or so long ago: 30m, 2h, 7d") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Choice(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +13,12 @@ import typer
 
 from services.cli.correlated import ask, document, pages
 from services.cli.domains import CORRELATION
+from services.cli.moments import read_utc
 from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption, fail, table
 
 NOUN = "planned_event"
 DEFAULT_RADIUS_M = 500.0
+HEADS = ("id", "from (UTC)", "to (UTC)", "radius m", "explains", "by", "what")
 
 app = typer.Typer(help="A match, a road work, the maintenance of sensors: nobody is told of what they explain.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="1 to 63 of a-z, 0-9 and '-'.")]
@@ -99,9 +101,6 @@ def cancel(
     _put(event, as_json, root)
 
 
-HEADS = ("id", "from (UTC)", "to (UTC)", "radius m", "explains", "by", "what")
-
-
 def _row(event: Any) -> tuple[object, ...]:
     from services.cli.explain import moment
 
@@ -143,7 +142,6 @@ def _degrees(text: str) -> tuple[float, float]:
 
 def _moment(option: str, text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return read_utc(text)
     except ValueError:
         fail(f"{option} {text!r} is no time as 2026-06-05T17:00:00+02:00")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -123,13 +123,13 @@ def _span(since: str, until: str) -> Span:
 
 
 def _moment_ms(option: str, text: str) -> int:
-    from datetime import UTC, datetime
+    from services.cli.moments import read_utc
 
     try:
-        moment = datetime.fromisoformat(text)
+        moment = read_utc(text)
     except ValueError:
         raise ValueError(f"{option} {text!r} is no time as 2014-03-01 or 2014-03-01T00:00:00+08:00") from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round(moment.timestamp() * 1000)
 
 
 def _list_formats() -> None:

@@ -14,6 +14,7 @@ import typer
 
 from services.cli.addresses import NothingRunsError, find_addresses
 from services.cli.domains import CORRELATION
+from services.cli.moments import read_utc
 from services.cli.output import JsonOption, RootOption, fail, say
 
 if TYPE_CHECKING:
@@ -186,10 +187,9 @@ def _about(city: City, script: Script) -> dict[str, Any]:
 
 def _moment_ms(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = read_utc(text)
     except ValueError:
         raise ValueError(f"--from {text!r} is no time as {DEFAULT_START}") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if (moment - datetime(1970, 1, 1, tzinfo=UTC)) % timedelta(hours=1):
         raise ValueError(f"--from {text!r} must be a whole hour")
     return round(moment.timestamp() * 1000)

@@ -261,8 +261,7 @@ class LinkGraph:
         if found and max(len(found) - 1, *(len(other.neighbours) for other, _, _ in found)) >= MAX_LINKS_OF_A_SIGNAL:
             return False
         self.nodes[signal.id] = node
-        if self._enough_alone[side]:
-            self._touch(node)
+        self._touch(node)
         for other, gap, distance in found:
             self._link(node, other, gap, distance)
         self._places.add(node)

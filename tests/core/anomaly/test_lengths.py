@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from services.core.anomaly.lengths import Lengths, LengthScores
 from services.core.anomaly.memory import Memory
-from services.core.kind import HOUR_MS, MINUTE_MS
+from tests.core.anomaly.series import STEP_MS, ordinary
 from tests.examples import SHARE
 
-STEP_MS = 5 * MINUTE_MS
 LENGTHS = Lengths(STEP_MS)
 FEW = settings(max_examples=max(1, round(6 * SHARE)))
 
@@ -28,12 +27,6 @@ class Rows:
 
     def judge(self, memory: Memory, some: slice | np.ndarray = slice(None)) -> LengthScores:
         return LENGTHS.judge(memory, self.slot[some], self.start_ms[some], self.value[some])
-
-
-def ordinary(windows: int, entities: int = 1, seed: int = 1) -> np.ndarray:
-    chance = np.random.default_rng(seed)
-    day = 20 * np.sin(np.arange(windows) * STEP_MS / (24 * HOUR_MS) * 2 * np.pi)
-    return 60 + day[:, None] + chance.normal(0, 3, (windows, entities))
 
 
 @FEW

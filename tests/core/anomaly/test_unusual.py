@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from services.core.anomaly.memory import Field, Memory
 from services.core.anomaly.seasonal import HoltWinters
 from services.core.anomaly.unusual import Judgement, Unusual
-from services.core.kind import HOUR_MS, MINUTE_MS
+from services.core.kind import HOUR_MS
+from tests.core.anomaly.series import STEP_MS, ordinary
 from tests.examples import SHARE
 
-STEP_MS = 5 * MINUTE_MS
 UNUSUAL = Unusual(STEP_MS)
 FEW = settings(max_examples=max(1, round(6 * SHARE)))
 
@@ -39,12 +39,6 @@ class Rows:
 def assert_equal(one: Judgement, other: Judgement) -> None:
     for f in fields(Judgement):
         np.testing.assert_array_equal(getattr(one, f.name), getattr(other, f.name))
-
-
-def ordinary(windows: int, entities: int = 1, seed: int = 1) -> np.ndarray:
-    chance = np.random.default_rng(seed)
-    day = 20 * np.sin(np.arange(windows) * STEP_MS / (24 * HOUR_MS) * 2 * np.pi)
-    return 60 + day[:, None] + chance.normal(0, 3, (windows, entities))
 
 
 def random_rows(seed: int) -> Rows:

@@ -81,6 +81,12 @@ class Service:
         os.kill(self.child.pid, signal.SIGKILL)
         wait_until(lambda: self.child is not None and self.child.poll() is not None, "the end of the process")
 
+    def let_commands_find(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Tells `urban` by its environment where this service and its servers are."""
+        monkeypatch.setenv("URBAN_KAFKA", self.servers.kafka)
+        monkeypatch.setenv("URBAN_CLICKHOUSE", self.servers.clickhouse)
+        monkeypatch.setenv("URBAN_SERVICES", json.dumps({"correlation": f"127.0.0.1:{self.port}"}))
+
     def stop(self) -> int:
         """SIGTERM; gives the exit status."""
         assert self.child is not None

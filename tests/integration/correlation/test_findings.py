@@ -147,9 +147,7 @@ def test_it_is_told_by_grpc_with_the_incident_that_explains_it(client: Reflectio
 def test_the_command_lists_and_explains_it(
     own_servers: Endpoints, service: Service, story: Story, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("URBAN_KAFKA", own_servers.kafka)
-    monkeypatch.setenv("URBAN_CLICKHOUSE", own_servers.clickhouse)
-    monkeypatch.setenv("URBAN_SERVICES", json.dumps({"correlation": f"127.0.0.1:{service.port}"}))
+    service.let_commands_find(monkeypatch)
     mine = planted_one(story)
 
     def urban(*arguments: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import clickhouse_connect
@@ -82,9 +81,7 @@ def test_nobody_is_told_of_what_is_muted(
 def list_incidents(service: Service, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """By id what `urban incidents` says in its column of those that nobody is told of."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("URBAN_KAFKA", service.servers.kafka)
-    monkeypatch.setenv("URBAN_CLICKHOUSE", service.servers.clickhouse)
-    monkeypatch.setenv("URBAN_SERVICES", json.dumps({"correlation": f"127.0.0.1:{service.port}"}))
+    service.let_commands_find(monkeypatch)
     result = CliRunner().invoke(app, ["incidents", "list"])
     assert result.exit_code == 0, result.output
     heads, *lines = result.output.splitlines()

@@ -29,9 +29,7 @@ Urban = Callable[..., str]
 def urban(service: Service, monkeypatch: pytest.MonkeyPatch) -> Urban:
     """Runs the command against the service; what it says on standard output."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("URBAN_KAFKA", service.servers.kafka)
-    monkeypatch.setenv("URBAN_CLICKHOUSE", service.servers.clickhouse)
-    monkeypatch.setenv("URBAN_SERVICES", json.dumps({"correlation": f"127.0.0.1:{service.port}"}))
+    service.let_commands_find(monkeypatch)
 
     def run(*arguments: str, status: int = 0) -> str:
         result = CliRunner().invoke(app, [*arguments])

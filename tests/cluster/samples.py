@@ -6,6 +6,7 @@ A name is a role and which of its parts: `api/0` is a stream, `processor/3` a pa
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -15,8 +16,10 @@ Sample = tuple[float, Mapping[str, float]]  # when (s since 1970), and the figur
 
 
 def tell(figures: Mapping[str, float]) -> None:
-    """Print a sample of now."""
-    print(json.dumps({"at": round(time.time(), 3), "figures": figures}), flush=True)
+    """Print a sample of now; threads may do so beside each other."""
+    # In one piece: print writes the line and its end apart, and another thread's line may come between.
+    sys.stdout.write(json.dumps({"at": round(time.time(), 3), "figures": figures}) + "\n")
+    sys.stdout.flush()
 
 
 class Samples:

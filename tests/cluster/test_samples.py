@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.cluster.samples import latest, longest_pauses
+import subprocess
+import sys
+
+from tests.cluster.samples import Samples, latest, longest_pauses
 
 
 def test_a_pause_is_the_longest_time_without_growth():
@@ -25,3 +28,15 @@ def test_what_is_done_again_is_no_progress():
     ]
     assert longest_pauses(samples, 0.0, 3.0) == {"processor": 3.0}
     assert latest(samples) == {"processor/0": 11}
+
+
+def test_what_threads_tell_beside_each_other_are_whole_lines(tmp_path):
+    log = tmp_path / "log"
+    program = (
+        "import threading; from tests.cluster.samples import tell\n"
+        "many = [threading.Thread(target=lambda n=n: [tell({f'api/{n}': i}) for i in range(500)]) for n in range(4)]\n"
+        "[one.start() for one in many]; [one.join() for one in many]"
+    )
+    with log.open("wb") as file:
+        subprocess.run([sys.executable, "-c", program], stdout=file, check=True)
+    assert len(Samples(log).look()) == 2000

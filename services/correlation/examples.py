@@ -13,7 +13,7 @@ from services.core.correlation.bond import Bond
 from services.core.correlation.checks import RuleError
 from services.core.correlation.correlator import Correlator
 from services.core.correlation.event_time import Watermarks
-from services.core.correlation.graph import gap_ms
+from services.core.correlation.group import gap_ms
 from services.core.correlation.incident import Incident, IncidentState
 from services.core.correlation.rule import Rule
 from services.core.correlation.space import distance_m, place_of
@@ -79,7 +79,7 @@ def _try(rule: Rule, example: Example) -> Iterator[Failure]:
 
 def _ways(rule: Rule, example: Example) -> Iterator[tuple[str, list[Signal | Watermarks]]]:
     signals = sorted(example.signals.values(), key=lambda s: (s.end_ms, s.id))
-    end_ms = max(s.end_ms for s in signals) + rule.within_ms + 1
+    end_ms = max(s.end_ms for s in signals) + rule.open_ms + 1
     begin, end = _reports(rule, (), min(s.start_ms for s in signals)), _reports(rule, example.silent, end_ms)
     in_order: list[Signal | Watermarks] = [*begin]
     for signal in signals:

@@ -243,6 +243,12 @@ _RULE: Table = {
     "order": Field(one_of({"none": "none"}), {"enum": ["none"]}, "none: see when for sequences.", needed=False),
     "radius_m": Field(number, _METRES, "Great-circle distance of two linked signals, at most."),
     "within_s": Field(whole, _SECONDS, "Seconds between their windows, at most; 0: they touch or overlap."),
+    "keep_open_s": Field(
+        whole,
+        _SECONDS,
+        "What comes back at one of its entities within so many seconds is the same incident; 0.",
+        needed=False,
+    ),
     "same": _SAME,
     "links": Field(
         listed(_link), {"type": "array", "items": object_schema(_LINK)}, "Pairs with bounds of their own.", needed=False

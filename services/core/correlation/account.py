@@ -8,8 +8,9 @@ from operator import attrgetter
 
 import numpy as np
 
-from services.core.correlation.graph import Group, LinkGraph, Node, gap_ms
+from services.core.correlation.graph import LinkGraph
 from services.core.correlation.grid import Place
+from services.core.correlation.group import Group, Node, gap_ms
 from services.core.correlation.incident import Incident, IncidentState, Link, incident_id
 from services.core.correlation.query import windows_query
 from services.core.correlation.rule import Rule
@@ -65,7 +66,7 @@ def resolve_ms(graph: LinkGraph, group: Group) -> int:
         signal = graph.nodes[signal_id].signal
         last_ms = max(last_ms, signal.end_ms)
         longest_ms = max(longest_ms, signal.end_ms - signal.start_ms)
-    return last_ms + graph.rule.within_ms + longest_ms
+    return last_ms + graph.rule.open_ms + longest_ms
 
 
 def _title(rule: Rule, group: Group, nodes: list[Node]) -> str:

@@ -16,7 +16,8 @@ from operator import attrgetter
 from services.core.correlation.account import describe, resolve_ms
 from services.core.correlation.action import Action
 from services.core.correlation.event_time import EventTime, Watermarks
-from services.core.correlation.graph import Group, LinkGraph
+from services.core.correlation.graph import LinkGraph
+from services.core.correlation.group import Group
 from services.core.correlation.incident import Incident, IncidentState, changed
 from services.core.correlation.ledger import IncidentLedger
 from services.core.correlation.moments import Calendar, Moments
@@ -24,7 +25,6 @@ from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rule import Rule
 from services.core.correlation.selector import Key
 from services.core.correlation.state import CorrelatorCounters, CorrelatorState, LedgerState, SignalChanges
-from services.core.correlation.verdict import Truth
 from services.core.signals import Signal
 
 # What is settled is dropped when event time passes a multiple of this.
@@ -135,7 +135,7 @@ class Correlator:
         return self._ledger.plan()
 
     def found(self) -> list[tuple[LinkGraph, Group]]:
-        """The groups that are incidents, with the graph of their rule; rule by rule, in the order of joining."""
+        """The incidents, each as one group, with the graph of their rule; rule by rule, in the order of joining."""
         return [(graph, group) for graph in self._graphs for group in graph.groups_with_incidents()]
 
     def earliest_ms(self) -> int | None:
@@ -263,8 +263,10 @@ class Correlator:
         found: list[Incident] = []
         ending: dict[str, str] = {}  # incident -> its heir
         for group in groups:
+            self._judge(number, graph, group)
+        for group, parts in graph.incidents_of(groups):
             heir = ""
-            if self._judge(number, graph, group):
+            if group.held:
                 incident, when_ms = describe(graph, group), resolve_ms(graph, group)
                 heir = incident.id
                 if moment_ms >= when_ms:
@@ -275,7 +277,9 @@ class Correlator:
                 found.append(incident)
             for incident_id in sorted(group.incidents - {heir}):
                 ending[incident_id] = heir or ending.get(incident_id, "")
-            group.incidents = frozenset((heir,) if heir else ())
+            told = frozenset((heir,) if heir else ())
+            for part in parts:
+                part.incidents = told
         # What one group has lost may stand on another by now: it goes on there.
         standing = {incident.id for incident in found}
         ended = sorted((incident_id, heir) for incident_id, heir in ending.items() if incident_id not in standing)
@@ -291,8 +295,8 @@ class Correlator:
         changes += [version for incident_id in merged for version in self._ledger.tell_again(incident_id)]
         return changes
 
-    def _judge(self, number: int, graph: LinkGraph, group: Group) -> bool:
-        """Whether a group is an incident now; takes note of when to ask again."""
+    def _judge(self, number: int, graph: LinkGraph, group: Group) -> None:
+        """Finds whether the condition is true of a group now; takes note of when to ask again."""
         verdict = graph.judge(group, self.event_ms, self._time.covered_ms)
         if verdict.due_ms is not None or verdict.uncovered:
             asking = number, next(iter(group.members))
@@ -300,7 +304,6 @@ class Correlator:
                 self._due.put(asking, verdict.due_ms)
             if verdict.uncovered:
                 self._uncovered[asking] = None
-        return verdict.truth is Truth.HELD
 
     def _resolve(self, moment_ms: int) -> list[Incident]:
         changes: list[Incident] = []
@@ -314,12 +317,15 @@ class Correlator:
         changes: list[Incident] = []
         dropped: list[str] = []
         for graph in self._graphs:
-            for group in graph.expiring(now_ms):
-                if any(i in self._resolving or self._ledger.held(i, now_ms - group.end_ms) for i in group.incidents):
+            for groups in graph.expiring(now_ms):
+                incidents = {i for group in groups for i in group.incidents}
+                age_ms = now_ms - max(group.end_ms for group in groups)
+                if any(i in self._resolving or self._ledger.held(i, age_ms) for i in incidents):
                     continue
-                changes += [version for i in sorted(group.incidents) for version in self._ledger.forget(i)]
-                dropped += group.members
-                graph.forget(group)
+                changes += [version for i in sorted(incidents) for version in self._ledger.forget(i)]
+                for group in groups:
+                    dropped += group.members
+                    graph.forget(group)
             dropped += graph.forget_surroundings(now_ms)
         self._ledger.forget_ended(self._names, now_ms, self._time.log_ms)
         if not self._shares:
@@ -412,14 +418,19 @@ class Correlator:
     def _rebuild(self, number: int, graph: LinkGraph) -> list[Incident]:
         """The incidents of a rule whose graph was filled."""
         found: list[Incident] = []
-        for group in graph.take_touched():
-            if not self._judge(number, graph, group):
+        groups = graph.take_touched()
+        for group in groups:
+            self._judge(number, graph, group)
+        for group, parts in graph.incidents_of(groups):
+            if not group.held:
                 continue
             incident, when_ms = describe(graph, group), resolve_ms(graph, group)
             if not self._ledger.awaits(incident.id):  # forgotten; another rule still holds its signals
-                graph.forget(group)
+                for part in parts:
+                    graph.forget(part)
                 continue
-            group.incidents = frozenset((incident.id,))
+            for part in parts:
+                part.incidents = frozenset((incident.id,))
             if self.event_ms is not None and self.event_ms < when_ms:
                 self._resolving.put(incident.id, when_ms)
             else:

@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
 from services.core.correlation.bond import Bond
 from services.core.correlation.condition import Absent, AllOf, Present, enough_for
-from services.core.correlation.incident import Link
+from services.core.correlation.group import Group, Nearness, Node, gap_ms
 from services.core.correlation.moments import Calendar
+from services.core.correlation.returning import Returns, as_one
 from services.core.correlation.rule import Rule
 from services.core.correlation.space import PlaceIndex, place_of
 from services.core.correlation.surroundings import Coverage, Surroundings
-from services.core.correlation.verdict import PLAINLY_HELD, PLAINLY_NOT, Absence, Outcome, Verdict, judge
+from services.core.correlation.verdict import PLAINLY_HELD, PLAINLY_NOT, Absence, Truth, Verdict, judge
 from services.core.signals import Signal
-
-# How near two linked signals are: gap in ms, distance in m, id of the other one. The least is the closest.
-Nearness = tuple[int, float, str]
 
 # A signal is linked with so many others at most; what would be more is refused, and counted: in one place and time the
 # links are as many as the square of the signals.
 MAX_LINKS_OF_A_SIGNAL = 2_000
-
-
-def gap_ms(a: Signal, b: Signal) -> int:
-    """Time between two windows; 0 where they touch or overlap."""
-    # At most one of the two is positive: the one window lies behind the other.
-    gap = a.start_ms - b.end_ms if a.start_ms > b.start_ms else b.start_ms - a.end_ms
-    return gap if gap > 0 else 0
-
-
-@dataclass(eq=False, slots=True)
-class Group:
-    """Signals that hang together by links: a connected component of the graph."""
-
-    members: dict[str, None]  # in the order of joining, which is nearly the order of time
-    sides: Sequence[int]  # number of members by selector of the rule
-    end_ms: int  # of the last window
-    first: Node  # by start and id
-    links: int = 0
-    incidents: frozenset[str] = frozenset()  # ids told to the world that stand on these signals
-    outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions, when it was judged last
-
-
-class Node:
-    """One signal in the graph, with what is often asked of it."""
-
-    __slots__ = ("closest", "forward", "group", "neighbours", "order", "place", "side", "signal")
-
-    def __init__(self, signal: Signal, side: int) -> None:
-        self.side, self.signal = side, signal
-        # The one that it is a member of; None: it is alone, and nobody has asked. So it is with most, to the end.
-        self.group: Group | None = None
-        self.neighbours: dict[str, float] = {}  # id of each other one, and how far it is in m
-        self.closest: Nearness | None = None
-        # Its links with those behind it, by their order; None: to be made anew. An incident tells them in each version.
-        self.forward: list[Link] | None = None
-        self.order, self.place = (signal.start_ms, signal.id), (signal.latitude, signal.longitude)
-
-    def renew(self, signal: Signal) -> None:
-        """Takes a new version of the signal, at the same place."""
-        self.signal, self.forward = signal, None
 
 
 class _Search(NamedTuple):
@@ -84,11 +41,12 @@ class LinkGraph:
         self.rule = rule
         self.nodes: dict[str, Node] = {}
         # Event time after the end of a group from which on nothing can change it.
-        self.kept_ms = rule.within_ms + (rule.settled_after_ms if settled_ms is None else settled_ms)
+        self.kept_ms = rule.open_ms + (rule.settled_after_ms if settled_ms is None else settled_ms)
         self._searches = [self._searches_of(selector.name) for selector in rule.selectors]
         radii_of_side = [[search.radius_m for search in searches] for searches in self._searches]
         self._places = PlaceIndex[Node](*sorted({bond.radius_m for bond in rule.all_bonds}), of_side=radii_of_side)
         self._surroundings = Surroundings[Node](rule, self.kept_ms) if rule.absences else None
+        self._returns = Returns(self.nodes, rule.keep_open_s * 1000) if rule.keep_open_s else None
         self._plain = isinstance(rule.condition, AllOf) and all(isinstance(p, Present) for p in rule.condition.parts)
         self._careful = any(not bond.plain for bond in rule.all_bonds)
         self._enough = enough_for(rule.condition, rule.sides)
@@ -164,7 +122,12 @@ class LinkGraph:
         return signal_id in self.nodes or (self._surroundings is not None and self._surroundings.holds(signal_id))
 
     def judge(self, group: Group, event_ms: int | None, coverage: Coverage) -> Verdict:
-        """Whether a group is an incident at an event time; its outcomes are kept in the group."""
+        """Whether the condition is true of a group at an event time; that and its outcomes are kept in the group."""
+        verdict = self._judge(group, event_ms, coverage)
+        group.held = verdict.truth is Truth.HELD
+        return verdict
+
+    def _judge(self, group: Group, event_ms: int | None, coverage: Coverage) -> Verdict:
         if not self._may_be(group):
             group.outcomes = ()
             return PLAINLY_NOT
@@ -195,9 +158,19 @@ class LinkGraph:
         return list(dict.fromkeys(map(self._group_of, self.nodes.values())))
 
     def groups_with_incidents(self) -> list[Group]:
-        """The groups that are incidents, in the order of joining."""
+        """The incidents, each as one group, in the order of joining."""
         groups = dict.fromkeys(node.group for node in self.nodes.values())
-        return [group for group in groups if group is not None and group.incidents]
+        whole = dict.fromkeys(group.kin or (group,) for group in groups if group is not None and group.incidents)
+        return list(map(as_one, whole))
+
+    def incidents_of(self, judged: Sequence[Group]) -> list[tuple[Group, tuple[Group, ...]]]:
+        """What groups that changed, and were judged, are now: each incident as one group, and the groups it is made of.
+
+        With them comes what was, or is, one incident with them; and each group that is none, by itself.
+        """
+        if self._returns is None:
+            return [(group, (group,)) for group in judged]
+        return self._returns.incidents(judged)
 
     def _group_of(self, node: Node) -> Group:
         group = node.group
@@ -217,21 +190,30 @@ class LinkGraph:
 
     def forget(self, group: Group) -> None:
         """Drops a group whole and without a word: nothing can belong to it any more."""
+        group.kin = ()
         for signal_id in group.members:
             node = self.nodes.pop(signal_id)
             self._unindex(node)
         self._touched.pop(group, None)
 
-    def expiring(self, now_ms: int) -> Iterator[Group]:
-        """Groups that nothing can change from an event time on. One that is not forgotten now is told later again."""
+    def expiring(self, now_ms: int) -> Iterator[tuple[Group, ...]]:
+        """What nothing can change from an event time on: groups, each with those that are one incident with it.
+
+        One that is not forgotten now is told later again.
+        """
         for signal_id in self._expiring.take(now_ms):
             if (node := self.nodes.get(signal_id)) is None:
                 continue
             group = self._group_of(node)
-            if group.end_ms + self.kept_ms <= now_ms:
-                yield group
+            whole = group.kin or (group,)
+            if all(one.end_ms + self.kept_ms <= now_ms for one in whole) and not self._reaches(whole, now_ms):
+                yield whole
             if signal_id in self.nodes:
                 self._expiring.put(max(self._group_of(node).end_ms + self.kept_ms, now_ms + 1), signal_id)
+
+    def _reaches(self, whole: Sequence[Group], now_ms: int) -> bool:
+        """Whether what is not settled yet may come to belong to an incident."""
+        return self._returns is not None and whole[0].held and self._returns.reaches(whole, now_ms, self.kept_ms)
 
     def forget_surroundings(self, now_ms: int) -> list[str]:
         """Drops what was looked out for and is near nothing that stands any more; gives the ids."""
@@ -265,6 +247,8 @@ class LinkGraph:
         for other, gap, distance in found:
             self._link(node, other, gap, distance)
         self._places.add(node)
+        if self._returns is not None:
+            self._returns.add(node)
         if self._surroundings is not None:
             self._surroundings.add_anchor(node)
         self._expiring.put(signal.end_ms + self.kept_ms, signal.id)
@@ -287,6 +271,8 @@ class LinkGraph:
 
     def _unindex(self, node: Node) -> None:
         self._places.remove(node)
+        if self._returns is not None:
+            self._returns.remove(node)
         if self._surroundings is not None:
             self._surroundings.remove_anchor(node)
 
@@ -317,6 +303,7 @@ class LinkGraph:
         into.first = min(into.first, group.first, key=_ORDER)
         into.links += group.links
         into.incidents |= group.incidents
+        into.kin += group.kin
         self._touched.pop(group, None)
         self._touched[into] = None
 
@@ -378,5 +365,5 @@ class LinkGraph:
             self._touched[new] = None
             made.append(new)
         heir = min(made, key=lambda g: (not self.could_be(g), g.first.order))
-        heir.incidents = group.incidents
+        heir.incidents, heir.kin = group.incidents, group.kin
         del self._touched[group]

@@ -48,4 +48,4 @@ class SignalPlaces:
 def memory_ms(rule: Rule) -> int:
     """Event time for which a rule remembers what belongs to no incident."""
     before_s = max((absent.before_s for absent in rule.absences), default=0)
-    return rule.settled_after_ms + rule.within_ms + before_s * 1000
+    return rule.settled_after_ms + rule.open_ms + before_s * 1000

@@ -190,14 +190,14 @@ class Muting:
     def _inhibitor(self, rule: Rule, incident: Incident) -> str:
         """The first incident by start and id that inhibits one; of one that is over, that would still do so then."""
         found: list[Order] = []
-        until_ms = incident.end_ms + rule.within_ms
+        until_ms = incident.end_ms + rule.open_ms
         for version, inhibition in self._inhibitors.get(rule.name, ()):
             series = self._series.get((version, incident.city))
             for _, other_id in series.order if series is not None else ():
                 other = self._standing.get(other_id)
                 if other is None or other_id == incident.id:
                     continue
-                other_until_ms = other.end_ms + self._rules[version].within_ms
+                other_until_ms = other.end_ms + self._rules[version].open_ms
                 holds = other_until_ms >= until_ms if incident.over else not other.over
                 meet = other.start_ms <= until_ms and incident.start_ms <= other_until_ms
                 if holds and meet and covers(inhibition, self._places_of(inhibition, other), incident.signals):

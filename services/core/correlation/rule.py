@@ -45,6 +45,8 @@ class Rule:
     # longest window and the longest lateness of the kinds, and one pane. Until then an incident can be corrected.
     settled_after_s: int
     when: Condition | None = None  # None: a signal of every name takes part
+    # What comes back at one of its entities within so long after its last window is the same incident; 0: is a new one.
+    keep_open_s: int = 0
     same: tuple[str, ...] = ()  # attributes that two linked signals both have, with one value
     bonds: tuple[
         Bond, ...
@@ -58,6 +60,7 @@ class Rule:
         check_range("version", self.version, 1, 2**31)
         check_range("radius_m", self.radius_m, 1.0, MAX_RADIUS_M)
         check_range("within_s", self.within_s, 0, MAX_SECONDS)
+        check_range("keep_open_s", self.keep_open_s, 0, MAX_SECONDS)
         check_range("settled_after_s", self.settled_after_s, 1, MAX_SECONDS)
         if not self.about.strip():
             raise RuleError("about", self.about, "must say what the rule is for")
@@ -124,9 +127,15 @@ class Rule:
         return max([self.within_s * 1000, bonds, *(absent.after_s * 1000 for absent in self.absences)])
 
     @cached_property
+    def open_ms(self) -> int:
+        """Event time after its last window for which an incident waits for what may still belong to it."""
+        return self.within_ms + self.keep_open_s * 1000
+
+    @cached_property
     def thresholds(self) -> tuple[Threshold, ...]:
         """The bounds that it sets, as its incidents tell them."""
         bounds = [Threshold("radius_m", self.radius_m), Threshold("within_s", self.within_s)]
+        bounds += [Threshold("keep_open_s", self.keep_open_s)] if self.keep_open_s else []
         for bond in self.bonds:
             name = f"{bond.first}_{bond.second}"
             bounds += [Threshold(f"{name}_radius_m", bond.radius_m), Threshold(f"{name}_within_s", bond.within_s)]

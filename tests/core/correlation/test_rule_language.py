@@ -148,6 +148,7 @@ def test_a_wrong_condition_or_link_is_told_with_its_field_and_reason(tmp_path, w
         (HEAD + TAIL.replace("lies: up", "lies: left"), 32, "links[1].wind.lies"),
         (HEAD + TAIL.replace("values: 4", "values: none"), 40, "when.all_of[3].values"),
         (HEAD + TAIL + "limit: 3\n", 42, "limit"),
+        (HEAD + TAIL + "keep_open_s: 1.5\n", 42, "keep_open_s"),
     ],
 )
 def test_an_error_tells_the_line(tmp_path, text, line, field):
@@ -155,6 +156,11 @@ def test_an_error_tells_the_line(tmp_path, text, line, field):
         load_rule(write(tmp_path, text))
     assert (told.value.line, told.value.field) == (line, field)
     assert str(told.value).startswith(f"a.yaml:{line}: {field} = ")
+
+
+def test_how_long_incidents_are_kept_open_is_one_number_of_seconds(tmp_path):
+    rule = load_rule(write(tmp_path, HEAD + TAIL + "keep_open_s: 7200\n"))
+    assert (rule.keep_open_s, rule.open_ms) == (7200, rule.within_ms + 7_200_000)
 
 
 def test_conditions_as_deep_as_a_well_are_refused_and_not_followed(tmp_path):

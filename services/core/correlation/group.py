@@ -1,0 +1,55 @@
+"""Signals of one rule in their graph, and the groups that hang together by links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.core.correlation.incident import Link
+from services.core.correlation.verdict import Outcome
+from services.core.signals import Signal
+
+# How near two linked signals are: gap in ms, distance in m, id of the other one. The least is the closest.
+Nearness = tuple[int, float, str]
+
+
+def gap_ms(a: Signal, b: Signal) -> int:
+    """Time between two windows; 0 where they touch or overlap."""
+    # At most one of the two is positive: the one window lies behind the other.
+    gap = a.start_ms - b.end_ms if a.start_ms > b.start_ms else b.start_ms - a.end_ms
+    return gap if gap > 0 else 0
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Signals that hang together by links: a connected component of the graph."""
+
+    members: dict[str, None]  # in the order of joining, which is nearly the order of time
+    sides: Sequence[int]  # number of members by selector of the rule
+    end_ms: int  # of the last window
+    first: Node  # by start and id
+    links: int = 0
+    incidents: frozenset[str] = frozenset()  # ids told to the world that stand on these signals
+    outcomes: tuple[Outcome, ...] = ()  # of the rule's conditions, when it was judged last
+    held: bool = False  # whether the condition of the rule was true then
+    kin: tuple[Group, ...] = ()  # it and all that was one incident with it then, where the rule keeps incidents open
+
+
+class Node:
+    """One signal in the graph, with what is often asked of it."""
+
+    __slots__ = ("closest", "forward", "group", "neighbours", "order", "place", "side", "signal")
+
+    def __init__(self, signal: Signal, side: int) -> None:
+        self.side, self.signal = side, signal
+        # The one that it is a member of; None: it is alone, and nobody has asked. So it is with most, to the end.
+        self.group: Group | None = None
+        self.neighbours: dict[str, float] = {}  # id of each other one, and how far it is in m
+        self.closest: Nearness | None = None
+        # Its links with those behind it, by their order; None: to be made anew. An incident tells them in each version.
+        self.forward: list[Link] | None = None
+        self.order, self.place = (signal.start_ms, signal.id), (signal.latitude, signal.longitude)
+
+    def renew(self, signal: Signal) -> None:
+        """Takes a new version of the signal, at the same place."""
+        self.signal, self.forward = signal, None

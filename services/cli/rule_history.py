@@ -36,15 +36,13 @@ def backtest(
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from services.correlation.backtest import compare, labels_of
+    from services.correlation.backtest import compare
     from services.correlation.history import read_incidents
 
     found_rule = _rule(rule)
     from_ms, to_ms = (int(time.replace(tzinfo=UTC).timestamp() * 1000) for time in (start, end))
     if not from_ms < to_ms:
         fail(f"--from {start:%Y-%m-%dT%H:%M} must lie before --to {end:%Y-%m-%dT%H:%M}")
-    if labels := labels_of(found_rule):
-        fail(f"{found_rule.name} asks for labels of entities ({', '.join(labels)}), which are not stored with signals")
     try:
         with clickhouse_connect.get_client(**client_address(find_addresses(root).clickhouse)) as client:
             found = found_in(client, found_rule, city, from_ms, to_ms)

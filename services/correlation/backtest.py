@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.core.correlation.condition import ENTITY, Count, leaves
 from services.core.correlation.correlator import Correlator
 from services.core.correlation.event_time import Watermarks
 from services.core.correlation.horizon import memory_ms
@@ -159,14 +158,6 @@ def compare(found: Sequence[Past], live: Sequence[Past]) -> Comparison:
         only_found=sorted((incident for incident in found if incident.id not in pairs), key=_order),
         only_live=sorted(left.values(), key=_order),
     )
-
-
-def labels_of(rule: Rule) -> list[str]:
-    """Labels of entities that a rule asks for; the table of signals does not hold them."""
-    labels = {name for selector in rule.selectors for name, _ in selector.attributes}
-    labels |= {name for bond in rule.all_bonds for name in bond.same}
-    labels |= {leaf.distinct for leaf in leaves(rule.condition) if isinstance(leaf, Count) and leaf.distinct}
-    return sorted(labels - {ENTITY})
 
 
 def _order(incident: Past) -> tuple[int, str]:

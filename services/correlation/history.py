@@ -14,7 +14,7 @@ _NAN = float("nan")
 _SIGNALS = """
 SELECT toString(id), city, domain, kind, type, entity_id, window, toUnixTimestamp64Milli(start_time),
     toUnixTimestamp64Milli(end_time), state = 'retracted', severity, score, evidence, revision, detector_version, model,
-    latitude, longitude, h3_cell
+    latitude, longitude, h3_cell, attributes
 FROM urban.v_signals
 WHERE (domain, kind, type) IN {keys:Array(Tuple(String, String, String))}
     AND end_time > fromUnixTimestamp64Milli({from_ms:Int64}) AND end_time <= fromUnixTimestamp64Milli({to_ms:Int64})
@@ -107,7 +107,7 @@ def last_ms(client: Client) -> int:
 def _signal(
     id_: str, city: str, domain: str, kind: str, type_: str, entity_id: str, window: str, start_ms: int, end_ms: int,
     retracted: bool, severity: str, score: float, evidence: list[dict[str, Any]], revision: int, detector_version: str,
-    model: str, latitude: float, longitude: float, h3_cell: int,
+    model: str, latitude: float, longitude: float, h3_cell: int, attributes: dict[str, str],
 ) -> Signal:  # fmt: skip
     return Signal(
         id=id_,
@@ -130,6 +130,7 @@ def _signal(
         latitude=latitude if h3_cell else _NAN,
         longitude=longitude if h3_cell else _NAN,
         h3_cell=h3_cell,
+        attributes=tuple(sorted(attributes.items())),
     )
 
 

@@ -92,7 +92,13 @@ TOGETHER = rule(
     when=AnyOf((AllOf((Present("jam"), Share(("jam", "loud"), "cabinet", 0.5, 1800))), Chain(("jam", "jam")))),
     bonds=(Bond("jam", "jam", 900.0, 1800, along=Along("road", 600.0)), Bond("loud", "loud", 600.0, 1200)),
 )
-RULES = (FIRST_NOISE, MANY, QUIET, PERHAPS, LEVELS, SAME, TOGETHER)
+INDOORS = rule(
+    "indoors",
+    *(CROWD, LOUD),
+    when=AnyOf((Share(("crowd", "loud"), "building", 0.5, 5400), Share(("loud",), "building", 0.4))),
+    bonds=(Bond("loud", "loud", 600.0, 1800),),
+)
+RULES = (FIRST_NOISE, MANY, QUIET, PERHAPS, LEVELS, SAME, TOGETHER, INDOORS)
 
 
 def noise(type_: str, entity: str, start_ms: int, north_m: float) -> Signal:
@@ -110,7 +116,8 @@ def heard(time_ms: int, *noise_partitions: int) -> list[Watermarks]:
 
 
 CABINET = (("cabinet", "c1"), ("cabinet_entities", "4"))
-ROADS = ((), (*CABINET, ("road", "north")), (("road", "south"),))
+LARGE, SMALL = (("building", "b1"), ("building_entities", "6")), (("building", "b2"), ("building_entities", "4"))
+ROADS = ((), (*LARGE, *CABINET, ("road", "north")), (*SMALL, ("road", "south")))
 WINDS = ((), (Evidence("wind_from_deg", 190.0, 0.0),), (Evidence("wind_from_deg", 20.0, 0.0),))
 TYPES = {"loud": "noise_burst", "plan": "planned", "blind": "dead"}
 CHOICES: tuple[Sequence[Any], ...] = (

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.correlation.bond import Bond
+from services.cli.rule_history import found_in
 from services.core.correlation.correlator import Correlator
+from services.core.correlation.event_time import Watermarks
 from services.core.correlation.horizon import memory_ms
 from services.core.correlation.incident import Incident, IncidentState
+from services.core.geometry import cell_of
 from services.core.signals import Signal
-from services.correlation.backtest import Backtest, Past, compare, labels_of, past_of
+from services.correlation.backtest import Backtest, Past, compare, past_of
+from services.correlation.examples import examples_of
+from services.correlation.rules import FOLDER, load_rules
+from services.runtime.records import signals_table
 from tests.core.correlation.city import HOUR, NOON, RULE, SILENCE, congestion, crowding
-from tests.core.correlation.language import MANY, QUIET, SAME, SOURCES, heard, histories
 from tests.core.correlation.language import RULES as LANGUAGE
+from tests.core.correlation.language import SOURCES, heard, histories
 from tests.examples import examples
 
 DAY = 24 * HOUR
+GONE = (IncidentState.SUPERSEDED, IncidentState.RETRACTED)
 
 
 def stored(signals: list[Signal], chance: random.Random) -> list[Signal]:
@@ -42,8 +51,7 @@ def test_every_rule_finds_what_it_found_live_whatever_came_late(signals, rule, m
     records = [r for s in signals for r in (s, *heard(s.end_ms))] + heard(NOON + DAY)
     for at, record in enumerate(records):
         newest |= {incident.id: incident for incident in live.take(record, NOON + at)}
-    gone = (IncidentState.SUPERSEDED, IncidentState.RETRACTED)
-    expected = [past_of(incident) for incident in newest.values() if incident.state not in gone]
+    expected = [past_of(incident) for incident in newest.values() if incident.state not in GONE]
     test, at_ms, step_ms = Backtest(rule, NOON, NOON + DAY), 0, minutes * 60_000
     left = stored(signals, chance)
     while test.waits:
@@ -106,8 +114,56 @@ def test_incidents_are_paired_by_id_and_else_by_the_signals_that_they_share():
     assert compare(found, found).same == 3
 
 
-def test_labels_that_are_not_stored_are_told():
-    assert labels_of(SAME) == ["road"]
-    assert labels_of(MANY) == ["road"]
-    assert labels_of(replace(RULE, bonds=(Bond("crowd", "road", 9.0, 9, same=("line",)),))) == ["line"]
-    assert labels_of(QUIET) == []
+class Stored:
+    """Signals as they lie in ClickHouse: a query gets the columns that it names, of windows that end in its time."""
+
+    def __init__(self, signals: list[Signal]) -> None:
+        domains = pa.array([signal.domain for signal in signals])
+        self._rows = signals_table(signals).append_column("domain", domains).to_pylist()
+        self.result_rows: list[tuple[Any, ...]] = []
+
+    def query(self, query: str, parameters: dict[str, Any]) -> Stored:
+        if "max(end_time)" in query:
+            self.result_rows = [(max(_ms(row["end_time"]) for row in self._rows),)]
+            return self
+        words = " ".join(query.split()).removeprefix("SELECT ")
+        columns = words[: words.index(" FROM ")].split(", ")
+        from_ms, to_ms = parameters["from_ms"], parameters["to_ms"]
+        some = [row for row in self._rows if from_ms < _ms(row["end_time"]) <= to_ms]
+        self.result_rows = [tuple(_told(column, row) for column in columns) for row in some]
+        return self
+
+
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def _told(column: str, row: dict[str, Any]) -> Any:
+    if column == "state = 'retracted'":
+        return row["state"] == "retracted"
+    if column.startswith("toUnixTimestamp64Milli("):
+        return _ms(row[column[len("toUnixTimestamp64Milli(") : -1]])
+    value = row[column.removeprefix("toString(").removesuffix(")")]
+    return dict(value) if column == "attributes" else value
+
+
+@pytest.mark.parametrize("rule", load_rules(), ids=lambda rule: rule.name)
+def test_a_rule_that_is_shipped_finds_by_its_examples_as_they_are_stored_what_it_found_live(rule):
+    counts = []
+    for example in examples_of(FOLDER / f"{rule.name}.yaml", rule):
+        signals = [replace(s, h3_cell=cell_of(s.latitude, s.longitude)) for s in example.signals.values()]
+        live = Correlator((rule,), {(s.domain, s.kind): 1 for s in rule.selectors}, silence_ms=SILENCE)
+        reports = [Watermarks(s.domain, s.kind, {0: NOON + 4 * DAY}) for s in rule.selectors]
+        log: list[Signal | Watermarks] = [*signals, *reports]
+        newest = {i.id: i for at, record in enumerate(log) for i in live.take(record, NOON + at)}
+        expected = [past_of(i) for i in newest.values() if i.state not in GONE]
+        found = found_in(Stored(signals), rule, "", NOON - 2 * DAY, NOON + 2 * DAY)
+        assert found == sorted(expected, key=lambda i: (i.start_ms, i.id)), example.name
+        counts.append(len(found))
+    assert 0 in counts
+    assert max(counts) > 0
+
+
+def test_the_examples_are_of_rules_with_every_use_of_labels():
+    text = "".join((FOLDER / f"{rule.name}.yaml").read_text() for rule in load_rules())
+    assert all(f"{use}: " in text for use in ("without", "along", "among"))

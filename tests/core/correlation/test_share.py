@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from services.core.correlation.checks import RuleError
-from services.core.correlation.condition import Share
+from services.core.correlation.condition import AllOf, Present, Share, leaves
 from services.core.correlation.correlator import Correlator
 from services.core.correlation.event_time import Watermarks
 from services.core.correlation.incident import Incident, IncidentState
+from services.core.correlation.rule import Rule
 from services.core.correlation.rule_checks import check_leaf
 from services.core.signals import Signal, signal_id
 from services.correlation.conditions import read_condition
@@ -37,11 +38,11 @@ def silent(number: int, second: int, cabinet: str = "c7", devices: str = str(DEV
     return replace(made, id=id_, domain=domain, kind=kind, type=type_, attributes=labels, **changes)
 
 
-def incidents(signals: list[Signal]) -> list[Incident]:
+def incidents(signals: list[Signal], rule: Rule = RULE) -> list[Incident]:
     """What stands."""
-    correlator = Correlator((RULE,), {(s.domain, s.kind): 1 for s in RULE.selectors}, silence_ms=60_000)
+    correlator = Correlator((rule,), {(s.domain, s.kind): 1 for s in rule.selectors}, silence_ms=60_000)
     newest: dict[str, Incident] = {}
-    reports = [Watermarks(s.domain, s.kind, {0: NOON + HOUR // 2}) for s in RULE.selectors]
+    reports = [Watermarks(s.domain, s.kind, {0: NOON + HOUR // 2}) for s in rule.selectors]
     log: list[Signal | Watermarks] = [*signals, *reports]
     for record in log:
         newest |= {i.id: i for i in correlator.take(record, 0)}
@@ -82,6 +83,21 @@ def test_fewer_slower_or_unknown_is_none(signals: list[Signal], why: str):
 def test_all_of_a_cabinet_are_one_incident_and_no_more_than_all():
     (found,) = incidents([silent(n, 1, devices="4") for n in range(8)])
     assert share_of(found) == 1.0
+
+
+def test_half_of_a_building_is_counted_by_the_building_whatever_cabinets_it_hangs_on():
+    (share,) = (leaf for leaf in leaves(RULE.condition) if isinstance(leaf, Share))
+    rule = replace(RULE, when=AllOf((Present("camera"), replace(share, among="building"))))
+    cabinets = [silent(n, 15 * n, cabinet=f"c{n}", devices="1") for n in range(4)]
+    for devices, building, found in (("8", "b1", 1), ("9", "b1", 0), ("8", "", 0), ("", "b1", 0)):
+        labels = (("building", building), ("building_entities", devices)) if devices else (("building", building),)
+        signals = [replace(s, attributes=(*labels, *s.attributes)) for s in cabinets]
+        assert len(incidents(signals, rule)) == found, (devices, building)
+    # Of two buildings neither has half.
+    two = [
+        replace(s, attributes=(("building", f"b{n % 2}"), ("building_entities", "8"))) for n, s in enumerate(cabinets)
+    ]
+    assert incidents(two, rule) == []
 
 
 def test_a_device_that_a_correction_brings_back_takes_the_incident_with_it():

@@ -26,16 +26,20 @@ DAY = 24 * HOUR
 RULE = next(rule for rule in load_rules() if rule.name == "crowd_road_pressure")
 # Places so far from each other that nothing links them.
 PLACES_M = range(0, 40_000, 4_000)
+LABELS = ((), (("line", "western"), ("place", "platform")), (("place", "square"),))
 
 
 def city_of_two_days() -> list[Signal]:
-    """Crowds and jams in the order in which they are told: some late, some corrected, some retracted."""
+    """Crowds and jams in the order in which they are told: some late, some corrected, some retracted.
+
+    Some crowds stand on a platform, which the rule is `without`.
+    """
     chance = random.Random(7)
     told: list[tuple[int, Signal]] = []
     for number in range(120):
         north_m, hour = chance.choice(PLACES_M), chance.randrange(40)
         for signal in (
-            crowding(f"gate-{north_m}", NOON + hour * HOUR, north_m=north_m),
+            crowding(f"gate-{north_m}", NOON + hour * HOUR, north_m=north_m, attributes=LABELS[north_m % 3]),
             congestion(f"road-{number}", NOON + hour * HOUR + 5 * MINUTE * chance.randrange(12), north_m=north_m + 300),
         ):
             told.append((signal.end_ms + chance.choice([0, 0, 3 * HOUR]), signal))

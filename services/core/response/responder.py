@@ -173,9 +173,8 @@ class Responder:
         plan = self._plans[case.plan]
         level = plan.levels[plan.rank(case.level)]
         clock = next(c for c in level.clocks if c.waits_for == clock_name)
-        case.breached = (*case.breached, clock_name)
+        step = case.run_out(clock_name)
         case.told = tuple(dict.fromkeys((*case.told, *clock.tell)))
-        step = f"{case.round}/clock/{clock_name}"
         found = self._tell(case, plan, Reason.ESCALATED, step, clock.tell, due_ms + GRACE_MS)
         return [replace(notice, clock=clock_name, due_ms=due_ms) for notice in found]
 
@@ -198,7 +197,7 @@ class Responder:
             (case.since_ms + clock.seconds * 1000, clock.waits_for)
             for clock in plan.levels[rank].clocks
             if clock.waits_for not in case.seen.acted
-            and clock.waits_for not in case.breached
+            and not case.ran_out(clock.waits_for)
             and not (over and clock.waits_for != "close")
         ]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.correlation.incident import IncidentState
-from services.core.response.case import Case, Notice, Reason, Seen
+from services.core.response.case import Case, Notice, Reason, Seen, notice_id
 from services.core.response.plan import Clock, Level, Plan
 from services.core.response.responder import GRACE_MS, Responder
 from services.core.signals import Severity
@@ -103,8 +103,55 @@ def test_levels_go_up_and_down_with_the_severity_and_their_clocks_start_anew():
     assert desk.see(1, severity=Severity.EXTREME) == [("raised", "officer"), ("raised", "command")]
     assert desk.wait(2) == [("escalated acknowledge", "mayor")]
     assert desk.see(3) == [("lowered", "officer"), ("lowered", "command"), ("lowered", "mayor")]
-    assert desk.wait(30) == [], "the clock has run out in this round"
+    assert desk.wait(30) == [("escalated acknowledge", "leader")], (
+        "ten minutes from the fall on: it is the lower one's own"
+    )
     assert ("raised", "mayor") in desk.see(31, severity=Severity.SEVERE)
+    assert desk.wait(60) == [], "it has run out at this level in this round"
+
+
+def test_a_clock_of_a_higher_level_runs_out_too_where_that_of_a_lower_one_has():
+    desk = Desk()
+    desk.see(0)
+    assert desk.wait(10) == [("escalated acknowledge", "leader")]
+    assert [who for _, who in desk.see(11, severity=Severity.SEVERE)] == ["officer", "leader", "command"]
+    desk.restart()
+    assert desk.wait(11.9) == [], "it runs from the moment of its level on"
+    assert desk.wait(12) == [("escalated acknowledge", "mayor")]
+    desk.restart()
+    desk.see(13)
+    desk.see(14, severity=Severity.SEVERE)
+    desk.see(15)
+    assert desk.wait(60) == [], "each ran out at its level"
+    assert len({n.id for n in desk.notices}) == len(desk.notices)
+
+
+def test_who_has_it_in_hand_at_a_lower_level_has_it_at_a_higher_one():
+    desk = Desk()
+    desk.see(0)
+    desk.see(11, acted=frozenset(["acknowledge"]))
+    desk.see(12, severity=Severity.SEVERE, acted=frozenset(["acknowledge"]))
+    assert [n.clock for n in desk.notices if n.clock] == ["acknowledge"], (
+        "that of the lower level, before anybody acted"
+    )
+    assert desk.wait(60) == []
+
+
+def test_a_checkpoint_of_a_version_that_noted_no_level_tells_nobody_twice_and_is_read_by_it():
+    desk = Desk()
+    desk.see(0)
+    desk.wait(10)
+    told = {n.id for n in desk.notices}
+    # Which ids that version gave to what it told behind its last checkpoint: they are read from the topic.
+    assert notice_id("i", "plan", "0/clock/acknowledge", "leader") in told
+    (case,) = desk.responder.cases()
+    assert "acknowledge" in case.breached, "what that version looks for if it comes back"
+    case.breached = ("acknowledge",)
+    desk.restart()
+    desk.see(11, severity=Severity.SEVERE)
+    assert desk.wait(60) == [], "it may have told this one"
+    desk.see(61, severity=Severity.SEVERE, state=S.REOPENED, reopen_count=1)
+    assert desk.wait(62) == [("escalated acknowledge", "mayor")], "a new round knows"
 
 
 def test_the_end_is_told_once_to_everybody_who_was_told():

@@ -116,4 +116,5 @@ _PLAN: Table = {
     "about": Field(text, {}, "What it is for."),
     "rules": Field(listed(text), {}, "Rules whose incidents it follows."),
     "levels": Field(listed(_level), {}, "From the lowest to the highest."),
+    "lower_after_s": Field(whole, {}, "So long figures must have been lower before a level goes down.", needed=False),
 }

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from services.core.correlation.incident import IncidentState
 from services.core.response.case import Case, Notice, Reason, Seen, notice_id
-from services.core.response.plan import Clock, Level, Plan
+from services.core.response.plan import Clock, Condition, Level, Plan
 from services.core.response.responder import GRACE_MS, Responder
-from services.core.signals import Severity
+from services.core.signals import Evidence, Severity
 from services.correlation.response_checkpoint import SavedCases, cases_in, checkpoint_of_cases
+from tests.core.correlation.city import HOUR, NOON, crowding
 from tests.examples import examples
 
 S = IncidentState
@@ -34,8 +35,9 @@ FIRST = Seen("i", "auckland", "rule", 1, S.OPEN, Severity.MODERATE, "Something",
 class Desk:
     """A responder, and what it has told: (minute, reason, receiver)."""
 
-    def __init__(self) -> None:
-        self.responder = Responder([PLAN])
+    def __init__(self, plan: Plan = PLAN) -> None:
+        self.plan = plan
+        self.responder = Responder([plan])
         self.notices: list[Notice] = []
         self.revision = 0
 
@@ -51,7 +53,7 @@ class Desk:
         message = checkpoint_of_cases(0, SavedCases(self.responder.cases(), 1, 2))
         saved = cases_in(message)
         assert saved == SavedCases(self.responder.cases(), 1, 2)
-        self.responder = Responder([PLAN], saved.cases)
+        self.responder = Responder([self.plan], saved.cases)
 
     def _keep(self, notices: Iterable[Notice]) -> list[tuple[str, str]]:
         found = list(notices)
@@ -224,6 +226,41 @@ def test_versions_that_are_written_again_tell_nothing_even_when_all_is_over():
 
 def test_an_incident_of_a_rule_without_a_plan_is_passed_over():
     assert Desk().see(0, rule="other") == []
+
+
+# Hours:     0 1 2 3 4 5 6 7 8
+# figure     9 9 1 1 1 1 9 1 1      high above 5; lower after two hours
+# level      h h h l l l h h l
+def test_a_level_follows_the_figures_up_at_once_and_down_once_after_its_time_and_each_change_is_told_once():
+    plan = replace(
+        PLAN,
+        levels=(Level("low", ("officer",)), Level("high", ("officer", "command"), any_of=((Condition("aqi", 5.0),),))),
+        lower_after_s=7200,
+    )
+    hours = [
+        replace(crowding(start_ms=NOON + h * HOUR), evidence=(Evidence("aqi", float(figure), 1.0),))
+        for h, figure in enumerate([9, 9, 1, 1, 1, 1, 9, 1, 1])
+    ]
+    versions = [replace(FIRST, revision=n, signals=tuple(hours[:n])) for n in range(1, 10)]
+    desk, again = Desk(plan), Desk(plan)
+    for n, seen in enumerate(versions):
+        desk._keep(desk.responder.take(seen, n * HOUR))
+        again._keep(again.responder.take(seen, n * HOUR))
+        again.restart()
+        for old in versions[: n + 1]:  # read again, after a kill
+            assert again.responder.take(old, n * HOUR) == []
+    changes = [(n.reason.name.lower(), n.receiver, n.seen.revision) for n in desk.notices]
+    assert changes == [
+        ("opened", "officer", 1),
+        ("opened", "command", 1),
+        ("lowered", "officer", 4),
+        ("lowered", "command", 4),
+        ("raised", "officer", 7),
+        ("raised", "command", 7),
+        ("lowered", "officer", 9),
+        ("lowered", "command", 9),
+    ]
+    assert again.notices == desk.notices
 
 
 VERSIONS = st.builds(

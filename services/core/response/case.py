@@ -59,9 +59,7 @@ class Case:
     round: int = 0  # how often it was reopened
     steps: int = 0  # changes of level so far
     told: tuple[str, ...] = ()  # everybody who was told, in order
-    breached: tuple[
-        str, ...
-    ] = ()  # clocks of this round that ran out: "acknowledge", and "alarm/acknowledge" at a level
+    breached: tuple[str, ...] = ()  # clocks that ran out in this round: "acknowledge", and where: "alarm/acknowledge"
     ended: bool = False  # everybody was told that it is over
     live: bool = True  # False: it is somebody else's, or over for good
 
@@ -93,6 +91,7 @@ class Notice:
     time_ms: int
     clock: str = ""
     due_ms: int = 0
+    instruction: str = ""  # what its level asks for; empty: nothing is said, or it is over
 
     @property
     def text(self) -> str:

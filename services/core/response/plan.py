@@ -7,6 +7,7 @@ figure has been lower for the plan's `lower_after_s`, by the times of the window
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,9 @@ CLOCKS = ("acknowledge", "dispatch", "feedback", "close")
 ANY_RULE = "*"
 MAX_CLOCK_S = 366 * 86_400
 MAX_HOURS = 366 * 24.0
+MAX_INSTRUCTION = 500
+# What an instruction may name in braces.
+_NAMED = ("city", "incident")
 # Two windows of an hour: one that is lower, or that is missing, changes nothing yet. A proposal.
 LOWER_AFTER_S = 7_200
 
@@ -80,6 +84,7 @@ class Level:
     severity: Severity = Severity.MINOR  # from this severity of the incident on
     any_of: tuple[tuple[Condition, ...], ...] = ()  # and one of these groups holds whole; none: nothing more is asked
     clocks: tuple[Clock, ...] = ()
+    instruction: str = ""  # one line for who is told: what to do; {city} and {incident}, its id, are filled in
 
     def __post_init__(self) -> None:
         _check_identifier("level", self.name)
@@ -87,6 +92,11 @@ class Level:
         names = [clock.waits_for for clock in self.clocks]
         if len(set(names)) != len(names):
             raise RuleError("clocks", names, "a clock may be named only once")
+        _check_instruction(self.instruction)
+
+    def instruction_for(self, city: str, incident_id: str) -> str:
+        """What is to be done about an incident; empty: nothing is said."""
+        return self.instruction.format(city=city, incident=incident_id)
 
     def reached(self, severity: Severity, signals: Sequence[Signal], lower_after_s: int) -> bool:
         """Whether an incident of this severity, which stands on these signals, is at this level."""
@@ -159,6 +169,18 @@ def _held_until_ms(spans: list[tuple[int, int]], hours_ms: float, lower_ms: int)
 def _check_identifier(field: str, value: str) -> None:
     if not IDENTIFIER.fullmatch(value):
         raise RuleError(field, value, "must be 1 to 63 of a-z, 0-9 and '_', and start with a letter")
+
+
+def _check_instruction(text: str) -> None:
+    if len(text) > MAX_INSTRUCTION or not text.isprintable():
+        raise RuleError("instruction", text, f"must be one line of {MAX_INSTRUCTION} characters at most")
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise RuleError("instruction", text, str(error)) from None
+    for _, name, spec, conversion in parts:
+        if name is not None and (name not in _NAMED or spec or conversion):
+            raise RuleError("instruction", text, f"{{{name}}} must be one of {', '.join(_NAMED)}")
 
 
 def _check_receivers(names: tuple[str, ...]) -> None:

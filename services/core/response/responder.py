@@ -20,6 +20,7 @@ GRACE_MS = 2_000
 # A case is remembered for so long after its last version: older ones that come again tell nothing.
 REMEMBER_MS = 30 * 86_400_000
 _OVER = (IncidentState.RESOLVED, IncidentState.MERGED)
+_NOTHING_TO_DO = (Reason.ENDED, Reason.WITHDRAWN)
 
 
 class Responder:
@@ -181,9 +182,11 @@ class Responder:
     def _tell(
         self, case: Case, plan: Plan, reason: Reason, step: str, receivers: Iterable[str], time_ms: int
     ) -> Iterator[Notice]:
+        seen, rank = case.seen, plan.rank(case.level)
+        said = "" if rank < 0 or reason in _NOTHING_TO_DO else plan.levels[rank].instruction_for(seen.city, seen.id)
         for receiver in receivers:
-            id_ = notice_id(case.seen.id, plan.name, step, receiver)
-            yield Notice(id_, case.seen, plan.name, plan.version, case.level, receiver, reason, time_ms)
+            id_ = notice_id(seen.id, plan.name, step, receiver)
+            yield Notice(id_, seen, plan.name, plan.version, case.level, receiver, reason, time_ms, instruction=said)
 
     def _running(self, case: Case) -> list[tuple[int, str]]:
         """The clocks that run for a case: when they end, and what they wait for."""

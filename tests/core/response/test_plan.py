@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.community import contact_query
 from services.core.correlation.account import MAX_LISTED_SIGNALS
 from services.core.response.plan import Condition
 from services.core.signals import Evidence, Severity, Signal
@@ -157,6 +160,16 @@ def test_every_level_that_ships_can_be_reached_by_a_rule_of_its_plan(name):
         assert any(level.severity <= s < hidden_from for s in severities), level.name
 
 
+def test_where_a_limit_of_gathering_is_exceeded_who_hands_over_the_contacts_is_told_what_to_run():
+    (level,) = PLANS["gathering_limit"].levels
+    assert "health_office" in level.tell
+    command = shlex.split(level.instruction_for("testville", "i-1").split(": ", 1)[1])
+    assert command[:3] == ["python", "-m", contact_query.__name__]
+    filled = {"HASH": "ab" * 32, "TIME": "2026-06-08T00:00:00+08:00"}
+    asked = contact_query.read_arguments([filled.get(word, word) for word in command[3:]], datetime.now(UTC))
+    assert (asked.city, asked.reason) == ("testville", "incident i-1")
+
+
 def test_a_plan_for_a_rule_that_is_not_there_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text(GOOD)
     assert [plan.rules for plan in load_plans(tmp_path, known=["some_rule"])] == [("some_rule",)]
@@ -192,6 +205,10 @@ WRONG = [
     ("within_s: 60", "within: 60", 9, "levels[0].clocks.acknowledge.within"),
     ("acknowledge:", "hurry:", 9, "levels[0].clocks.hurry.clocks"),
     ("severity: severe", "severity: bad", 11, "levels[1].severity"),
+    ("severity: severe", "instruction: [run]", 11, "levels[1].instruction"),
+    ("severity: severe", "instruction: '{who}'", 11, "levels[1].instruction"),
+    ("severity: severe", "instruction: '{city'", 11, "levels[1].instruction"),
+    ("severity: severe", 'instruction: "a\\nb"', 11, "levels[1].instruction"),
     ("above: 200", "above: much", 12, "levels[1].any_of[0][0].above"),
     ("level: high", "level: low", 5, "levels"),
     ("about: a test", "about: a test\nabout: two", 3, "about"),

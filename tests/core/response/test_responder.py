@@ -13,6 +13,7 @@ from services.core.response.case import Case, Notice, Reason, Seen, notice_id
 from services.core.response.plan import Clock, Condition, Level, Plan
 from services.core.response.responder import GRACE_MS, Responder
 from services.core.signals import Evidence, Severity
+from services.correlation.notices import notification_message
 from services.correlation.response_checkpoint import SavedCases, cases_in, checkpoint_of_cases
 from tests.core.correlation.city import HOUR, NOON, crowding
 from tests.examples import examples
@@ -154,6 +155,25 @@ def test_a_checkpoint_of_a_version_that_noted_no_level_tells_nobody_twice_and_is
     assert desk.wait(60) == [], "it may have told this one"
     desk.see(61, severity=Severity.SEVERE, state=S.REOPENED, reopen_count=1)
     assert desk.wait(62) == [("escalated acknowledge", "mayor")], "a new round knows"
+
+
+def test_what_is_to_be_done_at_a_level_is_told_with_it_and_not_with_the_end():
+    low, high = PLAN.levels
+    desk = Desk(replace(PLAN, levels=(replace(low, instruction="Look at {incident} in {city}."), high)))
+    desk.see(0)
+    desk.wait(10)
+    desk.see(11, severity=Severity.SEVERE)
+    desk.see(12)
+    desk.see(13, state=S.RESOLVED)
+    told = {n.reason: notification_message(n).instruction for n in desk.notices}
+    todo = "Look at i in auckland."
+    assert told == {
+        Reason.OPENED: todo,
+        Reason.ESCALATED: todo,
+        Reason.RAISED: "",
+        Reason.LOWERED: todo,
+        Reason.ENDED: "",
+    }
 
 
 def test_the_end_is_told_once_to_everybody_who_was_told():

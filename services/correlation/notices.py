@@ -80,6 +80,7 @@ def notification_message(notice: Notice) -> Notification:
         position=Position(latitude=seen.latitude, longitude=seen.longitude, h3_cell=seen.h3_cell),
         title=seen.title,
         text=notice.text,
+        instruction=notice.instruction,
     )
     message.time.FromMilliseconds(notice.time_ms)
     if notice.due_ms:

@@ -108,6 +108,7 @@ _LEVEL: Table = {
     "severity": Field(one_of(SEVERITIES), {}, "Of the incident, at least.", needed=False),
     "any_of": Field(listed(listed(_condition)), {}, "Conditions; all of one list.", needed=False),
     "tell": _TELL,
+    "instruction": Field(text, {}, "What who is told is to do or to run, in one line.", needed=False),
     "clocks": Field(_clocks, {}, "What has to be done, and by when.", needed=False),
 }
 _PLAN: Table = {
@@ -116,4 +117,5 @@ _PLAN: Table = {
     "about": Field(text, {}, "What it is for."),
     "rules": Field(listed(text), {}, "Rules whose incidents it follows."),
     "levels": Field(listed(_level), {}, "From the lowest to the highest."),
+    "lower_after_s": Field(whole, {}, "So long figures must have been lower before a level goes down.", needed=False),
 }

@@ -59,9 +59,22 @@ class Case:
     round: int = 0  # how often it was reopened
     steps: int = 0  # changes of level so far
     told: tuple[str, ...] = ()  # everybody who was told, in order
-    breached: tuple[str, ...] = ()  # clocks of this round that ran out
+    breached: tuple[str, ...] = ()  # clocks that ran out in this round: "acknowledge", and where: "alarm/acknowledge"
     ended: bool = False  # everybody was told that it is over
     live: bool = True  # False: it is somebody else's, or over for good
+
+    def ran_out(self, clock: str) -> bool:
+        """Whether a clock has run out at this level in this round."""
+        # Checkpoints of before levels were noted do not say at which: then it may have been this one.
+        unknown = clock in self.breached and not any(b.endswith(f"/{clock}") for b in self.breached)
+        return unknown or f"{self.level}/{clock}" in self.breached
+
+    def run_out(self, clock: str) -> str:
+        """Notes that a clock has run out at this level; gives the step's name, of which ids are made."""
+        # The first of a round is named as before levels were noted: what was told then is not told again.
+        first = clock not in self.breached
+        self.breached = tuple(dict.fromkeys((*self.breached, clock, f"{self.level}/{clock}")))
+        return f"{self.round}/clock/{clock}" if first else f"{self.round}/clock/{clock}/{self.level}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,7 @@ class Notice:
     time_ms: int
     clock: str = ""
     due_ms: int = 0
+    instruction: str = ""  # what its level asks for; empty: nothing is said, or it is over
 
     @property
     def text(self) -> str:

@@ -1,11 +1,18 @@
-"""A response plan as data: its levels, who is told at each, and the clocks that run until somebody has acted."""
+"""A response plan as data: its levels, who is told at each, and the clocks that run until somebody has acted.
+
+Which level an incident is at is a function of what it stands on: it goes up with a figure at once, and down when the
+figure has been lower for the plan's `lower_after_s`, by the times of the windows.
+"""
 
 from __future__ import annotations
 
+import math
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from services.core.correlation.account import MAX_LISTED_SIGNALS
 from services.core.correlation.checks import IDENTIFIER, RuleError
 from services.core.signals import Severity, Signal
 
@@ -14,28 +21,42 @@ CLOCKS = ("acknowledge", "dispatch", "feedback", "close")
 ANY_RULE = "*"
 MAX_CLOCK_S = 366 * 86_400
 MAX_HOURS = 366 * 24.0
+MAX_INSTRUCTION = 500
+# What an instruction may name in braces.
+_NAMED = ("city", "incident")
+# Two windows of an hour: one that is lower, or that is missing, changes nothing yet. A proposal.
+LOWER_AFTER_S = 7_200
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A measure of the incident's evidence stayed above a value for so many hours in a row, at one entity."""
+    """A measure of the incident's evidence stays above a value for so many hours in a row, at one entity."""
 
     measure: str  # name with unit, as in the evidence of signals: "aqi_24h"
     above: float
-    hours: float = 0.0  # 0: in any window
+    hours: float = 0.0  # 0: a window is enough
 
     def __post_init__(self) -> None:
         _check_identifier("measure", self.measure)
         if not 0.0 <= self.hours <= MAX_HOURS:
             raise RuleError("hours", self.hours, f"must lie between 0 and {MAX_HOURS:g}")
 
-    def holds(self, signals: Sequence[Signal]) -> bool:
-        """Whether some entity's windows above the value follow each other for so long; windows may overlap."""
-        spans: dict[str, list[tuple[int, int]]] = {}
+    def holds(self, signals: Sequence[Signal], lower_after_s: int) -> bool:
+        """Whether at some entity the value is above, or has not yet been lower for so long, at the incident's end."""
+        spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        end_ms = 0
+        # An incident that lists so many may have more, of lower scores. Time stands still then at the newest figure
+        # that is listed: where scores grow with the figure a level may be too high, and is never too low.
+        whole = len(signals) < MAX_LISTED_SIGNALS
         for signal in signals:
-            if any(e.measure == self.measure and e.value > self.above for e in signal.evidence):
-                spans.setdefault(f"{signal.domain}/{signal.entity_id}", []).append((signal.start_ms, signal.end_ms))
-        return any(_longest_ms(found) >= self.hours * 3_600_000 for found in spans.values())
+            values = [e.value for e in signal.evidence if e.measure == self.measure]
+            if values or whole:
+                end_ms = max(end_ms, signal.end_ms)
+            if any(value > self.above for value in values):
+                entity = signal.domain, signal.entity_id
+                spans.setdefault(entity, []).append((signal.start_ms, signal.end_ms))
+        hours_ms, lower_ms = self.hours * 3_600_000, lower_after_s * 1000
+        return any(end_ms - _held_until_ms(found, hours_ms, lower_ms) < lower_ms for found in spans.values())
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,7 @@ class Level:
     severity: Severity = Severity.MINOR  # from this severity of the incident on
     any_of: tuple[tuple[Condition, ...], ...] = ()  # and one of these groups holds whole; none: nothing more is asked
     clocks: tuple[Clock, ...] = ()
+    instruction: str = ""  # one line for who is told: what to do; {city} and {incident}, its id, are filled in
 
     def __post_init__(self) -> None:
         _check_identifier("level", self.name)
@@ -70,12 +92,17 @@ class Level:
         names = [clock.waits_for for clock in self.clocks]
         if len(set(names)) != len(names):
             raise RuleError("clocks", names, "a clock may be named only once")
+        _check_instruction(self.instruction)
 
-    def reached(self, severity: Severity, signals: Sequence[Signal]) -> bool:
+    def instruction_for(self, city: str, incident_id: str) -> str:
+        """What is to be done about an incident; empty: nothing is said."""
+        return self.instruction.format(city=city, incident=incident_id)
+
+    def reached(self, severity: Severity, signals: Sequence[Signal], lower_after_s: int) -> bool:
         """Whether an incident of this severity, which stands on these signals, is at this level."""
         if severity < self.severity:
             return False
-        return not self.any_of or any(all(c.holds(signals) for c in group) for group in self.any_of)
+        return not self.any_of or any(all(c.holds(signals, lower_after_s) for c in group) for group in self.any_of)
 
 
 @dataclass(frozen=True)
@@ -87,6 +114,7 @@ class Plan:
     about: str  # for people: why, and after which source
     rules: tuple[str, ...]  # names of rules; "*": those that no other plan names
     levels: tuple[Level, ...]  # the lowest first
+    lower_after_s: int = LOWER_AFTER_S  # so long a figure must have been lower, by event time, before a level goes down
 
     def __post_init__(self) -> None:
         _check_identifier("plan", self.name)
@@ -94,6 +122,8 @@ class Plan:
             raise RuleError("version", self.version, "must be 1 or greater")
         if not self.about.strip():
             raise RuleError("about", self.about, "must say what the plan is for")
+        if not 1 <= self.lower_after_s <= MAX_CLOCK_S:
+            raise RuleError("lower_after_s", self.lower_after_s, f"must lie between 1 and {MAX_CLOCK_S}")
         if not self.rules or len(set(self.rules)) != len(self.rules):
             raise RuleError("rules", list(self.rules), "must name rules, each once")
         for i, rule in enumerate(self.rules):
@@ -113,27 +143,44 @@ class Plan:
 
     def level_of(self, severity: Severity, signals: Sequence[Signal]) -> Level | None:
         """The highest level that an incident has reached; None: none, and nobody is told."""
-        return next((level for level in reversed(self.levels) if level.reached(severity, signals)), None)
+        highest_first, after_s = reversed(self.levels), self.lower_after_s
+        return next((level for level in highest_first if level.reached(severity, signals, after_s)), None)
 
     def rank(self, name: str) -> int:
         """Place of a level, -1 where the plan has none of this name."""
         return next((i for i, level in enumerate(self.levels) if level.name == name), -1)
 
 
-def _longest_ms(spans: list[tuple[int, int]]) -> int:
-    """Length of the longest stretch that spans cover without a gap."""
-    longest, start, end = 0, 0, 0
-    for begin, finish in sorted(spans):
-        if begin > end:
-            start = begin
-        end = max(end, finish) if begin <= end else finish
-        longest = max(longest, end - start)
-    return longest
+def _held_until_ms(spans: list[tuple[int, int]], hours_ms: float, lower_ms: int) -> float:
+    """End of the last stretch without a gap that was long enough, or came back before the time was over; may overlap.
+
+    Minus infinity: there is none.
+    """
+    until_ms, start_ms, end_ms = -math.inf, 0, 0
+    for begin_ms, finish_ms in sorted(spans):
+        if begin_ms > end_ms:
+            start_ms = begin_ms
+        end_ms = max(end_ms, finish_ms)
+        if end_ms - start_ms >= hours_ms or begin_ms - until_ms < lower_ms:
+            until_ms = end_ms
+    return until_ms
 
 
 def _check_identifier(field: str, value: str) -> None:
     if not IDENTIFIER.fullmatch(value):
         raise RuleError(field, value, "must be 1 to 63 of a-z, 0-9 and '_', and start with a letter")
+
+
+def _check_instruction(text: str) -> None:
+    if len(text) > MAX_INSTRUCTION or not text.isprintable():
+        raise RuleError("instruction", text, f"must be one line of {MAX_INSTRUCTION} characters at most")
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise RuleError("instruction", text, str(error)) from None
+    for _, name, spec, conversion in parts:
+        if name is not None and (name not in _NAMED or spec or conversion):
+            raise RuleError("instruction", text, f"{{{name}}} must be one of {', '.join(_NAMED)}")
 
 
 def _check_receivers(names: tuple[str, ...]) -> None:

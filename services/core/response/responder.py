@@ -20,6 +20,7 @@ GRACE_MS = 2_000
 # A case is remembered for so long after its last version: older ones that come again tell nothing.
 REMEMBER_MS = 30 * 86_400_000
 _OVER = (IncidentState.RESOLVED, IncidentState.MERGED)
+_NOTHING_TO_DO = (Reason.ENDED, Reason.WITHDRAWN)
 
 
 class Responder:
@@ -173,18 +174,19 @@ class Responder:
         plan = self._plans[case.plan]
         level = plan.levels[plan.rank(case.level)]
         clock = next(c for c in level.clocks if c.waits_for == clock_name)
-        case.breached = (*case.breached, clock_name)
+        step = case.run_out(clock_name)
         case.told = tuple(dict.fromkeys((*case.told, *clock.tell)))
-        step = f"{case.round}/clock/{clock_name}"
         found = self._tell(case, plan, Reason.ESCALATED, step, clock.tell, due_ms + GRACE_MS)
         return [replace(notice, clock=clock_name, due_ms=due_ms) for notice in found]
 
     def _tell(
         self, case: Case, plan: Plan, reason: Reason, step: str, receivers: Iterable[str], time_ms: int
     ) -> Iterator[Notice]:
+        seen, rank = case.seen, plan.rank(case.level)
+        said = "" if rank < 0 or reason in _NOTHING_TO_DO else plan.levels[rank].instruction_for(seen.city, seen.id)
         for receiver in receivers:
-            id_ = notice_id(case.seen.id, plan.name, step, receiver)
-            yield Notice(id_, case.seen, plan.name, plan.version, case.level, receiver, reason, time_ms)
+            id_ = notice_id(seen.id, plan.name, step, receiver)
+            yield Notice(id_, seen, plan.name, plan.version, case.level, receiver, reason, time_ms, instruction=said)
 
     def _running(self, case: Case) -> list[tuple[int, str]]:
         """The clocks that run for a case: when they end, and what they wait for."""
@@ -198,7 +200,7 @@ class Responder:
             (case.since_ms + clock.seconds * 1000, clock.waits_for)
             for clock in plan.levels[rank].clocks
             if clock.waits_for not in case.seen.acted
-            and clock.waits_for not in case.breached
+            and not case.ran_out(clock.waits_for)
             and not (over and clock.waits_for != "close")
         ]
 

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.correlation.incident import IncidentState
-from services.core.response.case import Case, Notice, Reason, Seen
-from services.core.response.plan import Clock, Level, Plan
+from services.core.response.case import Case, Notice, Reason, Seen, notice_id
+from services.core.response.plan import Clock, Condition, Level, Plan
 from services.core.response.responder import GRACE_MS, Responder
-from services.core.signals import Severity
+from services.core.signals import Evidence, Severity
+from services.correlation.notices import notification_message
 from services.correlation.response_checkpoint import SavedCases, cases_in, checkpoint_of_cases
+from tests.core.correlation.city import HOUR, NOON, crowding
 from tests.examples import examples
 
 S = IncidentState
@@ -34,8 +36,9 @@ FIRST = Seen("i", "auckland", "rule", 1, S.OPEN, Severity.MODERATE, "Something",
 class Desk:
     """A responder, and what it has told: (minute, reason, receiver)."""
 
-    def __init__(self) -> None:
-        self.responder = Responder([PLAN])
+    def __init__(self, plan: Plan = PLAN) -> None:
+        self.plan = plan
+        self.responder = Responder([plan])
         self.notices: list[Notice] = []
         self.revision = 0
 
@@ -51,7 +54,7 @@ class Desk:
         message = checkpoint_of_cases(0, SavedCases(self.responder.cases(), 1, 2))
         saved = cases_in(message)
         assert saved == SavedCases(self.responder.cases(), 1, 2)
-        self.responder = Responder([PLAN], saved.cases)
+        self.responder = Responder([self.plan], saved.cases)
 
     def _keep(self, notices: Iterable[Notice]) -> list[tuple[str, str]]:
         found = list(notices)
@@ -103,8 +106,74 @@ def test_levels_go_up_and_down_with_the_severity_and_their_clocks_start_anew():
     assert desk.see(1, severity=Severity.EXTREME) == [("raised", "officer"), ("raised", "command")]
     assert desk.wait(2) == [("escalated acknowledge", "mayor")]
     assert desk.see(3) == [("lowered", "officer"), ("lowered", "command"), ("lowered", "mayor")]
-    assert desk.wait(30) == [], "the clock has run out in this round"
+    assert desk.wait(30) == [("escalated acknowledge", "leader")], (
+        "ten minutes from the fall on: it is the lower one's own"
+    )
     assert ("raised", "mayor") in desk.see(31, severity=Severity.SEVERE)
+    assert desk.wait(60) == [], "it has run out at this level in this round"
+
+
+def test_a_clock_of_a_higher_level_runs_out_too_where_that_of_a_lower_one_has():
+    desk = Desk()
+    desk.see(0)
+    assert desk.wait(10) == [("escalated acknowledge", "leader")]
+    assert [who for _, who in desk.see(11, severity=Severity.SEVERE)] == ["officer", "leader", "command"]
+    desk.restart()
+    assert desk.wait(11.9) == [], "it runs from the moment of its level on"
+    assert desk.wait(12) == [("escalated acknowledge", "mayor")]
+    desk.restart()
+    desk.see(13)
+    desk.see(14, severity=Severity.SEVERE)
+    desk.see(15)
+    assert desk.wait(60) == [], "each ran out at its level"
+    assert len({n.id for n in desk.notices}) == len(desk.notices)
+
+
+def test_who_has_it_in_hand_at_a_lower_level_has_it_at_a_higher_one():
+    desk = Desk()
+    desk.see(0)
+    desk.see(11, acted=frozenset(["acknowledge"]))
+    desk.see(12, severity=Severity.SEVERE, acted=frozenset(["acknowledge"]))
+    assert [n.clock for n in desk.notices if n.clock] == ["acknowledge"], (
+        "that of the lower level, before anybody acted"
+    )
+    assert desk.wait(60) == []
+
+
+def test_a_checkpoint_of_a_version_that_noted_no_level_tells_nobody_twice_and_is_read_by_it():
+    desk = Desk()
+    desk.see(0)
+    desk.wait(10)
+    told = {n.id for n in desk.notices}
+    # Which ids that version gave to what it told behind its last checkpoint: they are read from the topic.
+    assert notice_id("i", "plan", "0/clock/acknowledge", "leader") in told
+    (case,) = desk.responder.cases()
+    assert "acknowledge" in case.breached, "what that version looks for if it comes back"
+    case.breached = ("acknowledge",)
+    desk.restart()
+    desk.see(11, severity=Severity.SEVERE)
+    assert desk.wait(60) == [], "it may have told this one"
+    desk.see(61, severity=Severity.SEVERE, state=S.REOPENED, reopen_count=1)
+    assert desk.wait(62) == [("escalated acknowledge", "mayor")], "a new round knows"
+
+
+def test_what_is_to_be_done_at_a_level_is_told_with_it_and_not_with_the_end():
+    low, high = PLAN.levels
+    desk = Desk(replace(PLAN, levels=(replace(low, instruction="Look at {incident} in {city}."), high)))
+    desk.see(0)
+    desk.wait(10)
+    desk.see(11, severity=Severity.SEVERE)
+    desk.see(12)
+    desk.see(13, state=S.RESOLVED)
+    told = {n.reason: notification_message(n).instruction for n in desk.notices}
+    todo = "Look at i in auckland."
+    assert told == {
+        Reason.OPENED: todo,
+        Reason.ESCALATED: todo,
+        Reason.RAISED: "",
+        Reason.LOWERED: todo,
+        Reason.ENDED: "",
+    }
 
 
 def test_the_end_is_told_once_to_everybody_who_was_told():
@@ -177,6 +246,41 @@ def test_versions_that_are_written_again_tell_nothing_even_when_all_is_over():
 
 def test_an_incident_of_a_rule_without_a_plan_is_passed_over():
     assert Desk().see(0, rule="other") == []
+
+
+# Hours:     0 1 2 3 4 5 6 7 8
+# figure     9 9 1 1 1 1 9 1 1      high above 5; lower after two hours
+# level      h h h l l l h h l
+def test_a_level_follows_the_figures_up_at_once_and_down_once_after_its_time_and_each_change_is_told_once():
+    plan = replace(
+        PLAN,
+        levels=(Level("low", ("officer",)), Level("high", ("officer", "command"), any_of=((Condition("aqi", 5.0),),))),
+        lower_after_s=7200,
+    )
+    hours = [
+        replace(crowding(start_ms=NOON + h * HOUR), evidence=(Evidence("aqi", float(figure), 1.0),))
+        for h, figure in enumerate([9, 9, 1, 1, 1, 1, 9, 1, 1])
+    ]
+    versions = [replace(FIRST, revision=n, signals=tuple(hours[:n])) for n in range(1, 10)]
+    desk, again = Desk(plan), Desk(plan)
+    for n, seen in enumerate(versions):
+        desk._keep(desk.responder.take(seen, n * HOUR))
+        again._keep(again.responder.take(seen, n * HOUR))
+        again.restart()
+        for old in versions[: n + 1]:  # read again, after a kill
+            assert again.responder.take(old, n * HOUR) == []
+    changes = [(n.reason.name.lower(), n.receiver, n.seen.revision) for n in desk.notices]
+    assert changes == [
+        ("opened", "officer", 1),
+        ("opened", "command", 1),
+        ("lowered", "officer", 4),
+        ("lowered", "command", 4),
+        ("raised", "officer", 7),
+        ("raised", "command", 7),
+        ("lowered", "officer", 9),
+        ("lowered", "command", 9),
+    ]
+    assert again.notices == desk.notices
 
 
 VERSIONS = st.builds(

@@ -37,7 +37,7 @@ def _square(now_ms: int) -> list[Step]:
         _signals("opened", *written(crowd, road), *reports(NOON + HOUR)),
         Step("nobody has taken it over"),
         _signals("raised to alarm", *written(_crowd(2, 13.0))),
-        Step("nothing was sent"),
+        Step("nobody has taken it over there either, and nothing was sent"),
         _signals("raised to siege", *written(_crowd(3, 16.0))),
         Step("no word from there"),
         _signals("raised to evacuation", *written(_crowd(4, 19.0))),
@@ -57,7 +57,7 @@ def _square(now_ms: int) -> list[Step]:
             *written(congestion("square-road", NOON + HOUR)),
             *reports(NOON + HOUR + 5 * MINUTE),
         ),
-        Step("nothing was sent in the second round"),
+        Step("nobody has taken it over in the second round, and nothing was sent"),
     ]
 
 

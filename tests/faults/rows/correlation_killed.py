@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -251,9 +251,14 @@ async def compare(stage: Stage, expected: Sequence[Expected]) -> Outcome:
     assert {call.id for call in calls} <= notices.keys(), "a webhook was called about something that nobody told"
     await check_tables(stage.city, expected)
     outcome = Outcome(faults=stage.kills, observations=len(messages) + len(notices))
-    outcome.lost = len(messages - set(stage.told(INCIDENTS))) + len(notices.keys() - told.keys() & order.keys())
+    outcome.lost = lost(messages, set(stage.told(INCIDENTS)), notices.keys(), told.keys(), order.keys())
     outcome.doubled = sum(count - 1 for count in told.values())
     return outcome
+
+
+def lost(messages: Set[bytes], told: Set[bytes], notices: Set[str], noted: Set[str], called: Set[str]) -> int:
+    """Versions that were not told, and notices that do not stand on their topic, or of which no receiver was called."""
+    return len(messages - told) + len(notices - (noted & called))
 
 
 def _in_short(i: Incident) -> str:

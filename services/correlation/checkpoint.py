@@ -181,6 +181,8 @@ def _put_ledger(
     texts[f"{prefix}planned_events"] = [
         text for e in planned for text in (e.id, e.city, e.title, " ".join(sorted(e.kinds)))
     ]
+    texts[f"{prefix}planned_actors"] = [e.actor for e in planned]
+    arrays[f"{prefix}planned_told"] = _numbers([[e.told_ms] for e in planned], 1)
 
 
 def _ledger(arrays: Mapping[str, NDArray[Any]], texts: Mapping[str, Sequence[str]], prefix: str = "") -> LedgerState:
@@ -217,9 +219,15 @@ def _planned_events(
 ) -> Iterator[PlannedEvent]:
     words = _told(texts[f"{prefix}planned_events"], 4)
     times, places = arrays[f"{prefix}planned_times"].tolist(), arrays[f"{prefix}planned_places"].tolist()
-    numbers = zip(words, times, places, strict=True)
-    for (id_, city, title, kinds), (start_ms, end_ms), (latitude, longitude, radius_m) in numbers:
-        yield PlannedEvent(id_, city, title, start_ms, end_ms, latitude, longitude, radius_m, frozenset(kinds.split()))
+    # A checkpoint of before does not say who told of an event, and when.
+    actors: Sequence[str] = texts.get(f"{prefix}planned_actors", [""] * len(words))
+    told = arrays[f"{prefix}planned_told"][:, 0].tolist() if f"{prefix}planned_told" in arrays else [0] * len(words)
+    numbers = zip(words, times, places, actors, told, strict=True)
+    for (id_, city, title, kinds), (start_ms, end_ms), (latitude, longitude, radius_m), actor, told_ms in numbers:
+        explained = frozenset(kinds.split())
+        yield PlannedEvent(
+            id_, city, title, start_ms, end_ms, latitude, longitude, radius_m, explained, actor=actor, told_ms=told_ms
+        )
 
 
 def _counters(counters: CorrelatorCounters) -> NDArray[np.int64]:

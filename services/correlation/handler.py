@@ -33,7 +33,7 @@ from services.core.correlation.shadow import Shadows
 from services.core.correlation.state import CorrelatorState
 from services.core.signals import Signal
 from services.correlation.checkpoint import DOMAIN, KIND, Saved, checkpoint_of, saved_in
-from services.correlation.hands import AUDIT_TABLE, Audited, audit_table
+from services.correlation.hands import AUDIT_TABLE, NEW_RULES, Audited, Cause, audit_table
 from services.correlation.held_signals import Held, HeldSignals
 from services.correlation.intake import BadRecordError, read_action, read_planned_event, read_signal_record
 from services.correlation.order import Read, Turn, turns_of
@@ -177,7 +177,7 @@ class CorrelationHandler:
             for record in records[start : start + TURN_RECORDS]:
                 versions = self._take(record)
                 self._next_offset = record.offset + 1
-                changes += self._audited(versions)
+                changes += self._audited(versions, Cause(SIGNALS, record.offset))
                 if not self._free.is_set():
                     changes += self._take_turns()
             self._publish(changes)
@@ -290,7 +290,7 @@ class CorrelationHandler:
         self._know(reload.files)
         followed = (*self._correlator.rules, *self._shadows.rules)
         self._files = {(r.name, r.version): self._files[r.name, r.version] for r in followed}
-        self._publish(self._audited(changes))
+        self._publish(self._audited(changes, Cause(NEW_RULES, self._next_offset)))
         self._noted += found
         self._note()
         self._setup.outbox.put(run_rows(became, self._correlator.event_ms, self._next_offset))
@@ -306,11 +306,11 @@ class CorrelationHandler:
         metrics.CORRELATION_SIGNALS.labels("refused").inc()
         log.warning("record_refused", topic=topic, partition=partition, offset=offset, error=str(error))
 
-    def _audited(self, versions: Sequence[Incident]) -> list[Audited]:
+    def _audited(self, versions: Sequence[Incident], cause: Cause) -> list[Audited]:
         if not versions:
             return []
         read = Read(self._next_offset, self._offsets[INCIDENT_ACTIONS], self._offsets[PLANNED_EVENTS])
-        return [Audited(i, self._correlator.event_ms_of(i.rule) or 0, read) for i in versions]
+        return [Audited(i, self._correlator.event_ms_of(i.rule) or 0, cause, read) for i in versions]
 
     def _publish(self, changes: Sequence[Audited]) -> None:
         if not changes:
@@ -381,11 +381,12 @@ class CorrelationHandler:
         except BadRecordError as error:
             self._refuse(record.topic, record.partition, record.offset, error)
             return []
+        cause = Cause(record.topic, record.offset)
         if isinstance(found, Action):
-            return self._audited(self._correlator.act(found))
+            return self._audited(self._correlator.act(found), cause)
         self._noted += self._shadows.plan(found)
         self._note()
-        return self._audited(self._correlator.plan(found))
+        return self._audited(self._correlator.plan(found), cause)
 
     def _raise_failure(self) -> None:
         for task in self._following:

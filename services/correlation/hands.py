@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from urban.correlation.v1.incident_pb2 import Incident as IncidentMessage
 from urban.correlation.v1.incident_pb2 import IncidentAction
 
 AUDIT_TABLE = "correlation.incident_audit"
+NEW_RULES = "rules"  # as a cause: those that come into force at an offset of the signals
 _FIELDS = {kind: (name, field) for name, (kind, field) in ACTIONS.items()}
 
 
@@ -46,27 +48,38 @@ def action_message(action: Action) -> IncidentAction:
     return message
 
 
+class Cause(NamedTuple):
+    """The record that was folded when a version was made: after a kill it has the same place, and nothing else has."""
+
+    topic: str  # or NEW_RULES
+    offset: int
+
+
 class Audited(NamedTuple):
-    """A version of an incident, the event time at which it was made, and what had been read until then."""
+    """A version of an incident, the event time at which it was made, by what, and what had been read until then."""
 
     incident: Incident
     event_ms: int
+    cause: Cause
     read: Read | None = None
 
 
 def audit_table(versions: Sequence[Audited]) -> pa.Table:
-    """Rows of `correlation.incident_audit`: what these versions changed."""
-    rows = [_audit_row(version, change) for version in versions for change in version.incident.changes]
+    """Rows of `correlation.incident_audit`: what these versions changed. All versions of one cause come in one call."""
+    seen: Counter[str] = Counter()
+    rows = [_audit_row(version, change, seen) for version in versions for change in version.incident.changes]
     return pa.table({name: pa.array([row[name] for row in rows], type_) for name, type_ in _COLUMNS.items()})
 
 
-def _audit_row(version: Audited, change: Change) -> dict[str, object]:
+def _audit_row(version: Audited, change: Change, seen: Counter[str]) -> dict[str, object]:
     incident = version.incident
-    # By which request or at which event time: a number of a version may be another's after a restart.
-    cause = change.request_id or str(version.event_ms)
+    # By the request, or by what was read: a number of a version may be another's after a restart.
+    cause = change.request_id or f"{version.cause.topic} {version.cause.offset}"
     name = "\x1f".join((incident.id, change.what, cause))
+    # One record may move event time far, and the same thing change several times.
+    times, seen[name] = seen[name], seen[name] + 1
     return {
-        "id": str(uuid.uuid5(NAMESPACE, f"audit\x1f{name}")),
+        "id": str(uuid.uuid5(NAMESPACE, f"audit\x1f{name}" + f"\x1f{times}" * (times > 0))),
         "city": incident.city,
         "incident_id": incident.id,
         "what": change.what,

@@ -108,6 +108,8 @@ def read_planned_event(value: bytes | None) -> PlannedEvent:
         radius_m=message.radius_m,
         kinds=frozenset(message.kinds),
         cancelled=message.cancelled,
+        actor=message.actor,
+        told_ms=_milliseconds(message.update_time),
     )
 
 

@@ -102,9 +102,15 @@ def run_once(row: Row, trial: Trial) -> Outcome:
 
 def as_json(result: Result) -> dict[str, object]:
     """A result as JSON has it."""
+    outcome = result.outcome
     # A Counter does not survive asdict: its keys become pairs.
-    plain = replace(result, outcome=replace(result.outcome, faults=Counter()))
-    return {**asdict(plain), "outcome": {**asdict(plain.outcome), "faults": dict(result.outcome.faults)}}
+    plain = asdict(replace(result, outcome=replace(outcome, faults=Counter())))
+    told = {**plain["outcome"], "faults": dict(outcome.faults)}
+    del told["struck"], told["every"]
+    if outcome.every:
+        missing = sorted(outcome.every - outcome.struck)
+        told["coverage"] = {"struck": len(outcome.struck), "all": len(outcome.every), "missing": missing}
+    return {**plain, "outcome": told}
 
 
 def table_of(results: Sequence[Result]) -> Table:
@@ -126,6 +132,8 @@ def table_of(results: Sequence[Result]) -> Table:
     for r in results:
         o = r.outcome
         shown = "\n".join(f"{number} × {what}" for what, number in sorted(o.faults.items()))
+        if o.every:
+            shown += f"\n{len(o.struck)} of {len(o.every)} in the list"
         pause = f"{o.longest_pause_s:.1f}" if o.longest_pause_s else ""
         figures = [f"{n:,}" for n in (o.observations, o.lost, o.doubled, o.ledger_difference)]
         verdict = [f"[red]{len(r.failures)} failed[/red]"] if r.failures else []

@@ -16,6 +16,8 @@ from multidict import CIMultiDict
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY_BYTES = 1 << 30
+# Of an insert that stands before its rows: so much holds its table's name and columns.
+LONGEST_STATEMENT_BYTES = 4096
 # Of one connection only, and those that the front makes anew.
 _OWN_HEADERS = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length", "host", "expect"))
 
@@ -120,7 +122,7 @@ class ClickHouseFront:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         failing, changed = self._failing, self._changed
         body = await request.read()
-        if failing.table and f"INTO {failing.table} " not in request.query.get("query", "").replace("`", ""):
+        if failing.table and f"INTO {failing.table} " not in _statement(request, body):
             failing = SOUND
         if failing is not SOUND and not failing.hang_after:
             self.met += 1
@@ -149,3 +151,9 @@ class ClickHouseFront:
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
+
+
+def _statement(request: web.Request, body: bytes) -> str:
+    """The SQL of a request, without backticks: clients write it into the address, or before the rows."""
+    sql = request.query.get("query", "") or body[:LONGEST_STATEMENT_BYTES].partition(b"\n")[0].decode(errors="replace")
+    return sql.replace("`", "")

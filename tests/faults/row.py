@@ -20,6 +20,8 @@ class Outcome:
     doubled: int = 0  # counted more than once in the results
     ledger_difference: int = 0  # observations read and not accounted for
     longest_pause_s: float = 0.0  # without progress of the results under load; 0: not measured
+    struck: frozenset[str] = frozenset()  # of a row that has a list of all its faults: those that were injected
+    every: frozenset[str] = frozenset()  # that list
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(
@@ -29,6 +31,8 @@ class Outcome:
             self.doubled + other.doubled,
             self.ledger_difference + other.ledger_difference,
             max(self.longest_pause_s, other.longest_pause_s),
+            self.struck | other.struck,
+            self.every | other.every,
         )
 
     def check(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from services.core.correlation.action import Action, ActionKind
 from services.core.correlation.incident import NOT_MUTED, Change, Incident, IncidentState
 from services.core.correlation.muting import changes_of_muting
+from services.core.correlation.planned import PlannedEvent
 
 _DEEDS = {
     ActionKind.ACKNOWLEDGE: "acknowledged",
@@ -23,14 +26,23 @@ _STATES = {
 }
 
 
-def changes_of(before: Incident | None, after: Incident, why: str = "a late signal") -> tuple[Change, ...]:
+def changes_of(
+    before: Incident | None,
+    after: Incident,
+    why: str = "a late signal",
+    explains: PlannedEvent | None = None,
+    told: PlannedEvent | None = None,
+) -> tuple[Change, ...]:
     """In the order in which they took effect; a version that only has more signals changes nothing of this.
 
-    `why`: what made another incident take its place, if one did.
+    `why`: what made another incident take its place, if one did. `explains`: the event of a planned version.
+    `told`: the version of an event by which this one was made; None: it was made by a signal, or by what somebody did.
     """
+    was = before.planned_event if before else ""
+    planned = (_planned(explains, told),) if was != after.planned_event else ()
     if before is None:
-        return (_state_change(IncidentState.OPEN), *_since((), after), *_by_itself(None, after, why))
-    return (*_since(before.hands.actions, after), *_by_itself(before, after, why))
+        return (_state_change(IncidentState.OPEN), *_since((), after), *_by_itself(None, after, why, planned))
+    return (*_since(before.hands.actions, after), *_by_itself(before, after, why, planned))
 
 
 def deed_of(action: Action) -> Change:
@@ -44,7 +56,24 @@ def _since(known: tuple[Action, ...], after: Incident) -> tuple[Change, ...]:
     return tuple(deed_of(a) for a in after.hands.actions if a.request_id not in seen)
 
 
-def _by_itself(before: Incident | None, after: Incident, why: str) -> tuple[Change, ...]:
+def _planned(explains: PlannedEvent | None, told: PlannedEvent | None) -> Change:
+    if explains is not None:
+        # What was announced before the incident was there is found with it, at its time.
+        time_ms = explains.told_ms if explains == told else 0
+        return Change("planned", explains.actor, time_ms, _in_words(explains, "announced"))
+    nothing_left = "no event covers all of it any more"
+    if told is None:
+        return Change("unplanned", why=nothing_left)
+    why = _in_words(told, "cancelled") if told.cancelled else f"{_in_words(told, 'announced anew')}: {nothing_left}"
+    return Change("unplanned", told.actor, told.told_ms, why)
+
+
+def _in_words(event: PlannedEvent, verb: str) -> str:
+    when = f" {datetime.fromtimestamp(event.told_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC" if event.told_ms else ""
+    return f"{event.id}: {event.title}, {verb}{when}"
+
+
+def _by_itself(before: Incident | None, after: Incident, why: str, planned: tuple[Change, ...]) -> tuple[Change, ...]:
     found: list[Change] = []
     state, was = after.state, before.state if before else IncidentState.OPEN
     if state is IncidentState.SUPERSEDED and was is not state:
@@ -56,9 +85,7 @@ def _by_itself(before: Incident | None, after: Incident, why: str) -> tuple[Chan
     if before is not None and before.severity is not after.severity:
         step = f"{before.severity.name.lower()} to {after.severity.name.lower()}"
         found.append(Change("severity", why=step))
-    if (before.planned_event if before else "") != after.planned_event:
-        planned = Change("planned", why=after.planned_event)
-        found.append(planned if after.planned_event else Change("unplanned", why="no event covers all of it any more"))
+    found += planned
     muted = before.muted if before else NOT_MUTED
     if muted is not after.muted:
         found += [Change(what, why=why) for what, why in changes_of_muting(muted, after.muted)]

@@ -9,7 +9,7 @@ from services.core.correlation.action import Action, ActionKind, Hands, fold
 from services.core.correlation.audit import changes_of
 from services.core.correlation.incident import NOT_MUTED, Incident, IncidentState, changed
 from services.core.correlation.muting import Muting
-from services.core.correlation.planned import PlannedEvents
+from services.core.correlation.planned import PlannedEvent, PlannedEvents
 from services.core.correlation.rule import Rule
 from services.core.correlation.state import IncidentRecord, LedgerState
 
@@ -121,7 +121,15 @@ class IncidentLedger:
             passed = fold(before, self._may_merge).merged_into
         return not passed
 
-    def _next(self, before: Incident | None, incident: Incident, revision: int, hands: Hands) -> Incident:
+    def _next(
+        self,
+        before: Incident | None,
+        incident: Incident,
+        revision: int,
+        hands: Hands,
+        told: PlannedEvent | None = None,
+    ) -> Incident:
+        """`told`: the version of a planned event that is the reason to look; None: something else is."""
         hands = hands.at_end(incident.end_ms)
         after = changed(
             incident,
@@ -134,7 +142,8 @@ class IncidentLedger:
         if (self.muting.active or incident.muted is not NOT_MUTED) and incident.id not in self._awaited:
             inhibitor = before.muted.inhibited_by if before else ""
             after = changed(after, muted=self.muting.of(after, inhibitor, self._ended))
-        return changed(after, changes=changes_of(before, after))
+        explains = self.planned.find(after.city, after.planned_event) if after.planned_event else None
+        return changed(after, changes=changes_of(before, after, explains=explains, told=told))
 
     def hand_over(self, heirs: Iterable[tuple[str, str]]) -> list[str]:
         """(Incident, heir): what people did with an incident they have also done with the one that takes its place.
@@ -202,15 +211,22 @@ class IncidentLedger:
         _add(self._actions.setdefault(incident_id, {}), replace(action, incident_id=incident_id))
 
     def plan(self) -> list[Incident]:
-        """New versions of the standing incidents that are planned now and were not, or the other way round."""
-        return [version for incident_id in sorted(self.standing) for version in self.tell_again(incident_id)]
+        """New versions of the standing incidents that are planned now and were not, or the other way round.
 
-    def tell_again(self, incident_id: str) -> list[Incident]:
-        """The next version of an incident that stands, if anything but its signals changed."""
+        By the version of an event that was put last.
+        """
+        told = self.planned.newest
+        return [version for incident_id in sorted(self.standing) for version in self.tell_again(incident_id, told)]
+
+    def tell_again(self, incident_id: str, told: PlannedEvent | None = None) -> list[Incident]:
+        """The next version of an incident that stands, if anything but its signals changed.
+
+        `told`: the version of a planned event that may have changed it.
+        """
         last = self.standing.get(incident_id)
         if last is None:
             return []
-        after = self._next(last, last, last.revision, self._hands(incident_id))
+        after = self._next(last, last, last.revision, self._hands(incident_id), told)
         if self._same(last, after):
             return []
         self._keep(after)

@@ -30,6 +30,8 @@ class PlannedEvent:
     radius_m: float
     kinds: frozenset[str] = frozenset()  # "community" or "community.people_count"; none: all kinds
     cancelled: bool = False
+    actor: str = ""  # who told of this version; empty: nobody knows any more
+    told_ms: int = 0  # when this version was accepted, by wall clock; 0: the same
 
     def explains(self, signal: Signal) -> bool:
         """Whether a signal of this kind and time belongs to it; its place is not looked at."""
@@ -42,17 +44,23 @@ class PlannedEvents:
     """The events that are known, each in its newest version."""
 
     def __init__(self, events: Iterable[PlannedEvent] = ()) -> None:
+        self.newest: PlannedEvent | None = None  # the version that was put last
         self._events: dict[str, dict[str, PlannedEvent]] = {}
         for event in events:
             self.put(event)
 
     def put(self, event: PlannedEvent) -> None:
         """Takes a new version of an event; a cancelled one explains nothing any more."""
+        self.newest = event
         of_city = self._events.setdefault(event.city, {})
         if event.cancelled:
             of_city.pop(event.id, None)
         else:
             of_city[event.id] = event
+
+    def find(self, city: str, event_id: str) -> PlannedEvent | None:
+        """The event of an id, if it is known and not cancelled."""
+        return self._events.get(city, {}).get(event_id)
 
     def events(self) -> list[PlannedEvent]:
         """All of them, by city and id."""

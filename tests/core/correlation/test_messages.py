@@ -154,7 +154,9 @@ def test_a_checkpoint_gives_back_the_state():
     city.correlator.act(Action(CROWD.id, "s", "Bob", 6))
     city.correlator.act(Action(incident.id, "t", "Bob", 7, "over", ActionKind.RESOLVE, seen_ms=NOON + HOUR, place=9))
     city.correlator.plan(
-        PlannedEvent("match", "auckland", "A match", 1, 2, -36.8, 174.7, 500.0, frozenset(["traffic"]))
+        PlannedEvent(
+            "match", "auckland", "A match", 1, 2, -36.8, 174.7, 500.0, frozenset(["traffic"]), actor="Ana", told_ms=3
+        )
     )
     city.read(
         crowding(start_ms=NOON - HOUR, h3_cell=3), crowding("later", NOON + HOUR, h3_cell=3), replace(JAM, revision=2)

@@ -34,15 +34,15 @@ def _square(now_ms: int) -> list[Step]:
     early = crowding("square", NOON - HOUR)
     opened, heir = _incident("square", crowd, road), _incident("square", early)
     return [
-        _signals("opened", *written(crowd, road), *reports(NOON + HOUR)),
+        signals("opened", *written(crowd, road), *reports(NOON + HOUR)),
         Step("nobody has taken it over"),
-        _signals("raised to alarm", *written(_crowd(2, 13.0))),
+        signals("raised to alarm", *written(_crowd(2, 13.0))),
         Step("nobody has taken it over there either, and nothing was sent"),
-        _signals("raised to siege", *written(_crowd(3, 16.0))),
+        signals("raised to siege", *written(_crowd(3, 16.0))),
         Step("no word from there"),
-        _signals("raised to evacuation", *written(_crowd(4, 19.0))),
+        signals("raised to evacuation", *written(_crowd(4, 19.0))),
         Step("nobody has closed it"),
-        _signals("lowered to alarm", *written(_crowd(5, 13.0))),
+        signals("lowered to alarm", *written(_crowd(5, 13.0))),
         _actions("acknowledged", _act(opened, now_ms + 1, acknowledgement={"note": "on my way"})),
         _actions(
             "assigned and dispatched",
@@ -50,9 +50,9 @@ def _square(now_ms: int) -> list[Step]:
             _act(opened, now_ms + 3, dispatch={"units": "P1"}),
         ),
         _actions("reported", _act(opened, now_ms + 4, feedback={"note": "full"})),
-        _signals("superseded by an heir", *written(early)),
+        signals("superseded by an heir", *written(early)),
         _actions("closed by somebody", _act(heir, now_ms + 5, NOON + HOUR, resolution={"note": "over"})),
-        _signals(
+        signals(
             "reopened, as it grows",
             *written(congestion("square-road", NOON + HOUR)),
             *reports(NOON + HOUR + 5 * MINUTE),
@@ -78,20 +78,20 @@ def _parks(now_ms: int) -> list[Step]:
     cancelled.MergeFrom(planned)
     end = at + HOUR
     return [
-        _signals("resolved by its signals", *reports(at)),
-        _signals("four are opened", *(value for name in places for value in both[name]), *reports(end)),
+        signals("resolved by its signals", *reports(at)),
+        signals("four are opened", *(value for name in places for value in both[name]), *reports(end)),
         Step("planned", PLANNED_EVENTS, (planned.SerializeToString(),)),
         Step("not planned any more", PLANNED_EVENTS, (cancelled.SerializeToString(),)),
-        _signals("retracted", *written(retracted)),
+        signals("retracted", *written(retracted)),
         _actions("merged", _act(ids["gate"], now_ms + 6, end, merging={"into_incident_id": ids["lawn"]})),
-        _signals("all are resolved by their signals", *reports(at + 4 * HOUR)),
+        signals("all are resolved by their signals", *reports(at + 4 * HOUR)),
         _actions("reopened by somebody", _act(ids["lake"], now_ms + 7, end, reopening={"note": "look again"})),
         _actions("closed for good", _act(ids["lake"], now_ms + 8, end, resolution={"note": "over"})),
-        _signals("settled", *reports(at + 20 * HOUR)),
+        signals("settled", *reports(at + 20 * HOUR)),
     ]
 
 
-def _signals(name: str, *values: bytes) -> Step:
+def signals(name: str, *values: bytes) -> Step:
     return Step(name, SIGNALS, values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from services.core.correlation.incident import Incident
 from services.core.correlation.rulebook import Rulebook
 from services.core.response.case import Notice
 from services.core.response.responder import Responder
-from services.correlation.hands import Audited
+from services.correlation.hands import Audited, Cause
 from services.correlation.intake import read_action, read_planned_event, read_signal_record
 from services.correlation.notices import seen_of
 from services.correlation.plans import load_plans
@@ -47,12 +48,14 @@ def undisturbed(steps: Sequence[Step]) -> list[Expected]:
         IncidentWriter(),
     )
     found: list[Expected] = []
-    now_ms = actions = 0
+    ends: Counter[str] = Counter()  # of the topics
+    now_ms = 0
     for step in steps:
         versions: list[Audited] = []
         for value in step.values:
-            versions += [Audited(i, book.event_ms_of(i.rule) or 0) for i in _take(book, step.topic, value, actions)]
-            actions += step.topic == INCIDENT_ACTIONS
+            cause = Cause(step.topic, ends[step.topic])
+            ends[step.topic] += 1
+            versions += [Audited(i, book.event_ms_of(i.rule) or 0, cause) for i in _take(book, cause, value)]
         messages = tuple(writer.message(version.incident) for version in versions)
         notices: list[Notice] = []
         for message in messages:
@@ -64,9 +67,9 @@ def undisturbed(steps: Sequence[Step]) -> list[Expected]:
     return found
 
 
-def _take(book: Rulebook, topic: str, value: bytes, place: int) -> list[Incident]:
-    if topic == SIGNALS:
+def _take(book: Rulebook, place: Cause, value: bytes) -> list[Incident]:
+    if place.topic == SIGNALS:
         return book.take(read_signal_record(value), 0)
-    if topic == INCIDENT_ACTIONS:
-        return book.act(read_action(value, place))
+    if place.topic == INCIDENT_ACTIONS:
+        return book.act(read_action(value, place.offset))
     return book.plan(read_planned_event(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import clickhouse_connect
 import pytest
 from typer.testing import CliRunner
 
@@ -60,6 +61,14 @@ def test_an_incident_is_planned_while_the_event_stands(service: Service, own_ser
     wait_until(lambda: told(own_servers.kafka)[incident.id].planned_event == "", "that it is not any more")
     (event,) = json.loads(urban("planned", "list", "--json"))
     assert (event["cancelled"], event["actor"], event["radius_m"]) == (True, "office", 1000.0)
+
+    with clickhouse_connect.get_client(dsn=own_servers.clickhouse) as client:
+        rows = (
+            "SELECT what, actor, startsWith(why, 'match-1: Match in the harbour, ') FROM correlation.incident_audit"
+            " FINAL WHERE what LIKE '%planned' ORDER BY time"
+        )
+        told_of = [("planned", "office", True), ("unplanned", "office", True)] * 2
+        wait_until(lambda: client.query(rows).result_rows == told_of, "a row of the audit for each of the four")
 
 
 @pytest.mark.parametrize(

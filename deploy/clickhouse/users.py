@@ -131,12 +131,14 @@ def _migrate() -> Iterable[str]:
 
 
 def _operator(domains: Sequence[Domain]) -> Iterable[str]:
-    """`urban doctor`, `status`, `dlq`, `rules backtest` and `sql`."""
+    """`urban doctor`, `status`, `dlq`, `rules backtest` and `sql`; and who asked who was together with whom."""
     yield _of_analysts()
     yield from _books()
     yield from _select("system", _LOOKED_AT)
     yield from (f"GRANT SHOW ON {database}.*" for database in schemas())
     yield from _select(CORRELATION, ("incidents",))
+    # Who asks cannot read whether others did, and who reads it cannot ask.
+    yield from _select("community", ("contact_queries",))
     yield from (line for d in domains for line in _insert(d.name, ("dead_letter_replays",)))
 
 

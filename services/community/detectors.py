@@ -7,11 +7,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from services.community.indices.suppression import LEAST_SHOWN
 from services.core.anomaly import MAD_TO_SIGMA, robust_z
 from services.core.anomaly.counts import find_surge
 from services.core.fruin import GREATEST_DENSITY_P_M2, FruinLevel, fruin_level
 from services.core.signals import EvidenceColumn, Finding, Severity
+from services.core.small_numbers import LEAST_SHOWN
 from services.core.windows import WindowBatch
 
 # Iglewicz and Hoaglin (1993) call |z| > 3.5 an outlier; a signal wants more. On 54 ordinary days of the pedestrian

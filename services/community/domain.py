@@ -13,7 +13,6 @@ from services.community.detectors import (
     find_request_surge,
     find_tailgating,
 )
-from services.community.indices.suppression import LEAST_SHOWN
 from services.core.anomaly.detector import unusual
 from services.core.kind import (
     DAY_MS,
@@ -30,6 +29,7 @@ from services.core.kind import (
     Window,
 )
 from services.core.pseudonym import LEAST, MOST
+from services.core.small_numbers import LEAST_SHOWN
 
 PASSAGE_MEDIA = ((1, "BADGE"), (2, "FACE"), (3, "QR"), (4, "PAPER"))
 # What a request may take: ten years.

@@ -21,8 +21,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from services.community.indices.flow import flow_balance, forecast_to_closing
-from services.community.indices.suppression import LEAST_SHOWN
 from services.core.kind import MINUTE_MS
+from services.core.small_numbers import LEAST_SHOWN
 from services.runtime.clickhouse import ClickHouse
 from services.runtime.settings import Settings
 

@@ -33,6 +33,7 @@ from services.environment.detectors.emission import (
     find_flat_monitoring,
     find_monitoring_gap,
 )
+from services.environment.detectors.emission_day import DAY, PERMIT
 from services.environment.detectors.noise import find_noise_burst, find_noise_over_limit
 from services.environment.detectors.weather import find_low_visibility
 from services.environment.indices import air_rows, noise_rows
@@ -161,6 +162,7 @@ EMISSION = Kind(
     lateness_ms=6 * HOUR_MS,
     detectors=(
         Detector("emission_exceeded", "1", "1h", find_exceedance, attributes=LIMITS),
+        Detector("emission_day_exceeded", "1", "1h", attributes=PERMIT, follower=DAY),
         Detector("abatement_off", "1", "1h", find_abatement_off),
         Detector("monitoring_flat", "1", "4h", find_flat_monitoring, attributes=(*RANGES, *SAMPLING)),
         Detector(

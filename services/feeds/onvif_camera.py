@@ -150,11 +150,11 @@ class Camera:
         return None if is_over(notice) else {"value": 1.0}
 
     def _tell_door(self, notice: Notice) -> Columns | None:
-        tampered = door_tamper_of(notice)
-        return None if tampered is None else {"value": float(tampered)}
+        return {"value": 1.0} if door_tamper_of(notice) else None
 
-    def _tell_passback(self, notice: Notice) -> Columns:
-        return {"value": float(state_of(notice, "ApbViolation"))}
+    def _tell_passback(self, notice: Notice) -> Columns | None:
+        """A device tells, when it is asked first, of each credential that there is no violation."""
+        return {"value": 1.0} if state_of(notice, "ApbViolation") else None
 
 
 _TELL: Mapping[CameraTopic, Callable[[Camera, Notice], Columns | None]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.core.anomaly.detector import unusual
 from services.core.kind import MINUTE_MS, OBSERVATIONS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
+from services.security.detectors.camera_doors import find_door_duress, find_door_passback, find_door_tamper
 from services.security.detectors.camera_health import HEARTBEAT, SILENT_BY, TAMPERED_BY, find_offline, find_tamper
 from services.security.detectors.camera_scene import (
     AREA,
@@ -59,6 +60,9 @@ CAMERA_EVENT = Kind(
         Detector("loitering", "1", "1m", find_loitering, attributes=LOITERING),
         Detector("object_abandoned", "1", "1m", find_abandoned_object),
         Detector("line_crossed", "1", "1m", find_crossing, attributes=GUARDED),
+        Detector("duress", "1", "1m", find_door_duress),
+        Detector("reader_tamper", "1", "1m", find_door_tamper),
+        Detector("anti_passback", "1", "1m", find_door_passback),
         *unusual("1m", MINUTE_MS, OBSERVATIONS),
     ),
 )

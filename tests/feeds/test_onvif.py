@@ -86,7 +86,6 @@ TAKEN = [
     ),
     ("AccessControl/Duress", {"AccessPointToken": "ap 1"}, {"Reason": "x"}, "cam-7:ap-1~a989819e", {"value": 1.0}),
     ("Door/State/DoorTamper", {"DoorToken": "d1"}, {"State": "TamperDetected"}, "cam-7:d1", {"value": 1.0}),
-    ("Door/State/DoorTamper", {"DoorToken": "d1"}, {"State": "NotInTamper"}, "cam-7:d1", {"value": 0.0}),
     ("Credential/State/ApbViolation", {"CredentialToken": "c9"}, {"ApbViolation": "true"}, "cam-7", {"value": 1.0}),
 ]
 
@@ -200,7 +199,11 @@ def test_what_is_over_is_no_event_of_its_kind():
     loitering = "tns1:RuleEngine/LoiteringDetector/ObjectIsLoitering"
     assert rows_of(stream(event(at(0), loitering, {}, FENCE, operation="Deleted"))) == []
     assert rows_of(stream(event(at(0), loitering, {"State": "false"}, FENCE))) == []
-    assert rows_of(stream(event(at(0), "tns1:Door/State/DoorTamper", {"State": "Unknown"}, {"DoorToken": "d"}))) == []
+    for state in ("Unknown", "NotInTamper"):
+        tamper = event(at(0), "tns1:Door/State/DoorTamper", {"State": state}, {"DoorToken": "d"})
+        assert rows_of(stream(tamper)) == []
+    passback = event(at(0), "tns1:Credential/State/ApbViolation", {"ApbViolation": "false"}, {"CredentialToken": "c9"})
+    assert rows_of(stream(passback)) == []
 
 
 def test_a_scene_is_told_every_second_as_numbers_of_objects_and_of_people():

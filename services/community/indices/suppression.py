@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.small_numbers import LEAST_SHOWN
+
 Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-# Fewer people than this are not told: the privacy floor of this project.
-LEAST_SHOWN = 10
 
 
 def hidden_cells(counts: Int64Array, least: int = LEAST_SHOWN) -> BoolArray:

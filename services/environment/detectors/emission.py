@@ -7,7 +7,7 @@ is known whether four hours were watched. What lacks the attribute that it is ju
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from services.environment.indices.emission import (
 
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+Measures = Mapping[str, Float64Array]
+Counts = NDArray[np.uint32] | Float64Array
 
 EMISSION_POLLUTANTS = ("dust", "so2", "nox")
 UNKNOWN = float("nan")
@@ -38,25 +40,38 @@ EXTREME_TIMES_LIMIT = 2.0
 # rarer than the third.
 ABATEMENT_OFF_SHARE = 0.25
 
-_TOPS = (1, 2, 3)
-_RUNNING = (EmissionState.RUNNING, EmissionState.RUNNING_UNABATED)
+TOPS = (1, 2, 3)
+RUNNING = (EmissionState.RUNNING, EmissionState.RUNNING_UNABATED)
 
 
 def find_exceedance(batch: WindowBatch) -> Finding:
     """The mean of an hour is above the limit of the permit, and three quarters of the hour were measured, running."""
-    counts = _share_of(batch, *_RUNNING) >= LEAST_SHARE
-    means = [_measure(batch, name, "mean") for name in EMISSION_POLLUTANTS]
-    limits = [batch.attributes[name] for name, _ in LIMITS]
-    times = [
-        np.where(
-            counts & (_measure(batch, name, "count") >= LEAST_SHARE * batch.revision), times_limit(m, limit), np.nan
-        )
-        for name, m, limit in zip(EMISSION_POLLUTANTS, means, limits, strict=True)
+    counted = hour_means(batch.measures, batch.revision)
+    told = [_measure(batch, name, "mean") for name in EMISSION_POLLUTANTS]
+    return exceedance("mg_m3_mean", counted, told, [batch.attributes[name] for name, _ in LIMITS])
+
+
+def hour_means(measures: Measures, revision: Counts) -> list[Float64Array]:
+    """The mean of each pollutant in an hour of so many observations, NaN where it does not count. Shapes: (rows,)."""
+    ran = share_of(measures, revision, *RUNNING) >= LEAST_SHARE
+    counts = (ran & (measures[f"{name}_mg_m3_count"] >= LEAST_SHARE * revision) for name in EMISSION_POLLUTANTS)
+    return [
+        np.where(count, measures[f"{name}_mg_m3_mean"], np.nan)
+        for name, count in zip(EMISSION_POLLUTANTS, counts, strict=True)
     ]
-    worst = np.fmax.reduce(times)
+
+
+def exceedance(
+    measure: str, counted: Sequence[Float64Array], told: Sequence[Float64Array], limits: Sequence[Float64Array]
+) -> Finding:
+    """Where a mean that counts is above its limit; all in the order of EMISSION_POLLUTANTS.
+
+    `told`: what the evidence tells under the pollutant's name and that of the measure. Shapes: (rows,).
+    """
+    worst = np.fmax.reduce([times_limit(mean, limit) for mean, limit in zip(counted, limits, strict=True)])
     evidence = (
-        EvidenceColumn(f"{name}_mg_m3_mean", mean, limit)
-        for name, mean, limit in zip(EMISSION_POLLUTANTS, means, limits, strict=True)
+        EvidenceColumn(f"{name}_{measure}", mean, limit)
+        for name, mean, limit in zip(EMISSION_POLLUTANTS, told, limits, strict=True)
     )
     return Finding(
         worst > 1.0,
@@ -68,7 +83,7 @@ def find_exceedance(batch: WindowBatch) -> Finding:
 
 def find_abatement_off(batch: WindowBatch) -> Finding:
     """In a quarter of an hour's observations or more the plant produced while what cleans its waste was off."""
-    share = _share_of(batch, EmissionState.RUNNING_UNABATED)
+    share = share_of(batch.measures, batch.revision, EmissionState.RUNNING_UNABATED)
     evidence = (EvidenceColumn("unabated_share", share, ABATEMENT_OFF_SHARE),)
     return Finding(
         share >= ABATEMENT_OFF_SHARE, np.full(len(batch), Severity.SEVERE), np.clip(share, 0.0, 1.0), evidence
@@ -131,16 +146,16 @@ def _sign(breached: BoolArray, evidence: tuple[EvidenceColumn, ...]) -> Finding:
 def _watched(batch: WindowBatch, count: Float64Array) -> BoolArray:
     """There are three quarters of the numbers of four hours, and the plant ran all the time with nothing reported."""
     enough = count >= LEAST_SHARE * LONG_HOURS * batch.attributes["observations_per_hour"]
-    return np.asarray(enough & (_share_of(batch, *_RUNNING) == 1.0), np.bool_)
+    return np.asarray(enough & (share_of(batch.measures, batch.revision, *RUNNING) == 1.0), np.bool_)
 
 
-def _share_of(batch: WindowBatch, *states: EmissionState) -> Float64Array:
+def share_of(measures: Measures, revision: Counts, *states: EmissionState) -> Float64Array:
     """Share of a window's observations that told one of these states; those below the third place are not known of."""
-    times = np.zeros(len(batch))
-    for top in _TOPS:
-        told = np.isin(batch.measures[f"state_top{top}"], states)
-        times += np.where(told, batch.measures[f"state_top{top}_count"], 0.0)
-    return times / np.maximum(batch.revision, 1)
+    times = np.zeros(len(revision))
+    for top in TOPS:
+        told = np.isin(measures[f"state_top{top}"], states)
+        times += np.where(told, measures[f"state_top{top}_count"], 0.0)
+    return times / np.maximum(revision, 1)
 
 
 def _measure(batch: WindowBatch, pollutant: str, aggregate: str) -> Float64Array:

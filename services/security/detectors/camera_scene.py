@@ -11,6 +11,7 @@ import numpy as np
 
 from services.core.fruin import GREATEST_DENSITY_P_M2, FruinLevel
 from services.core.signals import EvidenceColumn, Finding, Severity
+from services.core.small_numbers import LEAST_SHOWN
 from services.core.windows import WindowBatch
 from services.security.detectors.topic_counts import count_topic
 from services.security.indices.camera_topics import CameraTopic
@@ -29,20 +30,24 @@ EXTREME_CROSSINGS = 10.0
 
 
 def find_crowd(batch: WindowBatch) -> Finding:
-    """A zone is so full that walking is hindered: Fruin's level E or F, with hysteresis, told every minute."""
-    area = batch.attributes["area_m2"]
-    density = density_p_m2(batch.measures["people_last"], area)
+    """A zone is so full that walking is hindered: Fruin's level E or F, with hysteresis, told every minute.
+
+    Of fewer people than may be shown it is told that they are a crowd, and not how many or how dense.
+    """
+    people, area = batch.measures["people_last"], batch.attributes["area_m2"]
+    density = density_p_m2(people, area)
     level = held_level(density, density_p_m2(batch.measures["people_max"], area))
-    evidence = (
-        EvidenceColumn("density_p_m2", density, _LEVEL_E_P_M2),
-        EvidenceColumn("fruin_level", level.astype(np.float64), float(FruinLevel.E)),
-        EvidenceColumn("people_last", batch.measures["people_last"], _LEVEL_E_P_M2 * area),
-    )
+    shown = people >= LEAST_SHOWN
+    score = np.clip((density - _LEVEL_E_P_M2) / (_LEVEL_F_P_M2 - _LEVEL_E_P_M2), 0.0, 1.0)
     return Finding(
         level >= FruinLevel.E,
-        np.where(level >= FruinLevel.F, Severity.SEVERE, Severity.MODERATE),
-        np.clip((density - _LEVEL_E_P_M2) / (_LEVEL_F_P_M2 - _LEVEL_E_P_M2), 0.0, 1.0),
-        evidence,
+        np.where((level >= FruinLevel.F) & shown, Severity.SEVERE, Severity.MODERATE),
+        np.where(shown | np.isnan(score), score, 0.0),
+        (
+            EvidenceColumn("density_p_m2", np.where(shown, density, np.nan), _LEVEL_E_P_M2),
+            EvidenceColumn("fruin_level", np.where(shown, level, np.nan), float(FruinLevel.E)),
+            EvidenceColumn("people_last", np.where(shown, people, np.nan), _LEVEL_E_P_M2 * area),
+        ),
     )
 
 

@@ -5,50 +5,39 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.signals import EvidenceColumn, Finding, Severity
+from services.core.signals import Finding, Severity
 from services.core.windows import WindowBatch
+from services.security.detectors.abuse import find_abuse
 from services.security.indices.sequences import CredentialOutcome
 
 Float64Array = NDArray[np.float64]
 
-# Score 1 from so many in a minute on: one may be a mistake, ten are not. A proposal.
-MANY = 10.0
-
 
 def find_brute_force(batch: WindowBatch) -> Finding:
     """A credential was tried again and again, and then it worked."""
-    return _some("brute_force_count", batch.measures["brute_force_count"], Severity.SEVERE)
+    return find_abuse("brute_force_count", batch.measures["brute_force_count"], Severity.SEVERE)
 
 
 def find_anti_passback(batch: WindowBatch) -> Finding:
     """Somebody entered who is inside already: by the order of uses, or because the controller says so."""
     found, told = batch.measures["passback_count"], _times(batch, CredentialOutcome.PASSBACK)
     # A violation that both see is in both: the greater number is that of violations at least.
-    return _some("passback_count", np.fmax(found, told), Severity.MODERATE)
+    return find_abuse("passback_count", np.fmax(found, told), Severity.MODERATE)
 
 
 def find_impossible_travel(batch: WindowBatch) -> Finding:
     """A credential was used at two gates so far apart that nobody gets from one to the other in that time."""
-    return _some("impossible_travel_count", batch.measures["impossible_travel_count"], Severity.SEVERE)
+    return find_abuse("impossible_travel_count", batch.measures["impossible_travel_count"], Severity.SEVERE)
 
 
 def find_duress(batch: WindowBatch) -> Finding:
     """Somebody was forced to open a gate, and said so with the code for it."""
-    return _some("duress_count", _times(batch, CredentialOutcome.DURESS), Severity.EXTREME)
+    return find_abuse("duress_count", _times(batch, CredentialOutcome.DURESS), Severity.EXTREME)
 
 
 def find_reader_tamper(batch: WindowBatch) -> Finding:
     """A reader, its controller or its gate was tampered with."""
-    return _some("tampered_count", _times(batch, CredentialOutcome.TAMPERED), Severity.SEVERE)
-
-
-def _some(measure: str, count: Float64Array, severity: Severity) -> Finding:
-    return Finding(
-        count >= 1.0,
-        np.full(len(count), severity, np.int64),
-        np.clip(count / MANY, 0.0, 1.0),
-        (EvidenceColumn(measure, count, 1.0),),
-    )
+    return find_abuse("tampered_count", _times(batch, CredentialOutcome.TAMPERED), Severity.SEVERE)
 
 
 def _times(batch: WindowBatch, outcome: CredentialOutcome) -> Float64Array:

@@ -19,7 +19,7 @@ from services.correlation.rules import load_rules
 from services.environment.impulse_events import find_events
 from services.runtime.clickhouse import ClickHouse
 from services.traffic import path_times
-from tests.integration.grants.engine import Engine, rows
+from tests.integration.grants.engine import ACCESS_DENIED, Engine, refusal, rows
 
 CITY = "peopleville"
 NOW = datetime(2026, 6, 10, 8, tzinfo=UTC)
@@ -69,9 +69,13 @@ async def test_who_may_ask_for_contacts_asks_and_leaves_the_question_behind(engi
     with engine.served_as("contacts"):
         async with connected(engine) as clickhouse:
             assert (await ask(clickhouse, question, NOW)).lines() == []
+    asked = f"SELECT asked_by, reason FROM community.contact_queries WHERE city = '{CITY}'"
+    with engine.served_as("operator") as operator:
+        assert rows(operator, asked) == [("Dr. Who", "case 17")]
     with engine.served_as("analyst") as analyst:
-        asked = f"SELECT asked_by, reason FROM urban.v_contact_queries WHERE city = '{CITY}'"
-        assert rows(analyst, asked) == [("Dr. Who", "case 17")]
+        assert refusal(analyst, asked)[0] == ACCESS_DENIED
+        views = "SELECT name FROM system.tables WHERE database = 'urban' AND name LIKE '%contact%'"
+        assert rows(analyst, views) == []
 
 
 async def test_who_looks_after_the_city_sees_what_is_wrong_and_repeats_dead_letters(engine: Engine):

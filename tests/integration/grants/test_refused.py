@@ -60,6 +60,7 @@ ATTEMPTS = [
     # Analysts read views. What those hide cannot be had from below them, by whatever function.
     ("analyst", "SELECT count FROM community.people_count", "SELECT ON community.people_count"),
     ("analyst", "SELECT city FROM community._people_latest", "SELECT ON community._people_latest"),
+    ("analyst", "SELECT reason FROM community.contact_queries", "SELECT ON community.contact_queries"),
     ("analyst", "SELECT people FROM community.people_now", "SELECT ON community.people_now"),
     ("analyst", "SELECT * FROM remote('127.0.0.1', 'community', 'passage')", "READ ON REMOTE"),
     (
@@ -73,10 +74,11 @@ ATTEMPTS = [
     ("analyst", "SELECT * FROM urban.schema_versions", "SELECT ON urban.schema_versions"),
     ("analyst", "CREATE VIEW urban.v_more AS SELECT 1", "CREATE VIEW ON urban.v_more"),
     ("analyst", "INSERT INTO urban.v_signals (city) VALUES ('a')", "INSERT ON urban.v_signals"),
-    # Planners read no passage; who asks for contacts reads those, and no camera.
+    # Planners read no passage; who asks for contacts reads those, and no camera, and not who else asked.
     ("planner", "SELECT person_a FROM community.passage", "SELECT ON community.passage"),
     ("planner", "INSERT INTO community.entities (city) VALUES ('a')", "INSERT ON community.entities"),
     ("contacts", "SELECT person_a FROM security.credential_event", "SELECT ON security.credential_event"),
+    ("contacts", "SELECT asked_by FROM community.contact_queries", "SELECT ON community.contact_queries"),
     ("contacts", "SELECT person_a FROM community._contacts", "SELECT ON community._contacts"),
 ]
 

@@ -31,7 +31,8 @@ def at(minute: float) -> str:
 
 
 def cam_1() -> bytes:
-    """Polled every minute for 20; covered for 30 s, hidden by a lorry for 4; somebody loiters and leaves a bag."""
+    """Polled every minute for 20; covered for 30 s, hidden by a lorry for 4; somebody loiters and leaves a bag; its
+    door is opened under duress, tampered with until minute 12, and entered twice."""
     told = [poll(at(minute + 0.1)) for minute in range(MINUTES)]
     dark = "tns1:VideoSource/ImageTooDark/ImagingService"
     told[5] += stream(event(at(5.2), dark, {"State": "true"}, {"Source": "1"}))
@@ -43,6 +44,13 @@ def cam_1() -> bytes:
     told[8] += stream(event(at(8.5), loitering, {"ObjectId": "7", "Since": at(6.5)}, PLAZA))
     told[9] += stream(event(at(9.5), "tns1:RuleEngine/ObjectAbandoned", {"ObjectId": "8"}, PLAZA))
     told[9] += stream(event(at(9.6), "tns1:RuleEngine/LineDetector/Crossed", {"ObjectId": "7"}, FENCE))
+    door, north = "tns1:Door/State/DoorTamper", {"DoorToken": "north"}
+    told[11] += stream(event(at(11.1), "tns1:AccessControl/Duress", {"Reason": "code"}, {"AccessPointToken": "north"}))
+    told[11] += stream(event(at(11.2), door, {"State": "TamperDetected"}, north))
+    told[12] += stream(event(at(12.2), door, {"State": "NotInTamper"}, north))
+    for minute, violated in ((15, "false"), (16, "true")):
+        passback = event(at(minute + 0.2), "tns1:Credential/State/ApbViolation", {"ApbViolation": violated})
+        told[minute] += stream(passback)
     return b"".join(told)
 
 
@@ -91,14 +99,17 @@ async def register(client: Client, entity_id: str, **numbers: float) -> None:
 
 # Type, entity, first and last end of its windows in minutes, severity, how many.
 EXPECTED = [
+    ("anti_passback", "cam-1", 17, 17, "moderate", 1),
     # 1,080 people begin it, 1,060 hold it, 960 end it.
     ("camera_crowd", "cam-2:plaza", 2, 3, "moderate", 2),
     ("camera_crowd", "cam-2:plaza", 6, 10, "severe", 5),
     ("camera_offline", "cam-2", 9, 9, "moderate", 1),
     ("camera_tamper", "cam-1", 6, 6, "moderate", 1),
+    ("duress", "cam-1:north", 12, 12, "extreme", 1),
     ("line_crossed", "cam-1:fence", 10, 10, "moderate", 1),
     ("loitering", "cam-1:plaza", 9, 9, "moderate", 1),
     ("object_abandoned", "cam-1:plaza", 10, 10, "moderate", 1),
+    ("reader_tamper", "cam-1:north", 12, 12, "severe", 1),
 ]
 
 

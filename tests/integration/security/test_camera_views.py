@@ -20,6 +20,7 @@ from tests.core.domains.security.cameras import Event, batches_of, beats
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 CITY = "testville"
+HIDDEN = -1.0  # for NaN, which equals nothing
 
 
 async def store(clickhouse: ClickHouse, events: list[Event], until_s: float) -> None:
@@ -116,11 +117,21 @@ async def test_how_crowded_zones_are_with_few_people_hidden(clickhouse: ClickHou
     assert levels == {"", "A", "B", "C", "D", "E", "F"}
 
 
-async def test_what_lines_and_zones_told_by_the_hour(clickhouse: ClickHouse):
+async def test_what_lines_and_zones_told_by_the_hour_with_small_numbers_hidden(clickhouse: ClickHouse):
     chance = random.Random(3)
     expected: dict[tuple[str, int], list[float]] = defaultdict(lambda: [0.0] * 4)
     topics = (CameraTopic.LINE_CROSSED, CameraTopic.LOITERING, CameraTopic.OBJECT_ABANDONED, CameraTopic.OBJECTS_INSIDE)
     events = beats(5, 7_205, entity_id="cam")
+    for rule, least, told in (("nine", 9, HIDDEN), ("ten", 10, 10.0)):
+        for minute in range(least):
+            events.append(Event.of(minute * 60 + 5, CameraTopic.LINE_CROSSED, f"cam:{rule}", crossings=1))
+            events.append(Event.of(minute * 60 + 6, CameraTopic.OBJECTS_INSIDE, f"cam:{rule}"))
+        events.append(Event.of(5, CameraTopic.LOITERING, f"cam:{rule}"))
+        events.append(Event.of(6, CameraTopic.OBJECT_ABANDONED, f"cam:{rule}"))
+        expected[rule, 0] = [told, 1.0, 1.0, told]
+    # A line of which nothing but few crossings is told is there all the same.
+    events.append(Event.of(7, CameraTopic.LINE_CROSSED, "cam:once", crossings=1))
+    expected["once", 0] = [HIDDEN, 0.0, 0.0, HIDDEN]
     for second in range(10, 7_190, 7):
         rule, which = chance.choice(["a", "b:c"]), chance.randrange(4)
         number = float(chance.randint(1, 3)) if which == 0 else 1.0
@@ -134,4 +145,5 @@ async def test_what_lines_and_zones_told_by_the_hour(clickhouse: ClickHouse):
     )
     assert {row[0] for row in shown} == {"cam"}
     start = int(START.timestamp())
-    assert {(row[1], (row[2] - start) // 3600): [*row[3:]] for row in shown} == expected
+    found = {(row[1], (row[2] - start) // 3600): [HIDDEN if math.isnan(n) else n for n in row[3:]] for row in shown}
+    assert found == expected

@@ -47,6 +47,13 @@ def test_what_is_measured_while_the_plant_stands_takes_no_part():
     assert math.isnan(mean_that_counts(np.array([10.0, 20.0]), np.zeros(2, bool)))
 
 
+def test_the_mean_of_a_source_does_not_depend_on_who_is_beside_it():
+    by_source = np.random.default_rng(4).uniform(0, 100, (50, 25))
+    running = np.ones((50, 25), bool)
+    alone = [mean_that_counts(by_source[i : i + 1].T, running[i : i + 1].T)[0] for i in range(50)]
+    assert mean_that_counts(by_source.T, running.T).tolist() == alone
+
+
 def test_at_the_reference_oxygen_nothing_changes_and_air_that_is_let_in_does_not_help():
     found = at_reference_oxygen(np.array([30.0, 15.0, 30.0]), np.array([6.0, 13.5, 21.0]), 6.0)
     assert found == pytest.approx([30.0, 30.0, MISSING], nan_ok=True)

@@ -53,6 +53,19 @@ def test_it_ends_five_minutes_after_the_border_was_last_passed():
     assert crowded(1077, *[1000] * 8) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(("people", "area_m2"), [(9, 8), (9, 1)])
+def test_of_fewer_than_ten_people_it_is_not_told_how_many_are_a_crowd(people, area_m2):
+    (signal,) = standing(signals_of(counted(people), {PLAZA: {"area_m2": area_m2}}, until_s=70)).values()
+    assert (signal.type, signal.severity, signal.score) == ("camera_crowd", Severity.MODERATE, 0.0)
+    assert [e.measure for e in signal.evidence] == ["density_p_m2", "fruin_level", "people_last"]
+    assert evidence_of(signal) == {}
+
+
+def test_of_ten_people_it_is_told():
+    (signal,) = standing(signals_of(counted(10), {PLAZA: {"area_m2": 2}}, until_s=70)).values()
+    assert (signal.severity, signal.score, evidence_of(signal)["people_last"]) == (Severity.SEVERE, 1.0, 10.0)
+
+
 def test_a_zone_without_an_area_is_not_judged():
     assert signals_of(counted(9000)) == []
     assert np.isnan(density_p_m2([5.0, 5.0], [0.0, np.nan])).all()

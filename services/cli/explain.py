@@ -86,9 +86,10 @@ def outcome_line(outcome: Any) -> str:
 
 
 def explain(incident: Any, everything: bool = False) -> str:
-    """The whole of an incident: signals, evidence against thresholds, distances and gaps, rule, query."""
+    """The whole of an incident: what it says, signals, evidence, distances and gaps, rule, query."""
     lines = [
-        incident.title,
+        # Before an incident was explained, its title was all that it said.
+        incident.explanation or incident.title,
         f"  incident     {incident.id}, revision {incident.revision}",
         f"  state        {enum_name(incident, 'state')}, {enum_name(incident, 'severity')}",
         f"  rule         {incident.rule.name} version {incident.rule.version}: "

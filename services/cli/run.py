@@ -31,7 +31,7 @@ DRAIN_TIMEOUT_S = 60.0
 INTERRUPTED = 130
 
 _NEWEST = """
-SELECT count(), argMax(tuple(title, severity, start_time, state), (start_time, id))
+SELECT count(), argMax(tuple(title, severity, start_time, state, explanation), (start_time, id))
 FROM correlation.incidents FINAL WHERE state NOT IN ('superseded', 'retracted', 'merged')
 """
 
@@ -141,7 +141,10 @@ class Run:
 
     def _newest(self) -> Newest:
         ((count, newest),) = self._client.query(_NEWEST).result_rows
-        return Newest(int(count), incident_sentence(*newest) if count else "")
+        if not count:
+            return Newest()
+        *told, explanation = newest
+        return Newest(int(count), incident_sentence(*told), explanation)
 
 
 def _connect(url: str) -> Client:

@@ -55,6 +55,8 @@ class LineScreen:
         if view.newest.line and view.newest.line not in self._incidents:
             self._incidents.add(view.newest.line)
             self.say(f"incident: {view.newest.line}")
+            if view.newest.explanation:
+                self.say(f"  {view.newest.explanation}")
         if time.monotonic() - self._told >= LINE_INTERVAL_S:
             self._told = time.monotonic()
             self.say(line_of(view))
@@ -133,7 +135,8 @@ def _domains(view: View) -> Table:
 def _incident(view: View) -> Text:
     if not view.newest.line:
         return Text("no incident yet", style="dim")
-    return Text(f"newest incident: {view.newest.line}", style="bold red")
+    newest = Text(f"newest incident: {view.newest.line}", style="bold red")
+    return newest.append(f"\n{view.newest.explanation}", style="not bold") if view.newest.explanation else newest
 
 
 def say_on_stderr(text: str) -> None:

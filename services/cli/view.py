@@ -14,10 +14,11 @@ RATE_SPAN_S = 5.0
 
 @dataclass(frozen=True)
 class Newest:
-    """How many incidents there are, and the newest in a line."""
+    """How many incidents there are, and the newest in a line and in a sentence or two."""
 
     count: int = 0
     line: str = ""
+    explanation: str = ""
 
 
 @dataclass(frozen=True)

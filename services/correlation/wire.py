@@ -123,6 +123,7 @@ _PLAIN = {
     "rule": pa.string(),
     "rule_version": pa.uint32(),
     "title": pa.string(),
+    "explanation": pa.string(),
     "latitude": pa.float64(),
     "longitude": pa.float64(),
     "extent_m": pa.float64(),
@@ -169,6 +170,7 @@ def _head(incident: Incident, *, links: bool = True) -> IncidentMessage:
         surplus_count=incident.muted.surplus,
         flap_count=incident.muted.flaps,
         inhibited_by=incident.muted.inhibited_by,
+        explanation=incident.explanation,
     )
     if incident.muted.flaps:
         message.flapping_since.FromMilliseconds(incident.muted.flapping_since_ms)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from services.core.correlation.action import Hands
+from services.core.correlation.explanation import explain
 from services.core.correlation.verdict import Outcome
 from services.core.signals import Severity, Signal, id_of
 
@@ -109,6 +110,11 @@ class Incident:
         """Whether nobody needs to act on it any more."""
         return self.state not in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.REOPENED)
 
+    @cached_property
+    def explanation(self) -> str:
+        """What it says to people; made when it is written: most versions on the way to one are told to nobody."""
+        return explain(self)
+
     @property
     def acknowledged_by(self) -> str:
         return self.hands.acknowledged_by
@@ -122,6 +128,7 @@ def changed(incident: Incident, **fields: Any) -> Incident:
     """The incident with some fields as given: like `dataclasses.replace`, but cheap: a version needs several."""
     after = object.__new__(Incident)
     after.__dict__.update(incident.__dict__)
+    after.__dict__.pop("explanation", None)
     after.__dict__.update(fields)
     return after
 

@@ -67,6 +67,13 @@ def test_an_incident_is_told_whole():
         assert part in text
 
 
+def test_it_begins_with_what_the_incident_says_and_an_old_one_with_its_title():
+    found = incident()
+    assert explain(found).startswith("Unusual crowd and road congestion\n")
+    found.explanation = "Unusual crowd: since 12:00 UTC 4,210 people at a."
+    assert explain(found).startswith("Unusual crowd: since 12:00 UTC 4,210 people at a.\n")
+
+
 def test_an_incident_tells_what_came_of_each_condition_of_its_rule():
     found = incident()
     assert "what its rule asks for" not in explain(found)

@@ -127,6 +127,7 @@ def test_an_incident_message_holds_all_that_the_incident_says():
     assert {t.name: t.value for t in message.thresholds} == {"radius_m": 500.0, "within_s": 3600.0}
     assert (message.acknowledged_by, message.acknowledge_time.ToMilliseconds()) == ("Ana", 1_700_000_000_123)
     assert (message.position.latitude, message.position.h3_cell) == (incident.latitude, incident.h3_cell)
+    assert message.explanation == incident.explanation != ""
     assert (message.title, message.query, message.extent_m) == (incident.title, incident.query, incident.extent_m)
     assert (message.signal_count, message.link_count, int(message.severity)) == (2, 1, int(incident.severity))
 
@@ -137,6 +138,12 @@ def test_the_document_is_the_json_form_of_the_message():
     parsed = Parse(document, Incident()).SerializeToString(deterministic=True)
     assert parsed == Incident.FromString(writer.message(incident)).SerializeToString(deterministic=True)
     assert json.loads(document)["signals"][0]["evidence"][1]["threshold"] == "NaN"
+
+
+def test_what_it_says_is_in_the_document_and_the_row():
+    incident, writer = acknowledged_incident(), IncidentWriter()
+    assert json.loads(writer.document(incident))["explanation"] == incident.explanation
+    assert writer.table([incident])["explanation"].to_pylist() == [incident.explanation]
 
 
 def test_a_revised_signal_is_written_anew():

@@ -214,17 +214,18 @@ def test_a_watch_without_a_deadline_is_refused(client):
 
 def test_sql_gives_the_incidents_in_their_final_version(clickhouse, story):
     rows = clickhouse.query(
-        "SELECT toString(id), state, revision, superseded_by, acknowledged_by, arrayMap(toString, signal_ids), document"
-        " FROM urban.v_incidents"
+        "SELECT toString(id), state, revision, superseded_by, acknowledged_by, arrayMap(toString, signal_ids),"
+        " document, explanation FROM urban.v_incidents"
     ).result_rows
     found = {row[0]: row[1:] for row in rows}
     assert set(found) == set(story.final)
     for id_, incident in story.final.items():
-        state, revision, superseded_by, acknowledged_by, signal_ids, document = found[id_]
+        state, revision, superseded_by, acknowledged_by, signal_ids, document, explanation = found[id_]
         assert (state, revision) == (state_text(incident), incident.revision)
         assert (superseded_by, acknowledged_by) == (incident.superseded_by, incident.acknowledged_by)
         assert signal_ids == [s.id for s in incident.signals]
         assert f'"id":"{id_}"' in document.replace(" ", "")
+        assert explanation == incident.explanation != ""
 
 
 def test_the_audit_says_who_did_what_when_and_why(clickhouse, story):

@@ -49,6 +49,7 @@ def seen_of(message: Incident, *, signals: bool) -> Seen:
         supersedes=tuple(message.supersedes),
         superseded_by=message.superseded_by,
         planned_event=message.planned_event,
+        explanation=message.explanation,
         muted=message.rate_limited or message.flap_count > 0 or bool(message.inhibited_by),
         signals=tuple(read_signal(signal) for signal in message.signals) if signals else (),
     )
@@ -81,6 +82,7 @@ def notification_message(notice: Notice) -> Notification:
         title=seen.title,
         text=notice.text,
         instruction=notice.instruction,
+        explanation=seen.explanation,
     )
     message.time.FromMilliseconds(notice.time_ms)
     if notice.due_ms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,4 +49,10 @@ def _case(document: dict[str, Any]) -> Case:
     seen["acted"] = frozenset(seen["acted"])
     seen["supersedes"], seen["signals"] = tuple(seen["supersedes"]), ()
     document["told"], document["breached"] = tuple(document["told"]), tuple(document["breached"])
-    return Case(Seen(**seen), **document)
+    return Case(Seen(**_known(Seen, seen)), **_known(Case, document))
+
+
+def _known(type_: type, document: dict[str, Any]) -> dict[str, Any]:
+    """Without what a newer version of the software may have written."""
+    names = {field.name for field in fields(type_)}
+    return {name: value for name, value in document.items() if name in names}

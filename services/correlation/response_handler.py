@@ -24,7 +24,7 @@ from services.correlation.response_checkpoint import SavedCases, cases_in, check
 from services.correlation.view import read_incident
 from services.runtime import metrics
 from services.runtime.catalogue import INCIDENTS, NOTIFICATIONS
-from services.runtime.checkpoints import CheckpointStore
+from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
 from services.runtime.log import FROM_BEGINNING, FROM_END, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
 from urban.correlation.v1.notification_pb2 import Notification
@@ -61,17 +61,24 @@ class ResponseHandler:
 
     async def restore(self) -> int | None:
         """Loads the newest checkpoint, and what was told since."""
-        newest = await self._setup.store.load(self._partition)
+        saved = await self._load()
         told_offset = 0
-        if newest is not None:
-            saved = cases_in(newest.checkpoint)
+        if saved is not None:
             self._responder = Responder(self._setup.plans, saved.cases)
             self._next_offset, told_offset = saved.next_offset, saved.told_offset
         await self._read_told(told_offset)
         await self._incident_ends.start(FROM_END)
         await self._notification_ends.start(FROM_END)
         self._looking = asyncio.create_task(self._look(), name="clocks of the response plans")
-        return self._next_offset if newest is not None else None
+        return self._next_offset if saved is not None else None
+
+    async def _load(self) -> SavedCases | None:
+        try:
+            newest = await self._setup.store.load(self._partition)
+        except UnknownLayoutError as error:
+            log.warning("checkpoint_of_another_version", error=str(error), reading="incidents from the beginning")
+            return None
+        return cases_in(newest.checkpoint) if newest is not None else None
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:
         """Takes one fetch of the incidents."""

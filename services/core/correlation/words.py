@@ -60,6 +60,9 @@ DETECTORS = {
     ),
     "air_quality.heavy_pollution": Words("heavy air pollution", ("alert_level",), bound=""),
     "emission.emission_exceeded": Words("emissions above the limit of the permit", ("times_limit",), bound=""),
+    "emission.emission_day_exceeded": Words(
+        "a day of emissions above the limit of the permit", ("times_limit",), bound=""
+    ),
     "emission.abatement_off": Words("production with the cleaning of waste gas off", ("unabated_share",)),
     "emission.monitoring_flat": Words("monitored emissions that hardly varied for four hours", ()),
     "emission.monitoring_at_detection_limit": Words(
@@ -72,6 +75,9 @@ DETECTORS = {
     "camera_event.camera_crowd": Words("a dense crowd before a camera", ("density_p_m2", "people_last")),
     "camera_event.line_crossed": Words("a guarded line crossed", ("crossings_sum",), bound="{} allowed"),
     "camera_event.object_abandoned": Words("something left behind", ()),
+    "camera_event.anti_passback": Words("an entry of somebody who is inside already", ()),
+    "camera_event.duress": Words("a door opened under duress", ()),
+    "camera_event.reader_tamper": Words("a door tampered with", ()),
     "emergency_call.emergency_surge": Words("far more {}emergencies than usual", ("case_count", "calls_sum")),
     "credential_event.brute_force": Words("a credential tried again and again until it worked", ()),
     "credential_event.anti_passback": Words("an entry of somebody who is inside already", ()),

@@ -44,6 +44,7 @@ class Seen:
     planned_event: str = ""
     muted: bool = False  # it is beyond a limit, flaps, or is inhibited: nobody is told anything but its end
     signals: tuple[Signal, ...] = ()  # empty where no plan asks for them
+    explanation: str = ""  # what happened, in a sentence or two; empty: an older version of the software told it
 
 
 @dataclass

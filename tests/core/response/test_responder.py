@@ -15,6 +15,7 @@ from services.core.response.responder import GRACE_MS, Responder
 from services.core.signals import Evidence, Severity
 from services.correlation.notices import notification_message
 from services.correlation.response_checkpoint import SavedCases, cases_in, checkpoint_of_cases
+from services.runtime.packing import pack, unpack
 from tests.core.correlation.city import HOUR, NOON, crowding
 from tests.examples import examples
 
@@ -174,6 +175,25 @@ def test_what_is_to_be_done_at_a_level_is_told_with_it_and_not_with_the_end():
         Reason.LOWERED: todo,
         Reason.ENDED: "",
     }
+
+
+def test_what_happened_is_told_with_each_step_also_after_a_restart():
+    desk = Desk()
+    desk.see(0, explanation="Something: since noon.")
+    desk.restart()
+    desk.wait(10)
+    assert {notification_message(n).explanation for n in desk.notices} == {"Something: since noon."}
+
+
+def test_what_a_newer_version_of_the_software_wrote_beside_is_passed_over():
+    desk = Desk()
+    desk.see(0)
+    message = checkpoint_of_cases(0, SavedCases(desk.responder.cases(), 1, 2))
+    arrays, texts = unpack(message.body)
+    texts["cases"] = [text.replace('{"seen":{', '{"mood":1,"seen":{"weather":"fair",') for text in texts["cases"]]
+    message.body = pack(arrays, texts)
+    assert "weather" in texts["cases"][0]
+    assert cases_in(message).cases == desk.responder.cases()
 
 
 def test_the_end_is_told_once_to_everybody_who_was_told():

@@ -63,8 +63,8 @@ def signals_at(where: Floats, sides: Ints, starts_ms: Ints) -> Iterator[Signal]:
     """One of each place, side and start; its id is its number."""
     for number, (north, east) in enumerate(where.tolist()):
         side, start_ms = int(sides[number]), int(starts_ms[number])
-        end_ms = start_ms + int(LENGTHS_MS[side])
-        yield replace(MADE[side], id=str(number), latitude=north, longitude=east, start_ms=start_ms, end_ms=end_ms)
+        made = replace(MADE[side], id=str(number), latitude=north, longitude=east)
+        yield replace(made, start_ms=start_ms, end_ms=start_ms + int(LENGTHS_MS[side]))
 
 
 def links_by_chord(where: Floats, sides: Ints, starts_ms: Ints) -> Links:

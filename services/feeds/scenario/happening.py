@@ -104,6 +104,11 @@ class Happening:
         return max(part.to_ms for part in self.parts)
 
     @property
+    def told_to_ms(self) -> int:
+        """Until when signals of it are to be expected: an alert of heavy pollution outlasts the pollution."""
+        return max([self.to_ms, *(expected.to_ms for expected in self.expected)])
+
+    @property
     def expected(self) -> tuple[Expected, ...]:
         return tuple(expected for part in self.parts for expected in part.expected)
 

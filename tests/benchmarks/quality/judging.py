@@ -33,11 +33,12 @@ def matches(expected: Expected, signal: Signal) -> bool:
 
 
 def explains(happening: Happening, signal: Signal) -> bool:
-    """Whether a signal is about one of the entities of a happening while it lasted, or in the window after."""
+    """Whether a signal is about one of the entities of a happening while it lasted, something was still to be expected
+    of it, or in the window after."""
     length_ms = signal.end_ms - signal.start_ms
     return (
         signal.entity_id in happening.entities
-        and signal.start_ms < happening.to_ms + length_ms
+        and signal.start_ms < happening.told_to_ms + length_ms
         and signal.end_ms > happening.from_ms
     )
 

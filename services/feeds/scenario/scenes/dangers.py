@@ -1,4 +1,4 @@
-"""Scenes of danger: a release of pollutants, a fire, a break-in, a cabinet without power."""
+"""Scenes of danger: a release of pollutants, bad air for days, a fire, a break-in, a cabinet without power."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from services.community.detectors import PassageOutcome
 from services.core.circular import angle_between_deg
+from services.core.kind import HOUR_MS
 from services.environment.indices.emission import EmissionState
 from services.feeds.scenario.city import City
 from services.feeds.scenario.happening import Change, Expected, How, Part
@@ -30,6 +31,44 @@ from services.security.indices.cases import EmergencyNature
 # A plume is measured within so far downwind.
 NEAREST_M, FARTHEST_M = 300.0, 3_000.0
 DENIED, FORCED = 9, 3
+# Haze thickens by so much of PM2.5 an hour, until the wind comes: slower than what is taken for the plume of a source
+# (37.5 µg/m³ in three hours), and 151 µg/m³ in the mean of 24 hours, an index of 201, before it ends.
+THICKENS_UG_M3, THICKENS_HOURS = 8.0, 32
+# Of coarse particles there is more, but not in proportion to what is usual.
+COARSE_SHARE = 1.3
+# From that hour on there may be an alert; it is kept until the mean of 24 hours has been below an index of 151 for 36.
+FIRST_ALERT_HOURS, ALERT_KEPT_HOURS = 24, 56
+
+
+def heavy_pollution(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:
+    """The air stands still: at two neighbouring stations it gets worse for a day and a half, until wind clears it.
+
+    One station alone may stand beside a source of its own: each of them is needed.
+    """
+    air = city.groups["air"]
+    first = pick(len(air), chance)
+    second = air.near(*at(city, "air", first), np.inf, 2)[1]
+    north, east = (float(np.mean(places[[first, second]])) for places in (air.north_m, air.east_m))
+    return Scene(
+        north, east, (_haze(city, "first_station", first, hour_ms), _haze(city, "second_station", second, hour_ms))
+    )
+
+
+def _haze(city: City, name: str, station: int, hour_ms: int) -> Part:
+    """What one station measures of it. Only the alert is expected: hours of polluted air come long before."""
+    end_ms = hour_ms + THICKENS_HOURS * HOUR_MS
+    changes = tuple(
+        Change("air", (station,), begin_ms, begin_ms + HOUR_MS, How.ADD, column, hours * an_hour)
+        for column, an_hour in (("pm2_5_ug_m3", THICKENS_UG_M3), ("pm10_ug_m3", COARSE_SHARE * THICKENS_UG_M3))
+        for hours, begin_ms in enumerate(range(hour_ms, end_ms, HOUR_MS), 1)
+    )
+    alert = Expected(
+        "environment.air_quality.heavy_pollution",
+        city.groups["air"].ids[station],
+        hour_ms + FIRST_ALERT_HOURS * HOUR_MS,
+        end_ms + ALERT_KEPT_HOURS * HOUR_MS,
+    )
+    return Part(name, changes, expected=(alert,))
 
 
 def hazardous_release(city: City, hour_ms: int, chance: np.random.Generator) -> Scene:

@@ -210,7 +210,7 @@ class Detector:
 
     def __post_init__(self) -> None:
         if (self.find is not None) + (self.follower is not None) + self.silence != 1:
-            raise ValueError(f"detector {self.name}: a function of windows, a follower or silence, and one of them")
+            raise ValueError(f"detector {self.name}: either a function of windows or a follower, or of silence")
         if self.previous and (self.find is None or self.history is not None):
             raise ValueError(f"detector {self.name}: the window before is for functions that have no history")
 

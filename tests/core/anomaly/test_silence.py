@@ -186,7 +186,7 @@ def test_of_sessions_hops_and_windows_with_a_baseline_no_silence_is_told():
     ):
         with pytest.raises(ValueError, match="detector silent"):
             replace(KIND, windows=windows, baseline=baseline)
-    with pytest.raises(ValueError, match="one of them"):
+    with pytest.raises(ValueError, match="either a function of windows"):
         Detector("both", "1", "1m")
 
 

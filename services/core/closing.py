@@ -71,6 +71,7 @@ class FixedSeries:
         self._trails = trails
         self._lookback_ms = kind.lookback_ms
         self._with_previous = kind.looks_back(window.name)
+        self._tells_silence = kind.tells_silence(window.name)
         self._previous = kind.previous_of(window.name)
         self._history = kind.history_of(window.name)
         self._rings = tuple(r for r in panes.rings if not r.session and r.longest_period_ms <= window.size_ms)
@@ -87,11 +88,24 @@ class FixedSeries:
         """What leaves where the watermark goes from `before_ms` to `watermark_ms`: final windows in one batch, and
         what open windows hold so far in another."""
         found = [self._batch(self._ended(before_ms, watermark_ms), self._revised(touched, before_ms), slots)]
+        if self._tells_silence:
+            found[0] = self._with_end(found[0], before_ms, watermark_ms, slots)
         if (early_ms := self.window.early_ms) and (
             before_ms is None or before_ms // early_ms < watermark_ms // early_ms
         ):
             found.append(self._early_batch(watermark_ms, slots))
         return [batch for batch in found if batch is not None]
+
+    def _with_end(
+        self, batch: WindowBatch | None, before_ms: int | None, watermark_ms: int, slots: Slots
+    ) -> WindowBatch | None:
+        """The batch with the time by which all windows have left: one without rows where nobody told any."""
+        slide_ms = self.window.slide_ms
+        if batch is None and (before_ms is None or before_ms // slide_ms == watermark_ms // slide_ms):
+            return None
+        none = np.empty(0, np.int64)
+        batch = batch or WindowBatch(self.window, *slots.show(), none, none, none.astype(np.uint32), {})
+        return replace(batch, ended_ms=watermark_ms // slide_ms * slide_ms)
 
     def count_open(self, watermark_ms: int | None, lateness_ms: int) -> int:
         """Windows of entities that have observations and can still change."""

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION
+from services.core.anomaly.silence import SPAN, Silences
 from services.core.cities import Cities
 from services.core.following.course import Course
+from services.core.following.memories import of_owner
 from services.core.following.steps import Told
 from services.core.kind import Detector, Kind
 from services.core.signals import Evidence, Finding, Severity, Signal, signal_id
@@ -20,6 +22,7 @@ from services.core.windows import WindowBatch
 
 Int64Array = NDArray[np.int64]
 
+HEARD = "heard"  # how arrays of silences are named among those of followers
 _SEVERITY = {severity.value: severity for severity in Severity}
 
 
@@ -58,6 +61,9 @@ class Detection:
             for window in kind.windows
             if (mine := {place: d for place, d in followers.items() if d.window == window.name})
         }
+        self._silences = {
+            w.name: Silences(w.slide_ms, kind.lateness_ms) for w in kind.windows if kind.tells_silence(w.name)
+        }
         self.changes = 0  # another number when what followers remember may have changed
 
     def detect(self, batch: WindowBatch) -> list[Signal]:
@@ -65,7 +71,9 @@ class Detection:
 
         By detector, then in the order of the rows. ValueError names what the batch lacks.
         """
-        mine = [(p, d) for p, d in enumerate(self._kind.detectors) if d.window == batch.window.name and len(batch)]
+        mine = [(p, d) for p, d in enumerate(self._kind.detectors) if d.window == batch.window.name]
+        if not len(batch):
+            mine = [(place, detector) for place, detector in mine if detector.silence]
         for _, detector in mine:
             self._check(detector, batch)
         followed = self._follow(batch)
@@ -77,7 +85,18 @@ class Detection:
                 start_ms = np.full(len(told.slot), told.start_ms)
                 rows = _Rows(told.slot, start_ms, start_ms + batch.window.size_ms, told.revision.__getitem__)
                 signals += self._tell(place, detector, batch, rows, told.finding)
+            if detector.silence and batch.ended_ms is not None:
+                signals += self._listen(place, detector, batch, batch.ended_ms)
         return signals
+
+    def _listen(self, place: int, detector: Detector, batch: WindowBatch, ended_ms: int) -> Iterator[Signal]:
+        """Who has fallen silent, and who has not after all."""
+        self.changes += 1
+        span_ms = SPAN * batch.window.slide_ms
+        for told in self._silences[batch.window.name].take(batch.slot, batch.start_ms, ended_ms):
+            start_ms = np.full(len(told.slot), told.start_ms)
+            rows = _Rows(told.slot, start_ms, start_ms + span_ms, told.revision.__getitem__)
+            yield from self._tell(place, detector, batch, rows, told.finding)
 
     def _follow(self, batch: WindowBatch) -> dict[int, list[Told]]:
         """What followers say, by their place."""
@@ -160,16 +179,23 @@ class Detection:
 
     def idle_ms(self, slots: int) -> Int64Array | None:
         """By slot, for how long each might have been forgotten; negative: it may be asked for. None: nobody asks."""
-        if not self._courses:
-            return None
-        return reduce(np.minimum, [course.idle_ms(slots) for course in self._courses.values()])
+        asked = [owner.idle_ms(slots) for owner in self._who_remember()]
+        return reduce(np.minimum, asked) if asked else None
 
     def forget(self, slots: Int64Array) -> None:
         """These slots are free."""
         if len(slots):
-            self.changes += len(self._courses)
-            for course in self._courses.values():
-                course.forget(slots)
+            self.changes += len(self._courses) + len(self._silences)
+            for owner in self._who_remember():
+                owner.forget(slots)
+            free = set(slots.tolist())
+            for (place, _), raised in self._raised.items():
+                if self._kind.detectors[place].silence:  # told of windows that hold no slot
+                    for slot in free & raised.keys():
+                        del raised[slot]
+
+    def _who_remember(self) -> list[Course | Silences]:
+        return [*self._courses.values(), *self._silences.values()]
 
     def memory(self) -> tuple[dict[str, NDArray[Any]], dict[str, Sequence[str]]]:
         """What followers remember, as arrays and texts, once it is settled."""
@@ -179,6 +205,9 @@ class Detection:
             if len(course):
                 arrays |= {f"{MEMORY}{window}.{name}": array for name, array in course.to_arrays().items()}
                 texts |= {f"{MEMORY}{window}.{name}": told for name, told in course.to_texts().items()}
+        for window, silences in self._silences.items():
+            if len(silences):
+                arrays |= {f"{MEMORY}{window}.{HEARD}.{name}": array for name, array in silences.to_arrays().items()}
         return arrays, texts
 
     def put_memory(self, state: PartitionState) -> None:
@@ -189,12 +218,16 @@ class Detection:
             texts = {n.removeprefix(begin): told for n, told in state.texts.items() if n.startswith(begin)}
             course.restore(arrays, texts, state.watermark_ms, state.texts["cities"], state.texts["entity_ids"])
             self.changes += len(course) > 0
+        for window, silences in self._silences.items():
+            silences.restore(of_owner(f"{MEMORY}{window}.{HEARD}", state.arrays))
+            self.changes += len(silences) > 0
 
     def forget_final(self, watermark_ms: int) -> None:
         """Forgets what was raised of windows that can no longer be revised."""
         for place, start in [*self._raised]:
-            window = self._kind.window(self._kind.detectors[place].window)
-            if start + window.size_ms + self._kind.lateness_ms <= watermark_ms or not self._raised[place, start]:
+            detector = self._kind.detectors[place]
+            size_ms = self._kind.window(detector.window).size_ms * (SPAN if detector.silence else 1)
+            if start + size_ms + self._kind.lateness_ms <= watermark_ms or not self._raised[place, start]:
                 del self._raised[place, start]
 
     def to_array(self) -> Int64Array:

@@ -195,7 +195,8 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Detector:
-    """Finds what is worth a signal in windows: a plain function on those that leave at one moment, or a follower."""
+    """Finds what is worth a signal in windows: a plain function on those that leave at one moment, a follower, or who
+    tells none any more."""
 
     name: str  # type of its signals: "congestion"
     version: str
@@ -205,10 +206,11 @@ class Detector:
     history: History | None = None
     follower: Follower | None = None  # by all windows of the entity so far
     previous: tuple[str, ...] = ()  # result columns that `find` looks at in the window before
+    silence: bool = False  # of who has fallen silent: see services/core/anomaly/silence.py
 
     def __post_init__(self) -> None:
-        if (self.find is None) == (self.follower is None):
-            raise ValueError(f"detector {self.name}: either a function of windows or a follower, and not both")
+        if (self.find is not None) + (self.follower is not None) + self.silence != 1:
+            raise ValueError(f"detector {self.name}: either a function of windows or a follower, or of silence")
         if self.previous and (self.find is None or self.history is not None):
             raise ValueError(f"detector {self.name}: the window before is for functions that have no history")
 
@@ -268,6 +270,8 @@ class Kind:
         for detector in self.detectors:
             if detector.follower is not None:
                 self._check_follower(detector, detector.follower)
+            if detector.silence:
+                self._check_silence(detector)
         if len({d.name for d in self.detectors}) != len(self.detectors):
             raise ValueError(f"kind {self.name}: names of detectors repeat: {[d.name for d in self.detectors]}")
         if self.baseline and self.baseline.window not in windows:
@@ -325,6 +329,19 @@ class Kind:
             raise ValueError(f"{what}: there is none of a session")
         if unknown := sorted(set(detector.previous) - set(self.measure_names())):
             raise ValueError(f"{what} has no {', '.join(unknown)} to look at")
+
+    def _check_silence(self, detector: Detector) -> None:
+        window, what = self.window(detector.window), f"kind {self.name}: detector {detector.name}"
+        if window.gap_ms or window.slide_ms != window.size_ms:
+            raise ValueError(f"{what}: silence is told of tumbling windows, which {window.name} is not")
+        if self.baseline and self.baseline.window == window.name:
+            raise ValueError(f"{what}: windows {window.name} are told in parts, by the date of their baselines")
+        if detector.attributes or detector.history:
+            raise ValueError(f"{what}: silence is judged by the entity's own windows and nothing else")
+
+    def tells_silence(self, window: str) -> bool:
+        """Whether somebody listens for entities that tell no windows of that name any more."""
+        return any(d.silence and d.window == window for d in self.detectors)
 
     def judges_of(self, window: str) -> tuple[Detector | Index, ...]:
         """All that look at the windows of that name."""

@@ -72,6 +72,8 @@ class WindowBatch:
     oldest first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each. `look_back`
     tells more of some rows.
 
+    Where somebody listens for silence, a batch without rows leaves where windows have ended and nobody told any.
+
     A session that a late observation joined to an earlier one is told once more with its end at its start and no
     numbers: it is no more. Its revision is that of the session that took it in.
     """
@@ -91,6 +93,7 @@ class WindowBatch:
     baseline: BaselineColumns | None = None
     ends_ms: NDArray[np.int64] | None = None  # of sessions, whose ends differ
     early: bool = False  # of windows that are still open: what they hold so far
+    ended_ms: int | None = None  # all windows that end by then have left, with these; None: nobody listens for silence
     further: Callable[[NDArray[np.int64], NDArray[np.int64]], Mapping[str, NDArray[np.float64]]] | None = None
     oldest_ms: int | None = None  # no window that `look_back` tells of begins before, of any entity; None: not known
     _made: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -167,6 +167,10 @@ class KindProcessor:
 
     async def _emit(self, closing: Closing) -> None:
         for batch in closing.batches:
+            if not len(batch):  # nobody told anything: that is not stored, but may be worth a signal
+                if signals := [self._placed(s) for s in self._partition.detect(batch)]:
+                    self._put_signals(signals)
+                continue
             with self._telling(batch):
                 # First the windows: a baseline as of a moment within this batch is computed from rows before it, too.
                 for part in _slices(batch):

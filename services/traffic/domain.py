@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.core.anomaly.detector import unusual
+from services.core.anomaly.detector import silent, unusual
 from services.core.kind import (
     HOUR_MS,
     MINUTE_MS,
@@ -65,6 +65,7 @@ ROAD_FLOW = Kind(
         Detector("detector_impossible", "1", "5m", find_impossible_numbers, attributes=LANES),
         Detector("detector_stuck", "1", "5m", find_stuck_detector, attributes=SAMPLING, previous=STUCK_BY),
         Detector("detector_silent", "1", "5m", find_silent_detector, attributes=SAMPLING),
+        silent("1m"),
         *unusual("5m", FAULT_MINUTES * MINUTE_MS, "flow_veh_h_mean", "speed_kmh_mean"),
     ),
 )

@@ -1,4 +1,4 @@
-"""What is unusual in the windows of a kind, in one line: `*unusual("5m", 5 * MINUTE_MS, "flow_veh_h_mean")`."""
+"""What is unusual in the windows of a kind, or missing: `*unusual("1h", HOUR_MS, "pm10_mean")`, `silent("1h")`."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ def unusual(window: str, every_ms: int, *measures: str, least_shown: float = -np
         )
         for measure in measures
     )
+
+
+def silent(window: str) -> Detector:
+    """Detector `silent` of entities that tell no windows of that name any more, each by its own rhythm."""
+    return Detector("silent", "1", window, silence=True)
 
 
 def find_unusual(judge: Unusual, measure: str, least_shown: float, moment: Moment) -> Finding:

@@ -150,8 +150,8 @@ def common_cause_outage(city: City, hour_ms: int, chance: np.random.Generator) -
     when = span(hour_ms, begins, begins + 33.0)
     streets, meters = (where(city, group, "cabinet", cabinet) for group in ("streets", "noise"))
     power = _silenced(city, "cameras", cameras, when, "camera_offline")
-    roads = _silenced(city, "streets", streets, when, "detector_silent")
-    noise = _silenced(city, "noise", meters, when, "")
+    roads = _silenced(city, "streets", streets, when, "detector_silent", "silent")
+    noise = _silenced(city, "noise", meters, when)
     return Scene(
         north,
         east,
@@ -160,12 +160,12 @@ def common_cause_outage(city: City, hour_ms: int, chance: np.random.Generator) -
     )
 
 
-def _silenced(city: City, group: str, sensors: tuple[int, ...], when: Span, detector: str) -> Part:
+def _silenced(city: City, group: str, sensors: tuple[int, ...], when: Span, *detectors: str) -> Part:
     told = city.groups[group]
     ids = tuple(told.ids[i] for i in sensors)
-    expected = tuple(Expected(f"{told.kind_name}.{detector}", i, when.from_ms, when.to_ms) for i in ids)
+    expected = tuple(Expected(f"{told.kind_name}.{d}", i, when.from_ms, when.to_ms) for d in detectors for i in ids)
     change = Change(group, sensors, when.from_ms, when.to_ms, How.DROP)
-    return Part("power", (change,) if sensors else (), expected=expected if detector else (), touched=ids)
+    return Part("power", (change,) if sensors else (), expected=expected, touched=ids)
 
 
 def _downwind_pair(city: City, hour_ms: int, chance: np.random.Generator) -> tuple[int, int]:

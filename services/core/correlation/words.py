@@ -50,6 +50,9 @@ DETECTORS = {
     "road_flow.sudden_stop": Words("traffic that stopped suddenly", ("speed_kmh_mean",), normal="{} a minute before"),
     "road_flow.incident": Words("an incident by the road's detectors", ("votes",), bound="{} needed"),
     "road_flow.detector_silent": Words("a silent road detector", ("observations",), normal="{} expected"),
+    "road_flow.silent": Words(
+        "a road detector that tells nothing any more", ("silent_s",), normal="{} at most between two of its minutes"
+    ),
     "rail_call.train_gap": Words("a gap between trains", ("headway_s_max",), normal="{} scheduled"),
     "rail_call.calls_lost": Words("trains that were cancelled or passed through", ("lost_share",)),
     "rail_call.train_crowded": Words("a crowded train", ("load_p_m2_max",)),

@@ -133,6 +133,8 @@ UNITS = {
     "_s": "s",
     "_c": "°C",
 }
+# What is told per second, or per metre, as the end of a column's name goes on: mm_s is mm/s.
+PER = frozenset({"mm", "cm", "km", "g", "kg", "l", "kw", "mw"})
 # Shares that are not called so.
 SHARES = frozenset({"road_flow.occupancy", "weather.humidity"})
 
@@ -176,13 +178,22 @@ def measured(kind: str, measure: str) -> Measured:
     column = column if known else measure
     if thing := THINGS.get(f"{kind}.{column}"):
         return Measured(thing, "", counts=True)
-    end = next((end for end in UNITS if column.endswith(end)), "")
+    end, unit = _unit_of(column)
     # A share is called so: the unit alone would leave "lost" of it.
-    noun = column if UNITS.get(end) == "1" else column.removesuffix(end)
-    unit = "" if last == "count" else "1" if f"{kind}.{column}" in SHARES else UNITS.get(end, "")
+    noun = column if unit == "1" else column.removesuffix(end)
+    unit = "" if last == "count" else "1" if f"{kind}.{column}" in SHARES else unit
     name = _NOUNS.get(noun, _plain(noun))
     how = (_AGGREGATES.get(last) if last in _AGGREGATES else f"{last[1:]}th percentile of") if known else ""
     return Measured(f"{how} {name}".strip(), unit)
+
+
+def _unit_of(column: str) -> tuple[str, str]:
+    """The end of a column's name that tells its unit, and the unit; "": none is known."""
+    end = next((end for end in UNITS if column.endswith(end)), "")
+    before = column.removesuffix(end).rpartition("_")[2]
+    if end in ("_s", "_m") and before in PER:  # vibration_mm_s is no duration
+        return f"_{before}{end}", f"{before}/{end[1:]}"
+    return end, UNITS.get(end, "")
 
 
 def _plain(name: str) -> str:

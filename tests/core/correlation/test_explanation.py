@@ -254,6 +254,11 @@ def test_units_and_things_are_those_of_the_declarations():
                 assert what.unit == unit, column
 
 
+def test_what_is_per_second_is_no_duration_also_in_a_domain_that_is_not_known_here():
+    assert measured("machine", "vibration_mm_s_mean") == ("mean vibration", "mm/s", False)
+    assert measured("machine", "delay_s_mean") == ("mean delay", "s", False)
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [(1234.5, "", "1,234"), (0.0456, "km/h", "0.0456 km/h"), (0.305, "1", "30.5%"), (90, "s", "90 seconds"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION
-from services.core.anomaly.silence import SPAN, Silences
+from services.core.anomaly.silence import SPAN, Silence, Silences
 from services.core.cities import Cities
 from services.core.following.course import Course
 from services.core.following.memories import of_owner
@@ -82,9 +82,7 @@ class Detection:
             if detector.find is not None:
                 signals += self._tell(place, detector, batch, _rows_of(batch), detector.find(batch))
             for told in followed.get(place, ()):
-                start_ms = np.full(len(told.slot), told.start_ms)
-                rows = _Rows(told.slot, start_ms, start_ms + batch.window.size_ms, told.revision.__getitem__)
-                signals += self._tell(place, detector, batch, rows, told.finding)
+                signals += self._tell(place, detector, batch, _rows_told(told, batch.window.size_ms), told.finding)
             if detector.silence and batch.ended_ms is not None:
                 signals += self._listen(place, detector, batch, batch.ended_ms)
         return signals
@@ -94,9 +92,7 @@ class Detection:
         self.changes += 1
         span_ms = SPAN * batch.window.slide_ms
         for told in self._silences[batch.window.name].take(batch.slot, batch.start_ms, ended_ms):
-            start_ms = np.full(len(told.slot), told.start_ms)
-            rows = _Rows(told.slot, start_ms, start_ms + span_ms, told.revision.__getitem__)
-            yield from self._tell(place, detector, batch, rows, told.finding)
+            yield from self._tell(place, detector, batch, _rows_told(told, span_ms), told.finding)
 
     def _follow(self, batch: WindowBatch) -> dict[int, list[Told]]:
         """What followers say, by their place."""
@@ -213,9 +209,7 @@ class Detection:
     def put_memory(self, state: PartitionState) -> None:
         """Goes on from what memory told. A follower that is new, or of another version, begins with nothing."""
         for window, course in self._courses.items():
-            begin = f"{MEMORY}{window}."
-            arrays = {n.removeprefix(begin): array for n, array in state.arrays.items() if n.startswith(begin)}
-            texts = {n.removeprefix(begin): told for n, told in state.texts.items() if n.startswith(begin)}
+            arrays, texts = of_owner(f"{MEMORY}{window}", state.arrays), of_owner(f"{MEMORY}{window}", state.texts)
             course.restore(arrays, texts, state.watermark_ms, state.texts["cities"], state.texts["entity_ids"])
             self.changes += len(course) > 0
         for window, silences in self._silences.items():
@@ -249,6 +243,11 @@ class Detection:
 
 def _model_of(batch: WindowBatch, detector: Detector) -> str:
     return batch.baseline.model if batch.baseline and detector.find is not None else ""
+
+
+def _rows_told(told: Told | Silence, size_ms: int) -> _Rows:
+    start_ms = np.full(len(told.slot), told.start_ms)
+    return _Rows(told.slot, start_ms, start_ms + size_ms, told.revision.__getitem__)
 
 
 def _rows_of(batch: WindowBatch) -> _Rows:

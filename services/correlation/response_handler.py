@@ -24,7 +24,7 @@ from services.correlation.response_checkpoint import SavedCases, cases_in, check
 from services.correlation.view import read_incident
 from services.runtime import metrics
 from services.runtime.catalogue import INCIDENTS, NOTIFICATIONS
-from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
+from services.runtime.checkpoints import CheckpointStore, load_known
 from services.runtime.log import FROM_BEGINNING, FROM_END, LogRecord, OpenReader
 from services.runtime.outbox import Outbox
 from urban.correlation.v1.notification_pb2 import Notification
@@ -73,11 +73,7 @@ class ResponseHandler:
         return self._next_offset if saved is not None else None
 
     async def _load(self) -> SavedCases | None:
-        try:
-            newest = await self._setup.store.load(self._partition)
-        except UnknownLayoutError as error:
-            log.warning("checkpoint_of_another_version", error=str(error), reading="incidents from the beginning")
-            return None
+        newest = await load_known(self._setup.store, self._partition, "incidents from the beginning")
         return cases_in(newest.checkpoint) if newest is not None else None
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:

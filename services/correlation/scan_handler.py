@@ -28,7 +28,7 @@ from services.correlation.scan_checkpoint import (
     scans_in,
 )
 from services.runtime import metrics
-from services.runtime.checkpoints import CheckpointStore, UnknownLayoutError
+from services.runtime.checkpoints import CheckpointStore, load_known
 from services.runtime.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -83,11 +83,7 @@ class ScanHandler:
         return self._next_offset if found is not None else None
 
     async def _load(self) -> SavedScans | None:
-        try:
-            newest = await self._setup.store.load(self._partition)
-        except UnknownLayoutError as error:
-            log.warning("checkpoint_of_another_version", error=str(error), reading="signals from the beginning")
-            return None
+        newest = await load_known(self._setup.store, self._partition, "signals from the beginning")
         return scans_in(newest.checkpoint) if newest is not None else None
 
     async def handle(self, records: Sequence[ConsumerRecord]) -> None:

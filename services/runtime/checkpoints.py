@@ -177,3 +177,12 @@ class _Records:
         if not taken:
             raise TimeoutError(f"{self._tp.topic}[{self._tp.partition}]: no answer while reading checkpoints")
         return list(taken[self._tp])
+
+
+async def load_known(store: CheckpointStore, partition: int, reading: str) -> Found | None:
+    """The newest checkpoint; one of another version is left alone, and a warning says what is read again instead."""
+    try:
+        return await store.load(partition)
+    except UnknownLayoutError as error:
+        log.warning("checkpoint_of_another_version", error=str(error), reading=reading)
+        return None

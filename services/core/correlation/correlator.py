@@ -262,9 +262,7 @@ class Correlator:
         """New versions of the incidents of groups that changed: first those that stand, then those that end."""
         found: list[Incident] = []
         ending: dict[str, str] = {}  # incident -> its heir
-        for group in groups:
-            self._judge(number, graph, group)
-        for group, parts in graph.incidents_of(groups):
+        for group, parts in self._judge_all(number, graph, groups):
             heir = ""
             if group.held:
                 incident, when_ms = describe(graph, group), resolve_ms(graph, group)
@@ -294,6 +292,14 @@ class Correlator:
             changes.append(self._ledger.end(incident_id, heir, settled_ms))
         changes += [version for incident_id in merged for version in self._ledger.tell_again(incident_id)]
         return changes
+
+    def _judge_all(
+        self, number: int, graph: LinkGraph, groups: Sequence[Group]
+    ) -> list[tuple[Group, tuple[Group, ...]]]:
+        """Judges groups that changed; what they are now, as `incidents_of` tells it."""
+        for group in groups:
+            self._judge(number, graph, group)
+        return graph.incidents_of(groups)
 
     def _judge(self, number: int, graph: LinkGraph, group: Group) -> None:
         """Finds whether the condition is true of a group now; takes note of when to ask again."""
@@ -418,10 +424,7 @@ class Correlator:
     def _rebuild(self, number: int, graph: LinkGraph) -> list[Incident]:
         """The incidents of a rule whose graph was filled."""
         found: list[Incident] = []
-        groups = graph.take_touched()
-        for group in groups:
-            self._judge(number, graph, group)
-        for group, parts in graph.incidents_of(groups):
+        for group, parts in self._judge_all(number, graph, graph.take_touched()):
             if not group.held:
                 continue
             incident, when_ms = describe(graph, group), resolve_ms(graph, group)

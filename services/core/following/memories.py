@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from services.core.anomaly.memory import Field, Int64Array, Memory
 from services.core.following.follower import Follower
 from services.core.following.weighed import WEIGHED
+
+T = TypeVar("T")
 
 NEVER_MS = -(2**62)
 LAST_MS = "last_ms"
@@ -69,6 +71,6 @@ class Memories:
                 memory.put(of_owner(f"by.{name}", arrays))
 
 
-def of_owner(owner: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays whose names begin with that of their owner, without it."""
-    return {name.removeprefix(f"{owner}."): array for name, array in arrays.items() if name.startswith(f"{owner}.")}
+def of_owner(owner: str, named: Mapping[str, T]) -> dict[str, T]:
+    """The arrays, or texts, whose names begin with that of their owner, without it."""
+    return {name.removeprefix(f"{owner}."): one for name, one in named.items() if name.startswith(f"{owner}.")}

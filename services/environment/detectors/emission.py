@@ -41,19 +41,26 @@ EXTREME_TIMES_LIMIT = 2.0
 ABATEMENT_OFF_SHARE = 0.25
 
 TOPS = (1, 2, 3)
-RUNNING = (EmissionState.RUNNING, EmissionState.RUNNING_UNABATED)
+_RUNNING = (EmissionState.RUNNING, EmissionState.RUNNING_UNABATED)
 
 
 def find_exceedance(batch: WindowBatch) -> Finding:
     """The mean of an hour is above the limit of the permit, and three quarters of the hour were measured, running."""
-    counted = hour_means(batch.measures, batch.revision)
+    counted = hour_means(batch.measures, batch.revision, ran_enough(batch.measures, batch.revision))
     told = [_measure(batch, name, "mean") for name in EMISSION_POLLUTANTS]
     return exceedance("mg_m3_mean", counted, told, [batch.attributes[name] for name, _ in LIMITS])
 
 
-def hour_means(measures: Measures, revision: Counts) -> list[Float64Array]:
-    """The mean of each pollutant in an hour of so many observations, NaN where it does not count. Shapes: (rows,)."""
-    ran = share_of(measures, revision, *RUNNING) >= LEAST_SHARE
+def ran_enough(measures: Measures, revision: Counts) -> BoolArray:
+    """Whether the plant ran in three quarters of the hour's observations. Shapes: (rows,)."""
+    return np.asarray(_share_of(measures, revision, *_RUNNING) >= LEAST_SHARE, np.bool_)
+
+
+def hour_means(measures: Measures, revision: Counts, ran: BoolArray) -> list[Float64Array]:
+    """The mean of each pollutant in an hour of so many observations, NaN where it does not count.
+
+    `ran`: see `ran_enough`. Shapes: (rows,).
+    """
     counts = (ran & (measures[f"{name}_mg_m3_count"] >= LEAST_SHARE * revision) for name in EMISSION_POLLUTANTS)
     return [
         np.where(count, measures[f"{name}_mg_m3_mean"], np.nan)
@@ -83,7 +90,7 @@ def exceedance(
 
 def find_abatement_off(batch: WindowBatch) -> Finding:
     """In a quarter of an hour's observations or more the plant produced while what cleans its waste was off."""
-    share = share_of(batch.measures, batch.revision, EmissionState.RUNNING_UNABATED)
+    share = _share_of(batch.measures, batch.revision, EmissionState.RUNNING_UNABATED)
     evidence = (EvidenceColumn("unabated_share", share, ABATEMENT_OFF_SHARE),)
     return Finding(
         share >= ABATEMENT_OFF_SHARE, np.full(len(batch), Severity.SEVERE), np.clip(share, 0.0, 1.0), evidence
@@ -146,10 +153,10 @@ def _sign(breached: BoolArray, evidence: tuple[EvidenceColumn, ...]) -> Finding:
 def _watched(batch: WindowBatch, count: Float64Array) -> BoolArray:
     """There are three quarters of the numbers of four hours, and the plant ran all the time with nothing reported."""
     enough = count >= LEAST_SHARE * LONG_HOURS * batch.attributes["observations_per_hour"]
-    return np.asarray(enough & (share_of(batch.measures, batch.revision, *RUNNING) == 1.0), np.bool_)
+    return np.asarray(enough & (_share_of(batch.measures, batch.revision, *_RUNNING) == 1.0), np.bool_)
 
 
-def share_of(measures: Measures, revision: Counts, *states: EmissionState) -> Float64Array:
+def _share_of(measures: Measures, revision: Counts, *states: EmissionState) -> Float64Array:
     """Share of a window's observations that told one of these states; those below the third place are not known of."""
     times = np.zeros(len(revision))
     for top in TOPS:

@@ -15,12 +15,11 @@ from services.core.kind import HOUR_MS, OBSERVATIONS
 from services.core.signals import Finding
 from services.environment.detectors.emission import (
     EMISSION_POLLUTANTS,
-    RUNNING,
     TOPS,
     UNKNOWN,
     exceedance,
     hour_means,
-    share_of,
+    ran_enough,
 )
 from services.environment.indices.emission import LEAST_SHARE, mean_that_counts
 from services.environment.indices.hours import SAMPLING
@@ -43,10 +42,10 @@ def find_day_exceedance(moment: Moment) -> Finding:
     known that the plant stood, so that it asks for its mean, too.
     """
     place = _place_in_day(moment)
-    means = hour_means(moment.measures, moment.measures[OBSERVATIONS])
     told = moment.measures[OBSERVATIONS]
     known = ~(told < LEAST_SHARE * moment.attributes["observations_per_hour"])
-    ran = share_of(moment.measures, told, *RUNNING) >= LEAST_SHARE
+    ran = ran_enough(moment.measures, told)
+    means = hour_means(moment.measures, told, ran)
     _remember(moment, "ran", place, np.where(known, ran, True))
     over = moment.hour_of_week % 24 == _LAST_HOUR
     running = moment.memory.of("ran")[moment.slot].T.astype(np.bool_)

@@ -94,8 +94,18 @@ def test_the_image_is_built_by_one_service_and_never_looked_for_elsewhere():
     assert "profiles" not in services()["migrate"], "it is a part of every start"
 
 
-def test_nothing_relies_on_the_order_of_the_start():
-    assert [name for name, service in services().items() if "depends_on" in service or "links" in service] == []
+def test_nothing_waits_for_a_server_to_be_healthy():
+    conditions = {
+        condition["condition"] for service in services().values() for condition in service.get("depends_on", {}).values()
+    }
+    assert conditions == {"service_started"}
+    assert [name for name, service in services().items() if "links" in service] == []
+
+
+@pytest.mark.parametrize("name", sorted(ours()))
+def test_a_service_is_stopped_before_the_servers_that_it_stores_in(name):
+    """Compose stops what depends first; what is started for one command needs none of it."""
+    assert set(services()[name]["depends_on"]) == (set() if name == "urban" else {"kafka", "clickhouse"})
 
 
 def test_every_variable_of_a_service_is_a_setting():

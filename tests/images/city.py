@@ -67,7 +67,7 @@ class ComposedCity:
 
     def up_without_servers(self) -> None:
         """Start every role where there is no Kafka and no ClickHouse, not even as a name."""
-        self._compose("up", "--detach", "--no-build", *ROLES)
+        self._compose("up", "--detach", "--no-build", "--no-deps", *ROLES)
 
     def up_prometheus(self) -> Prometheus:
         """Start Prometheus beside the city, as its profile does."""
@@ -75,9 +75,17 @@ class ComposedCity:
         return Prometheus(f"http://127.0.0.1:{self._ports[PROMETHEUS]}")
 
     def down(self) -> dict[str, int]:
-        """Stop and remove the containers, whose data stay; the exit status of each by its service."""
+        """Stop and remove the containers, whose data stay; the exit status of each by its service.
+
+        Compose stops what depends first, as the file has it. podman-compose stops all at once, so it is told twice.
+        """
+        self._compose("stop", "--timeout", str(STOP_TIMEOUT_S), *ROLES)
         self._compose("stop", "--timeout", str(STOP_TIMEOUT_S))
-        ended = {name: int(self._engine.state(found)["ExitCode"]) for name, found in self.containers().items()}
+        containers = self.containers()
+        ended = {name: int(self._engine.state(found)["ExitCode"]) for name, found in containers.items()}
+        for name in ROLES:
+            if ended[name]:
+                print(f"{name} ended with {ended[name]}:", self._engine.logs(containers[name]), sep="\n")
         self._compose("--profile", "monitoring", "down")
         return ended
 

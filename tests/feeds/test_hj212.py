@@ -102,6 +102,13 @@ def test_a_broken_packet_is_named_by_place_and_field_and_the_next_one_is_read(br
     assert PASSWORD not in str(fault)
 
 
+def test_a_mark_inside_of_a_broken_packet_begins_none_where_the_length_is_right():
+    inner = packet("DataTime=20260601083000;a34013-Rtd=9").decode()[:-2]
+    broken = packet(f"Info={inner}")[:-6] + b"FFFF\r\n"
+    found, _, _ = packets_of(broken + GOOD)
+    assert numbers(found) == [(1, False), (2, True)]
+
+
 @pytest.mark.parametrize("end", [2, 5, 60, len(GOOD) - 3])
 def test_what_the_file_cuts_off_is_told(end):
     found, _, passed = packets_of(GOOD + GOOD[:end])

@@ -231,7 +231,7 @@ def _value(told: Any) -> _Value:
     unit = told.get("unitCode")
     metadata = told.get("metadata")
     if unit is None and isinstance(metadata, Mapping):  # of NGSI v2
-        unit = metadata.get("unitCode", {}).get("value")
+        unit = _value(metadata.get("unitCode")).value
     return _Value(told["value"], None if unit is None else str(unit), str(told.get("observedAt", "")))
 
 
@@ -244,7 +244,7 @@ def _time_text(value: Any) -> str:
 def _entity_id(place: int, entity: Mapping[str, Any], values: Mapping[str, _Value], model: Model) -> str:
     told = str(entity["id"])
     name = _TIME_AT_END.sub("", _URN.sub("", told, count=1))
-    if model.lane in values:
+    if model.lane in values and values[model.lane].value is not None:
         name = f"{name}:lane{values[model.lane].value}"
     found = _NOT_IN_ID.sub("-", name).strip("-:")
     if not found:

@@ -98,7 +98,9 @@ class Answer:
         self.goes_on |= isinstance(document, Mapping) and "@iot.nextLink" in document
         yield from rows.values()
 
-    def _walk(self, items: list[Any], stream: Object, thing: Object) -> Iterator[_Found]:
+    def _walk(self, items: object, stream: Object, thing: Object) -> Iterator[_Found]:
+        if not isinstance(items, list):
+            raise ValueError(f"{value_text(items)} is no list of entities of SensorThings")
         for item in items:
             if not isinstance(item, Mapping):
                 raise ValueError(f"{value_text(item)} is no entity of SensorThings")
@@ -108,12 +110,10 @@ class Answer:
             elif "Observations" in item:
                 yield from self._walk(item["Observations"], item, thing)
             elif "dataArray" in item:
-                stream = item.get("Datastream", stream)
-                observations = [dict(zip(item.get("components", ()), one, strict=False)) for one in item["dataArray"]]
-                yield from self._walk(observations, stream, thing)
+                yield from self._walk(_array(item), _inside(item, "Datastream", stream), thing)
             elif "result" in item:
-                of = item.get("Datastream", stream)
-                yield _Found(item, of, of.get("Thing", thing))
+                of = _inside(item, "Datastream", stream)
+                yield _Found(item, of, _inside(of, "Thing", thing))
             else:
                 lacks = "has no result, Observations, Datastreams or dataArray: expand them in the request"
                 raise ValueError(f"{value_text(item)} {lacks}")
@@ -159,7 +159,7 @@ class Answer:
         wanted = self.kind.column(column).unit
         told = [str(unit.get(name) or "") for name in _UNIT_NAMES]
         reason = ""
-        for name in filter(None, told) if any(told) else [""]:
+        for name in [text for text in told if text] or [""]:
             try:
                 return convert(float(result), name, wanted, column)
             except UnitError as error:
@@ -180,6 +180,20 @@ def _items(document: object) -> list[Any]:
     if isinstance(document, Mapping) and isinstance(document.get("value"), list):
         return list(document["value"])
     return document if isinstance(document, list) else [document]
+
+
+def _inside(item: Object, name: str, otherwise: Object) -> Object:
+    """An entity that was expanded in another one."""
+    found = item.get(name)
+    return found if isinstance(found, Mapping) else otherwise
+
+
+def _array(item: Object) -> list[dict[str, Any]]:
+    """The observations of a data array."""
+    components, rows = item.get("components"), item["dataArray"]
+    if not (isinstance(components, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows)):
+        raise ValueError(f"{value_text(item)} is no data array: it needs components, and a list of lists")
+    return [dict(zip(map(str, components), row, strict=False)) for row in rows]
 
 
 def _ends(definition: str, end: str) -> bool:

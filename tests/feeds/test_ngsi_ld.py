@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ import pytest
 
 from services.feeds.ngsi_ld import MODELS, Entities, EntityFault, Told
 from tests.contract.domains import BY_KIND
+from tests.feeds.broken_json import broken
 
 SPAN = {"dateObservedFrom": "2026-06-01T08:00:00Z", "dateObservedTo": "2026-06-01T08:05:00Z"}
 ROAD = {
@@ -209,6 +211,12 @@ def test_an_id_that_is_nothing_but_a_time_is_refused():
 def test_what_is_no_entity_is_refused(document):
     with pytest.raises(ValueError, match="is no entity of NGSI"):
         rows_of(document)
+
+
+def test_whatever_stands_anywhere_is_taken_or_refused_and_breaks_nothing():
+    for document in broken([normalized(ROAD | SPAN), version_2(ROAD), ROAD]):
+        with suppress(ValueError):
+            rows_of(document)
 
 
 def test_every_column_is_one_of_its_kind():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ import pytest
 
 from services.feeds.sensorthings import Answer, ObservationFault, Told, properties
 from tests.contract.domains import BY_KIND
+from tests.feeds.broken_json import broken
 
 AIR, WEATHER, PEOPLE = "environment.air_quality", "environment.weather", "community.people_count"
 Read = tuple[list[dict[str, Any]], list[ObservationFault], Answer]
@@ -163,8 +165,17 @@ def test_what_is_empty_is_counted_and_what_goes_on_elsewhere_is_known():
 
 @pytest.mark.parametrize("document", [{"message": "not found"}, "x", {"value": [1]}, {"value": [{"name": "Park"}]}])
 def test_what_is_no_answer_with_observations_is_refused(document):
-    with pytest.raises(ValueError, match=r"is no entity of SensorThings|has no result, Observations"):
+    with pytest.raises(ValueError, match=r"is no (list of )?entit|has no result, Observations"):
         rows_of(document)
+
+
+def test_whatever_stands_anywhere_is_taken_or_refused_and_breaks_nothing():
+    array = {"Datastream": stream(), "components": ["phenomenonTime", "result"], "dataArray": [["2026-06-01", 1]]}
+    inner = without(stream(), "Thing") | {"Observations": [observation()]}
+    whole = {"value": [observation(Datastream=stream()), array, {"@iot.id": 3, "Datastreams": [inner]}]}
+    for document in broken(whole):
+        with suppress(ValueError):
+            rows_of(document)
 
 
 def test_the_mapping_fits_the_kinds_and_no_property_is_two_columns():

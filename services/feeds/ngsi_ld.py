@@ -93,7 +93,7 @@ _TIMES = ("dateObserved", "dateObservedFrom", "dateObservedTo")
 _TYPE = re.compile(r"[^/#:]+$")
 _URN = re.compile(r"urn:ngsi-ld:[^:]+:")
 # Ids of observations often end with their time; that of what is observed does not.
-_TIME_AT_END = re.compile(r"([-_:]*\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)+$")
+_TIME_AT_END = re.compile(r"([-_:.]*\d{4}-\d\d-\d\dT\d\d[:-]\d\d([:-]\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)+$")
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._~:-]+")
 
 
@@ -212,10 +212,11 @@ def _entities(document: object) -> list[Mapping[str, Any]]:
     found = document
     if isinstance(found, Mapping) and isinstance(found.get("data"), list):  # a notification
         found = found["data"]
-    entities = found if isinstance(found, list) else [found]
-    for entity in entities:
+    entities: list[Mapping[str, Any]] = []
+    for entity in found if isinstance(found, list) else [found]:
         if not (isinstance(entity, Mapping) and "type" in entity and "id" in entity):
             raise ValueError(f"{value_text(entity)} is no entity of NGSI: it has no id and type")
+        entities.append(entity)
     return entities
 
 

@@ -96,6 +96,8 @@ def convert(number: float, told: str, wanted: str, column: str = "") -> float:
         return number
     if unit is None:
         raise UnitError(f"is no unit that is known for {wanted}; there are {', '.join(_of(target.dimension))}")
+    if unit == target:
+        return number
     base = number * unit.factor + unit.offset
     if unit.dimension is Dimension.SHARE and column in _GASES:
         base *= 1e9 / ppb_of_ug_m3(_GASES[column]) * 1e-6

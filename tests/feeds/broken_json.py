@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-ANYTHING = (None, True, -1, 1e308, "x", [], [1], [[1]], {}, {"value": {}}, {"@iot.id": None})
+ANYTHING: tuple[Any, ...] = (None, True, -1, 1e308, "x", [], [1], [[1]], {}, {"value": {}}, {"@iot.id": None})
 
 
 def broken(document: Any) -> Iterator[Any]:

@@ -145,6 +145,7 @@ def test_numbers_come_in_the_units_of_our_columns(kind, entity, expected):
         ("urn:ngsi-ld:AirQualityObserved:Madrid-28079004-2016-03-15T11:00:00", "Madrid-28079004"),
         ("urn:ngsi-ld:NoiseLevelObserved:Vitoria-2016-12-28T11:00:00_2016-12-28T12:00:00", "Vitoria"),
         ("Valladolid-2016-11-30T07:00:00.00Z", "Valladolid"),
+        ("urn:ngsi-ld:WeatherObserved:Valladolid.2016-11-30T07-00-00.00Z", "Valladolid"),
         ("https://example.org/stations/4 a", "https:-example.org-stations-4-a"),
         ("urn:ngsi-ld:Device:a:b", "a:b"),
     ],

@@ -109,6 +109,8 @@ _NOT_MEASURED: Mapping[str, EmissionState | None] = {
 }
 # What is told of several analysers is that of the first of these.
 _FIRST = (EmissionState.STOPPED, EmissionState.FAULT, EmissionState.MAINTENANCE, EmissionState.CALIBRATION)
+# Rows of a station that are known again: half a day of every 30 s.
+_REMEMBERED = 1_440
 _MOMENT = re.compile(r"(\d{8})(\d{6})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -136,8 +138,9 @@ class Rows:
         """`kind`: one of SOURCES."""
         self._source, self._data, self._zone = SOURCES[kind], data, zone
         self._parts: dict[str, _Parts] = {}  # by station
+        self._recent: dict[str, dict[str, dict[str, Any]]] = {}  # rows by station and time
         self.unread: Counter[str] = Counter()
-        """What was not read, and how often: CN=2051, ST=32, codes of factors."""
+        """What was not read, and how often: CN=2051, ST=32, codes of factors, and what was sent again."""
 
     def of(self, packet: Packet) -> Iterator[Told | PacketFault]:
         """What a packet tells, and what it lets end."""
@@ -203,11 +206,28 @@ class Rows:
                 values[factor.column] = value * factor.factor
             if factor.column in self._source.judged:
                 states.add(state)
-        if self._source.judged and (values or states):
+        row |= values
+        if self._source.judged:
             state = next((one for one in _FIRST if one in states), EmissionState.RUNNING)
-            yield Told(packet.number, row | values | {"state": f"EMISSION_STATE_{state.name}"})
-        elif values:
-            yield Told(packet.number, row | values)
+            row["state"] = f"EMISSION_STATE_{state.name}"
+        if values or states:
+            yield from self._once(packet, row)
+
+    def _once(self, packet: Packet, row: dict[str, Any]) -> Iterator[Told | PacketFault]:
+        """A row, unless the station has told it before: what is not acknowledged is sent again."""
+        recent = self._recent.setdefault(packet.station, {})
+        before = recent.setdefault(row["time"], row)
+        if before is not row:
+            if before == row:
+                self.unread["sent again"] += 1
+            else:
+                yield PacketFault(
+                    packet.number, "DataTime", row["time"], "was told before, with other numbers or flags"
+                )
+            return
+        if len(recent) > _REMEMBERED:
+            del recent[next(iter(recent))]
+        yield Told(packet.number, row)
 
     def _time(self, packet: Packet, told: Mapping[str, str]) -> datetime:
         text = told.get("DataTime", "")

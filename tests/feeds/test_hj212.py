@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from services.environment.domain import ENVIRONMENT
-from services.feeds import hj212_packets
+from services.feeds import hj212, hj212_packets
 from services.feeds.hj212 import HOURS, MINUTES, REAL_TIME, SOURCES, Data, Rows, Told
 from services.feeds.hj212_packets import Packet, PacketFault, crc_of, read_packets
 from tests.feeds.hj212_samples import PASSWORD, STACK, framed, packet, stack
@@ -237,6 +237,18 @@ def test_a_part_that_does_not_come_is_told_and_the_others_are_taken(behind):
     assert [(type(one), one.number) for one in found[:2]] == [(PacketFault, 1), (Told, 1)]
     assert str(found[0]) == "packet 1: PNO = '2': of 2 parts did not come"
     assert len(found) == (3 if behind else 2)
+
+
+def test_what_a_station_sends_again_is_one_row_and_other_numbers_of_the_same_time_are_refused(monkeypatch):
+    other = stack("20260601083030")
+    found, rows = rows_of(GOOD + other + GOOD + stack(so2=19.5) + stack(station="another"))
+    assert [(type(one), one.number) for one in found] == [(Told, 1), (Told, 2), (PacketFault, 4), (Told, 5)]
+    assert str(found[2]) == (
+        "packet 4: DataTime = '2026-06-01T00:30:00Z': was told before, with other numbers or flags"
+    )
+    assert rows.unread["sent again"] == 1
+    monkeypatch.setattr(hj212, "_REMEMBERED", 1)
+    assert len(rows_of(GOOD + other + GOOD)[0]) == 3
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from services.feeds.onvif_messages import MetadataFault
 from services.feeds.onvif_rows import Device
 from services.feeds.onvif_topics import LONGEST_CAMERA, name_of
 from services.feeds.recordings.block import Block, Names, Refusal
+from services.feeds.recordings.numbering import identify
 from services.feeds.recordings.opening import Item, items_of, text_lines
 from services.feeds.recordings.stream import Stream, Wanted
 from services.runtime.json_rows import read_json_row
@@ -32,20 +33,25 @@ class Document(NamedTuple):
     row: dict[str, Any] | None
     reason: str = ""
     text: str = ""  # what was there instead
+    field: str = "row"  # which is wrong
 
 
 Read = Callable[[Item, Wanted], Iterator[Document]]
 
 
-def each_file(read: Read, *, sorted_by_time: bool) -> Callable[[Sequence[Path], Wanted], list[Stream]]:
-    """A format out of what reads one file of it."""
+def each_file(
+    read: Read, *, sorted_by_time: bool, variant: str = ""
+) -> Callable[[Sequence[Path], Wanted], list[Stream]]:
+    """A format out of what reads one file of it. `variant`: which of the formats that read the same files otherwise."""
 
     def open_files(files: Sequence[Path], wanted: Wanted) -> list[Stream]:
         streams = []
         for item in items_of(files):
             names, content = Names(), item.content()
             blocks = blocks_of(item.name, read(item, wanted), wanted, names)
-            streams.append(Stream(item.name, content.digest, names, blocks, sorted_by_time, content.size))
+            # Read in another way, it is another recording.
+            identity = identify(content.digest, variant) if variant else content.digest
+            streams.append(Stream(item.name, identity, names, blocks, sorted_by_time, content.size))
         return streams
 
     return open_files
@@ -57,7 +63,7 @@ def blocks_of(file: str, documents: Iterator[Document], wanted: Wanted, names: N
     rows: list[Row] = []
     for document in documents:
         if document.row is None:
-            wanted.refuse(Refusal(file, document.line, "row", document.text, document.reason))
+            wanted.refuse(Refusal(file, document.line, document.field, document.text, document.reason))
             continue
         try:
             row = read_json_row(wanted.contract, document.row, wanted.city)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from services.feeds import access_log, emergency_calls, paper_passages
-from services.feeds.recordings import counters, trains
+from services.feeds.recordings import counters, json_answers, packets, trains
 from services.feeds.recordings.documents import (
     each_file,
     read_csv,
@@ -57,6 +57,8 @@ FORMATS: Mapping[str, Format] = {
         each_file(read_onvif_mqtt, sorted_by_time=False),
         CAMERA_EVENT,
     ),
+    **packets.FORMATS,
+    **json_answers.FORMATS,
     "gtfs-rt": Format(
         "a GTFS timetable and messages of GTFS-Realtime: calls that were made",
         trains.made_calls,

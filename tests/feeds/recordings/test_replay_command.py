@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,51 +20,10 @@ from services.runtime.fakes import MemoryLog
 from services.traffic.domain import TRAFFIC
 from tests.contract.calls import memory_log, observations_in, serving
 from tests.feeds.recordings.reading import write
+from tests.feeds.recordings.replaying import Urban, urban
 from tests.feeds.trains import BRITOMART, WYNYARD, message, update, write_timetable
 
-URBAN = (sys.executable, "-c", "from services.cli.main import app; app()")
 SEGMENTS, MINUTES = 3, 200
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a command ended, and what it said."""
-
-    status: int
-    output: str
-    errors: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.output)
-        return found
-
-
-class Urban:
-    """A running `urban replay`."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    @classmethod
-    async def start(cls, port: int, *arguments: str | Path) -> Urban:
-        environment = {
-            **os.environ,
-            "URBAN_KAFKA": "127.0.0.1:1",
-            "URBAN_CLICKHOUSE": "http://127.0.0.1:1",
-            "URBAN_SERVICES": json.dumps({"traffic": f"127.0.0.1:{port}"}),
-        }
-        argv = (*URBAN, "replay", *map(str, arguments))
-        pipe = asyncio.subprocess.PIPE
-        return cls(await asyncio.create_subprocess_exec(*argv, env=environment, stdout=pipe, stderr=pipe))
-
-    async def end(self) -> Answer:
-        output, errors = await self.process.communicate()
-        return Answer(self.process.returncode or 0, output.decode(), errors.decode())
-
-
-async def urban(port: int, *arguments: str | Path) -> Answer:
-    return await (await Urban.start(port, *arguments)).end()
 
 
 def minutes(path: Path, first: int = 0, last: int = MINUTES) -> Path:

@@ -10,6 +10,7 @@ from services.cli import dlq, entities, findings, incidents, planned, rules, und
 from services.cli.doctor import doctor
 from services.cli.draft import draft
 from services.cli.migrate import migrate
+from services.cli.pseudonym import pseudonym
 from services.cli.replay import replay
 from services.cli.reset import reset
 from services.cli.scenario import scenario
@@ -44,6 +45,7 @@ app.command()(doctor)
 app.command()(sql)
 app.command()(send)
 app.command()(replay)
+app.command()(pseudonym)
 app.command()(scenario)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")

@@ -69,7 +69,9 @@ def cells_near(latitude: float, longitude: float, radius_m: float, resolution: i
     own = cell_of(latitude, longitude, resolution)
     edge_m = h3.average_hexagon_edge_length(resolution, unit="m")
     if not 0.0 <= radius_m <= edge_m / 2.0:  # cells are up to a third smaller than the average
-        raise ValueError(f"a radius of {radius_m} m is too long for cells of resolution {resolution}: half of {edge_m:.0f} m")
+        raise ValueError(
+            f"a radius of {radius_m} m is too long for cells of resolution {resolution}: half of {edge_m:.0f} m"
+        )
     return sorted(
         int(cell)
         for cell in h3.grid_disk(own, 1)

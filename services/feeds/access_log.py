@@ -3,8 +3,8 @@
 FILE is CSV with the columns time, system, gate and area (numbers, or empty), direction (in, out or empty), outcome
 (granted, failed, duress, tampered, passback), medium (badge, pin, face, qr, password or empty), latitude, longitude and
 person (a keyed hash, or empty); out come JSON lines for `urban send security.credential_event -`. A time without an
-offset is the clock of `--zone`. What is no keyed hash is refused and not repeated; with `--pseudonym-key-file` it is a raw
-id and is hashed.
+offset is the clock of `--zone`. What is no keyed hash is refused and not repeated; with `--pseudonym-key-file` it is a
+raw id and is hashed.
 """
 
 from __future__ import annotations

@@ -13,14 +13,16 @@ _LONGEST = 4_096
 
 
 def read_pseudonyms(file: Path, city: str, rotation_days: int = ROTATION_DAYS) -> Pseudonyms:
-    """What hashes the ids of a city's people with the secret in a file, hexadecimal digits as of `openssl rand -hex 32`.
+    """What hashes the ids of a city's people with the secret in a file: hexadecimal digits (`openssl rand -hex 32`).
 
     OSError where it cannot be read; ValueError says what is wrong with it, and nothing of what it holds.
     """
     with file.open("rb") as opened:
         text = opened.read(_LONGEST).strip()
     if _HEX.fullmatch(text) is None:
-        raise ValueError(f"{file} must hold {LEAST_KEY_BYTES} bytes or more as hexadecimal digits: openssl rand -hex 32")
+        raise ValueError(
+            f"{file} must hold {LEAST_KEY_BYTES} bytes or more as hexadecimal digits: openssl rand -hex 32"
+        )
     try:
         return Pseudonyms(bytes.fromhex(text.decode()), city, rotation_days)
     except ValueError as error:

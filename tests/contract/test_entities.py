@@ -115,7 +115,9 @@ async def test_a_bad_entity_is_refused_by_name(client: Client, log: MemoryLog, e
     assert log.records(ENTITIES) == [[]]
 
 
-@pytest.mark.parametrize(("heartbeat_s", "taken"), [(0.9, False), (1, True), (900, True), (900.1, False), (86_400, False)])
+@pytest.mark.parametrize(
+    ("heartbeat_s", "taken"), [(0.9, False), (1, True), (900, True), (900.1, False), (86_400, False)]
+)
 async def test_a_heartbeat_that_nobody_could_miss_is_refused(heartbeat_s: float, taken: bool):
     name = entity_name("testville", "security", "cam-1")
     entity = Entity(name=name, type="camera", numbers={"heartbeat_s": heartbeat_s, "area_m2": 1e6})

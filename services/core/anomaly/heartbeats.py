@@ -29,7 +29,9 @@ _NEVER = -(2**62)
 class Heartbeat:
     """How entities of a kind say that they are there, and for how long they may be silent."""
 
-    number: str  # number of an entity, one of the detector's attributes: seconds between two heartbeats when all is well
+    number: (
+        str  # number of an entity, one of the detector's attributes: seconds between two heartbeats when all is well
+    )
     least_s: float  # bounds of that number; who has another one is not judged, and the registry takes none
     most_s: float
     missed: int  # silent for longer than so many of them: it is gone
@@ -64,7 +66,9 @@ class Heartbeats:
         self._depth = self._deep + lateness_ms // slide_ms
         # Rings by slot: the step of number n (its start / step_ms) lies in column n % depth.
         self._seen = np.zeros((0, self._depth), np.uint16)  # ms from the start of the step to the last sign, plus 1
-        self._beat = np.zeros((0, self._depth), np.bool_)  # whether the window that ends with the step holds a heartbeat
+        self._beat = np.zeros(
+            (0, self._depth), np.bool_
+        )  # whether the window that ends with the step holds a heartbeat
         self._last_ms = np.empty(0, np.int64)
         self._period_s = np.empty(0, np.float64)  # as it was when the entity was heard of last
         self._newest = _NEVER  # number of the last step that has ended
@@ -86,7 +90,9 @@ class Heartbeats:
         To be drawn to its end. Shapes: (rows,), by start; of no rows no measures are asked for.
         """
         none = np.empty(0)
-        seen_ms, beats = (measures[self._heartbeat.seen], self._heartbeat.beats(measures)) if len(slot) else (none, none)
+        seen_ms, beats = (
+            (measures[self._heartbeat.seen], self._heartbeat.beats(measures)) if len(slot) else (none, none)
+        )
         beats = beats > 0.0
         self._grow(int(slot.max(initial=-1)) + 1)
         self._period_s[slot] = period_s

@@ -1,7 +1,8 @@
 """What is worth a signal about cameras themselves: one that is offline, one that was tampered with.
 
-Both tell a cause once, when it was not so a minute before. A camera's number `heartbeat_s` says how often it is heard of
-when all is well; as it may be silent for longer than any window lasts, when it was heard of is remembered beside them.
+Both tell a cause once, when it was not so a minute before. A camera's number `heartbeat_s` says how often it is heard
+of when all is well; as it may be silent for longer than any window lasts, when it was heard of is remembered beside
+them.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ def mark_cases(steps: Steps) -> NDArray[np.bool_]:
     """Which calls open a case: no earlier call of the same entity and nature is near in time and place. Shape: (n,).
 
     So a case goes on for as long as somebody calls again near the last caller, and cases that were opened are never
-    joined by a later call. Of calls at the same moment their places decide. A call without a place opens a case: nothing
-    says that it is about a known one. Rows that are no call (dispatch, arrival) open none.
+    joined by a later call. Of calls at the same moment their places decide. A call without a place opens a case:
+    nothing says that it is about a known one. Rows that are no call (dispatch, arrival) open none.
 
     Of 0 calls with a place it was told that somebody called there, and is counted, in the area next to this one: it
     opens no case here, and a later call near it opens none either.

@@ -33,7 +33,7 @@ AS WITH
         SELECT h.city AS city, h.entity_id AS entity_id, h.beats AS beats,
             arrayJoin(range(toUInt64(greatest(0, least(
                 intDiv(next_ms - end_ms, 60000),
-                floor((seen_ms + 3000 * if(k.there = 1, k.heartbeat_s, 60) - end_ms) / 60000) + 1
+                toInt64(floor((seen_ms + 3000 * if(k.there = 1, k.heartbeat_s, 60) - end_ms) / 60000)) + 1
             ))))) AS later,
             fromUnixTimestamp64Milli(end_ms + 60000 * toInt64(later), 'UTC') AS end_time
         FROM heard AS h LEFT JOIN known AS k ON h.city = k.city AND h.entity_id = k.entity_id

@@ -71,8 +71,9 @@ class Detection:
         }
         self._heartbeats = {
             w.name: Heartbeats(d.heartbeat, w.size_ms, w.slide_ms, kind.lateness_ms)
+            for w in kind.windows
             for d in kind.detectors
-            if d.heartbeat is not None and (w := kind.window(d.window))
+            if d.heartbeat is not None and d.window == w.name
         }
         self.changes = 0  # another number when what followers remember may have changed
 

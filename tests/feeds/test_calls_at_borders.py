@@ -34,7 +34,8 @@ def near(chance: random.Random, at: tuple[float, float], metres: float) -> tuple
 
 def some_calls(seed: int, emergencies: int = 250, latitude: float = 29.7) -> list[Call]:
     """Up to four calls about each emergency, in a city some seven kilometres wide, in two hours."""
-    chance, calls = random.Random(seed), []
+    chance = random.Random(seed)
+    calls: list[Call] = []
     for _ in range(emergencies):
         at, nature = near(chance, (latitude, 116.0), 3_500), chance.choice(["fire", "medical"])
         second = chance.uniform(0, 7_200)

@@ -89,11 +89,9 @@ class Heartbeats:
 
         To be drawn to its end. Shapes: (rows,), by start; of no rows no measures are asked for.
         """
-        none = np.empty(0)
-        seen_ms, beats = (
-            (measures[self._heartbeat.seen], self._heartbeat.beats(measures)) if len(slot) else (none, none)
-        )
-        beats = beats > 0.0
+        some = len(slot) > 0
+        seen_ms = measures[self._heartbeat.seen] if some else np.empty(0, np.float64)
+        beats = self._heartbeat.beats(measures) > 0.0 if some else np.empty(0, np.bool_)
         self._grow(int(slot.max(initial=-1)) + 1)
         self._period_s[slot] = period_s
         number = (start_ms + self._size_ms) // self._step_ms - 1
@@ -104,11 +102,11 @@ class Heartbeats:
         late = [n for n in told if n <= self._newest]
         changed = np.full(self._slots, self._newest + 1)  # by slot: the first step of which something else is known now
         for n in late:
-            some = self._put(n, slot[told[n]], seen_ms[told[n]], beats[told[n]])
-            changed[some] = np.minimum(changed[some], n)
+            new = self._put(n, slot[told[n]], seen_ms[told[n]], beats[told[n]])
+            changed[new] = np.minimum(changed[new], n)
         for n in range(min(late, default=self._newest + 1), self._newest + 1):
-            if len(some := np.flatnonzero(changed <= n)):
-                yield self._judge(n, some)
+            if len(again := np.flatnonzero(changed <= n)):
+                yield self._judge(n, again)
         for n in self._worth_a_look([n for n in told if n > self._newest], ended):
             self._go_on_to(n)
             if n in told:
@@ -125,7 +123,7 @@ class Heartbeats:
         new = (mark != self._seen[slot, column]) | (beats != self._beat[slot, column])
         self._seen[slot, column], self._beat[slot, column] = mark, beats
         self._last_ms[slot] = np.maximum(self._last_ms[slot], seen_ms.astype(np.int64))
-        return slot[new]
+        return np.asarray(slot[new], np.int64)
 
     def _due(self, n: int) -> Int64Array:
         """Slots that may have been silent for too long from step n on; no step after n has ended."""

@@ -69,7 +69,7 @@ def mark_cases(steps: Steps) -> NDArray[np.bool_]:
     # By place where time is the same, and not by what was counted: both areas at a border must see one order.
     by_what = np.lexsort((longitude[order], latitude[order], steps.time_ms[order], about))
     order, about = order[by_what], about[by_what]
-    time_ms, latitude, longitude = (values[order] for values in (steps.time_ms, latitude, longitude))
+    time_ms, latitude, longitude = steps.time_ms[order], latitude[order], longitude[order]
     opens = calls[order] > 0.0
     later = np.flatnonzero(opens)
     later = later[later > 0]

@@ -131,6 +131,14 @@ def test_late_shuffled_and_restarted_it_is_the_rule_on_the_whole_series(seed: in
         assert max(s.revision for s in signals if s.id == one.id) == one.revision
 
 
+def test_the_border_is_the_same_where_a_late_sign_of_life_makes_a_minute_judged_again():
+    periods = {"cam-1": 60.0, "cam-2": 60.0}
+    # Exactly three periods before the end of the minute at 1,380 s; then an older sign comes, when that minute is over.
+    arriving = [(1200.0, Event(1200.0)), (1395.0, Event(1395.0, entity_id="cam-2")), (1396.0, Event(1150.0))]
+    signals = [s for s in told_of(arriving, periods, 1500.0, random.Random(1)) if s.entity_id == "cam-1"]
+    assert ends_of(signals, "camera_offline") == [1440]
+
+
 def test_a_city_in_which_all_fall_silent_tells_so():
     events = sorted((e for i in range(5) for e in beats(7 * i, 3600, 600, f"cam-{i}")), key=lambda e: e.at_s)
     numbers = {f"cam-{i}": {"heartbeat_s": 600.0} for i in range(5)}

@@ -6,10 +6,11 @@ import os
 
 import typer
 
-from services.cli import dlq, entities, findings, incidents, planned, rules, undelivered
+from services.cli import dlq, entities, findings, incidents, open311, planned, rules, undelivered
 from services.cli.doctor import doctor
 from services.cli.draft import draft
 from services.cli.migrate import migrate
+from services.cli.pseudonym import pseudonym
 from services.cli.replay import replay
 from services.cli.reset import reset
 from services.cli.scenario import scenario
@@ -44,6 +45,7 @@ app.command()(doctor)
 app.command()(sql)
 app.command()(send)
 app.command()(replay)
+app.command()(pseudonym)
 app.command()(scenario)
 app.command()(watch)
 app.add_typer(incidents.app, name="incidents")
@@ -53,6 +55,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(undelivered.app, name="undelivered")
 app.add_typer(entities.app, name="entities")
+app.add_typer(open311.app, name="open311")
 app.command()(topics)
 app.command()(migrate)
 app.command()(draft)

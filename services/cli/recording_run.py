@@ -17,6 +17,7 @@ from typing import IO
 from services.cli.output import say
 from services.cli.recording_outcome import Outcome
 from services.core.kind import Domain, Kind
+from services.core.pseudonym import Pseudonyms
 from services.core.sources import SPAN
 from services.feeds.recordings.block import Refusal
 from services.feeds.recordings.numbering import NumberedFrame, Span, step_of
@@ -45,6 +46,7 @@ class Run:
         sort: bool,
         zone: str,
         errors: Path | None,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._domain, self._kinds, self._city, self._errors = domain, kinds, city, errors
         self._tally = Tally(self._refuse)
@@ -54,7 +56,7 @@ class Run:
         self._outcome = Outcome(dry_run=False)
         self._entities: set[str] = set()
         self._shown = 0  # times that progress was shown
-        self._reading = Reading(Plan(domain, kinds, files, city, form, span, sort, zone), self._tally, say)
+        self._reading = Reading(Plan(domain, kinds, files, city, form, span, sort, zone, pseudonyms), self._tally, say)
 
     def rehearse(self) -> Outcome:
         """Read all of it and send nothing."""

@@ -13,6 +13,7 @@ import typer
 from services.cli.addresses import NothingRunsError, find_addresses
 from services.cli.domains import find_kind
 from services.cli.output import DEFAULT_CITY, CityOption, JsonOption, RootOption, fail
+from services.cli.pseudonym import PseudonymKeyOption
 
 if TYPE_CHECKING:
     from services.core.kind import Domain, Kind
@@ -56,6 +57,7 @@ def replay(
     errors: Annotated[
         Path | None, typer.Option(help="Write every refused observation to this file, as JSON lines.")
     ] = None,
+    key_file: PseudonymKeyOption = None,
     city: CityOption = DEFAULT_CITY,
     as_json: JsonOption = False,
     root: RootOption = None,
@@ -73,12 +75,14 @@ def replay(
 
     from services.cli.calls import in_words
     from services.cli.recording_run import Run
+    from services.feeds.pseudonym_key import read_pseudonyms
 
     try:
+        pseudonyms = read_pseudonyms(key_file, city) if key_file else None
         domain, found = _kinds(kinds)
         factor = _speed(speed)
         address = "" if dry_run else find_addresses(root).service(domain.name).grpc
-        run = Run(domain, found, files or [], form, city, _span(since, until), sort, zone, errors)
+        run = Run(domain, found, files or [], form, city, _span(since, until), sort, zone, errors, pseudonyms)
         outcome = run.rehearse() if dry_run else run.play(address, factor, register=register, final=final)
     except (ValueError, NothingRunsError, OSError) as error:
         fail(str(error))

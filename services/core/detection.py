@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.aggregates import REVISION
+from services.core.anomaly.heartbeats import Heartbeats, Missing
 from services.core.anomaly.silence import SPAN, Silence, Silences
 from services.core.cities import Cities
 from services.core.following.course import Course
@@ -22,7 +23,9 @@ from services.core.windows import WindowBatch
 
 Int64Array = NDArray[np.int64]
 
-HEARD = "heard"  # how arrays of silences are named among those of followers
+# How arrays of silences and of heartbeats are named among those of followers.
+HEARD = "heard"
+BEATS = "beats"
 _SEVERITY = {severity.value: severity for severity in Severity}
 
 
@@ -62,7 +65,15 @@ class Detection:
             if (mine := {place: d for place, d in followers.items() if d.window == window.name})
         }
         self._silences = {
-            w.name: Silences(w.slide_ms, kind.lateness_ms) for w in kind.windows if kind.tells_silence(w.name)
+            w.name: Silences(w.slide_ms, kind.lateness_ms)
+            for w in kind.windows
+            if any(d.silence and d.window == w.name for d in kind.detectors)
+        }
+        self._heartbeats = {
+            w.name: Heartbeats(d.heartbeat, w.size_ms, w.slide_ms, kind.lateness_ms)
+            for w in kind.windows
+            for d in kind.detectors
+            if d.heartbeat is not None and d.window == w.name
         }
         self.changes = 0  # another number when what followers remember may have changed
 
@@ -73,8 +84,8 @@ class Detection:
         """
         mine = [(p, d) for p, d in enumerate(self._kind.detectors) if d.window == batch.window.name]
         if not len(batch):
-            mine = [(place, detector) for place, detector in mine if detector.silence]
-        for _, detector in mine:
+            mine = [(place, detector) for place, detector in mine if detector.listens]
+        for _, detector in mine if len(batch) else ():
             self._check(detector, batch)
         followed = self._follow(batch)
         signals: list[Signal] = []
@@ -83,15 +94,22 @@ class Detection:
                 signals += self._tell(place, detector, batch, _rows_of(batch), detector.find(batch))
             for told in followed.get(place, ()):
                 signals += self._tell(place, detector, batch, _rows_told(told, batch.window.size_ms), told.finding)
-            if detector.silence and batch.ended_ms is not None:
+            if detector.listens and batch.ended_ms is not None:
                 signals += self._listen(place, detector, batch, batch.ended_ms)
         return signals
 
     def _listen(self, place: int, detector: Detector, batch: WindowBatch, ended_ms: int) -> Iterator[Signal]:
         """Who has fallen silent, and who has not after all."""
         self.changes += 1
-        span_ms = SPAN * batch.window.slide_ms
-        for told in self._silences[batch.window.name].take(batch.slot, batch.start_ms, ended_ms):
+        window, rows = batch.window, (batch.slot, batch.start_ms)
+        found: Iterator[Silence | Missing]
+        if detector.heartbeat is None:
+            found, span_ms = self._silences[window.name].take(*rows, ended_ms), SPAN * window.slide_ms
+        else:
+            period_s = batch.attributes[detector.heartbeat.number] if len(batch) else np.empty(0, np.float64)
+            listener, span_ms = self._heartbeats[window.name], window.size_ms
+            found = listener.take(*rows, batch.measures, period_s, ended_ms)
+        for told in found:
             yield from self._tell(place, detector, batch, _rows_told(told, span_ms), told.finding)
 
     def _follow(self, batch: WindowBatch) -> dict[int, list[Told]]:
@@ -181,17 +199,22 @@ class Detection:
     def forget(self, slots: Int64Array) -> None:
         """These slots are free."""
         if len(slots):
-            self.changes += len(self._courses) + len(self._silences)
+            self.changes += len(self._courses) + len(self._silences) + len(self._heartbeats)
             for owner in self._who_remember():
                 owner.forget(slots)
             free = set(slots.tolist())
             for (place, _), raised in self._raised.items():
-                if self._kind.detectors[place].silence:  # told of windows that hold no slot
+                if self._kind.detectors[place].listens:  # told of windows that hold no slot
                     for slot in free & raised.keys():
                         del raised[slot]
 
-    def _who_remember(self) -> list[Course | Silences]:
-        return [*self._courses.values(), *self._silences.values()]
+    def _who_remember(self) -> list[Course | Silences | Heartbeats]:
+        return [*self._courses.values(), *self._silences.values(), *self._heartbeats.values()]
+
+    def _who_listen(self) -> Iterator[tuple[str, Silences | Heartbeats]]:
+        """Each with the beginning of the names of its arrays."""
+        yield from ((f"{MEMORY}{window}.{HEARD}", one) for window, one in self._silences.items())
+        yield from ((f"{MEMORY}{window}.{BEATS}", one) for window, one in self._heartbeats.items())
 
     def memory(self) -> tuple[dict[str, NDArray[Any]], dict[str, Sequence[str]]]:
         """What followers remember, as arrays and texts, once it is settled."""
@@ -201,9 +224,9 @@ class Detection:
             if len(course):
                 arrays |= {f"{MEMORY}{window}.{name}": array for name, array in course.to_arrays().items()}
                 texts |= {f"{MEMORY}{window}.{name}": told for name, told in course.to_texts().items()}
-        for window, silences in self._silences.items():
-            if len(silences):
-                arrays |= {f"{MEMORY}{window}.{HEARD}.{name}": array for name, array in silences.to_arrays().items()}
+        for owner, listener in self._who_listen():
+            if len(listener):
+                arrays |= {f"{owner}.{name}": array for name, array in listener.to_arrays().items()}
         return arrays, texts
 
     def put_memory(self, state: PartitionState) -> None:
@@ -212,9 +235,9 @@ class Detection:
             arrays, texts = of_owner(f"{MEMORY}{window}", state.arrays), of_owner(f"{MEMORY}{window}", state.texts)
             course.restore(arrays, texts, state.watermark_ms, state.texts["cities"], state.texts["entity_ids"])
             self.changes += len(course) > 0
-        for window, silences in self._silences.items():
-            silences.restore(of_owner(f"{MEMORY}{window}.{HEARD}", state.arrays))
-            self.changes += len(silences) > 0
+        for owner, listener in self._who_listen():
+            listener.restore(of_owner(owner, state.arrays))
+            self.changes += len(listener) > 0
 
     def forget_final(self, watermark_ms: int) -> None:
         """Forgets what was raised of windows that can no longer be revised."""
@@ -245,7 +268,7 @@ def _model_of(batch: WindowBatch, detector: Detector) -> str:
     return batch.baseline.model if batch.baseline and detector.find is not None else ""
 
 
-def _rows_told(told: Told | Silence, size_ms: int) -> _Rows:
+def _rows_told(told: Told | Silence | Missing, size_ms: int) -> _Rows:
     start_ms = np.full(len(told.slot), told.start_ms)
     return _Rows(told.slot, start_ms, start_ms + size_ms, told.revision.__getitem__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import h3.api.basic_int as h3
@@ -53,6 +54,40 @@ def cell_of(latitude: float, longitude: float, resolution: int = DEFAULT_RESOLUT
     if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 180.0):
         raise ValueError(f"latitude {latitude}, longitude {longitude} is no point on the globe")
     return int(h3.latlng_to_cell(latitude, longitude, _checked(resolution)))
+
+
+# What a plane is wrong by within a few kilometres, and much more.
+_PLANE_M = 1.0
+
+
+def cells_near(latitude: float, longitude: float, radius_m: float, resolution: int) -> list[int]:
+    """The other H3 cells of that resolution that lie within a radius of a point, in their order.
+
+    Every cell with a point that near is among them, and some that are a metre or so farther away. ValueError where the
+    point is not on the globe, or the radius is longer than the edge of a cell.
+    """
+    own = cell_of(latitude, longitude, resolution)
+    edge_m = h3.average_hexagon_edge_length(resolution, unit="m")
+    if not 0.0 <= radius_m <= edge_m / 2.0:  # cells are up to a third smaller than the average
+        raise ValueError(
+            f"a radius of {radius_m} m is too long for cells of resolution {resolution}: half of {edge_m:.0f} m"
+        )
+    return sorted(
+        int(cell)
+        for cell in h3.grid_disk(own, 1)
+        if cell != own and _border_m(latitude, longitude, h3.cell_to_boundary(cell)) <= radius_m + _PLANE_M
+    )
+
+
+def _border_m(latitude: float, longitude: float, corners: Sequence[tuple[float, float]]) -> float:
+    """How far it is to the border between these corners, on the plane that touches the globe at the point."""
+    north, east = np.array(corners).T
+    east = (east - longitude + 180.0) % 360.0 - 180.0
+    metre = np.radians(1.0) * EARTH_RADIUS_M
+    corner = np.stack([(north - latitude) * metre, east * metre * np.cos(np.radians(latitude))], axis=1)
+    edge = np.roll(corner, -1, axis=0) - corner
+    along = np.clip(-(corner * edge).sum(axis=1) / (edge**2).sum(axis=1), 0.0, 1.0)
+    return float(np.hypot(*(corner + along[:, None] * edge).T).min())
 
 
 def _checked(resolution: int) -> int:

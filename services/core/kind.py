@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from services.core.history import History, Index
 from services.core.pattern import Trail
 
 if TYPE_CHECKING:
+    from services.core.anomaly.heartbeats import Heartbeat
     from services.core.following.follower import Follower
     from services.core.signals import Finding
     from services.core.windows import WindowBatch
@@ -207,12 +208,23 @@ class Detector:
     follower: Follower | None = None  # by all windows of the entity so far
     previous: tuple[str, ...] = ()  # result columns that `find` looks at in the window before
     silence: bool = False  # of who has fallen silent: see services/core/anomaly/silence.py
+    heartbeat: Heartbeat | None = None  # of who misses heartbeats: see services/core/anomaly/heartbeats.py
 
     def __post_init__(self) -> None:
-        if (self.find is not None) + (self.follower is not None) + self.silence != 1:
+        if (self.find is not None) + (self.follower is not None) + self.listens != 1:
             raise ValueError(f"detector {self.name}: either a function of windows or a follower, or of silence")
+        if self.heartbeat is not None and (self.silence or self.heartbeat.number not in dict(self.attributes)):
+            raise ValueError(
+                f"detector {self.name}: heartbeats come as the entity's number {self.heartbeat.number} says, which must"
+                " be one of its attributes; and it tells no other silence"
+            )
         if self.previous and (self.find is None or self.history is not None):
             raise ValueError(f"detector {self.name}: the window before is for functions that have no history")
+
+    @property
+    def listens(self) -> bool:
+        """Whether it tells of entities that tell nothing, and so looks at ends of windows that nobody told."""
+        return self.silence or self.heartbeat is not None
 
 
 @dataclass(frozen=True)
@@ -270,8 +282,8 @@ class Kind:
         for detector in self.detectors:
             if detector.follower is not None:
                 self._check_follower(detector, detector.follower)
-            if detector.silence:
-                self._check_silence(detector)
+            if detector.listens:
+                self._check_listening(detector)
         if len({d.name for d in self.detectors}) != len(self.detectors):
             raise ValueError(f"kind {self.name}: names of detectors repeat: {[d.name for d in self.detectors]}")
         if self.baseline and self.baseline.window not in windows:
@@ -330,18 +342,23 @@ class Kind:
         if unknown := sorted(set(detector.previous) - set(self.measure_names())):
             raise ValueError(f"{what} has no {', '.join(unknown)} to look at")
 
-    def _check_silence(self, detector: Detector) -> None:
+    def _check_listening(self, detector: Detector) -> None:
         window, what = self.window(detector.window), f"kind {self.name}: detector {detector.name}"
-        if window.gap_ms or window.slide_ms != window.size_ms:
+        if window.gap_ms or (detector.silence and window.slide_ms != window.size_ms):
             raise ValueError(f"{what}: silence is told of tumbling windows, which {window.name} is not")
         if self.baseline and self.baseline.window == window.name:
             raise ValueError(f"{what}: windows {window.name} are told in parts, by the date of their baselines")
-        if detector.attributes or detector.history:
+        if detector.history or (detector.silence and detector.attributes):
             raise ValueError(f"{what}: silence is judged by the entity's own windows and nothing else")
+        if detector.heartbeat is not None:
+            if detector.heartbeat.seen not in self.measure_names():
+                raise ValueError(f"{what}: no {detector.heartbeat.seen} tells when an entity was heard of last")
+            if sum(d.heartbeat is not None and d.window == window.name for d in self.detectors) > 1:
+                raise ValueError(f"{what}: another detector listens for heartbeats of windows {window.name}")
 
     def tells_silence(self, window: str) -> bool:
         """Whether somebody listens for entities that tell no windows of that name any more."""
-        return any(d.silence and d.window == window for d in self.detectors)
+        return any(d.listens and d.window == window for d in self.detectors)
 
     def judges_of(self, window: str) -> tuple[Detector | Index, ...]:
         """All that look at the windows of that name."""
@@ -416,6 +433,21 @@ class Domain:
     # Names of the standards that a city may be judged by, where they differ from place to place; the first one holds
     # where nothing is said.
     programmes: tuple[str, ...] = ()
+    # Types of its entities whose silence no detector tells, though some detector of the domain listens for others.
+    unheard: tuple[str, ...] = ()
+
+    @property
+    def number_bounds(self) -> dict[str, tuple[float, float]]:
+        """Least and greatest of those numbers of its entities that mean nothing beyond."""
+        beats = (detector.heartbeat for kind in self.kinds for detector in kind.detectors)
+        return {beat.number: (beat.least_s, beat.most_s) for beat in beats if beat is not None}
+
+    def can_fall_silent(self, entity_type: str, numbers: Mapping[str, float]) -> bool:
+        """Whether some detector might tell that an entity of that type, with these numbers, has fallen silent."""
+        if entity_type in self.unheard or not any(d.listens for kind in self.kinds for d in kind.detectors):
+            return False
+        bounds = self.number_bounds
+        return all(bounds[n][0] <= value <= bounds[n][1] for n, value in numbers.items() if n in bounds)
 
     def kind(self, name: str) -> Kind:
         """The kind of that name; KeyError names those that exist."""

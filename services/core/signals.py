@@ -31,6 +31,9 @@ CARRIED_LABELS = ("building", "cabinet", "district", "line", "line_m", "place", 
 POSITION_LABELS = {"line": "line_m", "road": "road_m"}
 # Of them, whose entities are counted: a signal also says how many entities of its city have its value of the label.
 COUNTED_LABELS = {"building": "building_entities", "cabinet": "cabinet_entities"}
+# Of these, where only those entities are counted of which some detector tells that they have fallen silent: what hangs
+# on one cabinet is asked for to know which share of it does.
+HEARD_LABELS = frozenset({"cabinet"})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 FILE is CSV with the columns time, system, gate and area (numbers, or empty), direction (in, out or empty), outcome
 (granted, failed, duress, tampered, passback), medium (badge, pin, face, qr, password or empty), latitude, longitude and
 person (a keyed hash, or empty); out come JSON lines for `urban send security.credential_event -`. A time without an
-offset is the clock of `--zone`. What is no keyed hash is refused and not repeated.
+offset is the clock of `--zone`. What is no keyed hash is refused and not repeated; with `--pseudonym-key-file` it is a
+raw id and is hashed.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from services.core.pseudonym import columns_of
+from services.core.pseudonym import PersonColumns, take_digest
 from services.feeds import csv_rows
-from services.feeds.csv_rows import Row, read_choice, read_entity, read_place, read_time, time_text
+from services.feeds.csv_rows import Row, ms_of, read_choice, read_entity, read_place, read_time, time_text
 from services.security.credential_event import CREDENTIAL_EVENT
 
 COLUMNS = (
@@ -34,15 +35,16 @@ def _choices(name: str) -> dict[str, str]:
 _CHOICES = {name: _choices(name) for name in _CODES}
 
 
-def read_line(line: Mapping[str, str], zone: ZoneInfo) -> Iterator[Row]:
+def read_line(line: Mapping[str, str], zone: ZoneInfo, people: PersonColumns = take_digest) -> Iterator[Row]:
     """The row of one line. ValueError says why there is none."""
+    time = read_time(line["time"], zone)
     yield {
         "entity_id": read_entity(line["system"], "system"),
-        "time": time_text(read_time(line["time"], zone)),
+        "time": time_text(time),
         **{name: read_choice(line[name], _CHOICES[name], name) for name in _CODES},
         **{name: _number(line[name], name) for name in ("gate", "area") if line[name]},
         **read_place(line["latitude"], line["longitude"]),
-        **columns_of(line["person"]),
+        **people(line["person"], ms_of(time)),
     }
 
 
@@ -56,7 +58,7 @@ def _number(text: str, name: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 1 where a line could not be taken; each is named on standard error."""
     about = (__doc__ or "").splitlines()[0]
-    return csv_rows.main("access_log", about, COLUMNS, read_line, arguments)
+    return csv_rows.main("access_log", about, COLUMNS, read_line, arguments, read_people=read_line)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,29 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from services.core.pseudonym import PersonColumns
 from services.core.validation import ENTITY_ID
 from services.feeds.local_time import utc_ms_of_local
+from services.feeds.pseudonym_key import read_pseudonyms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Row = dict[str, Any]
 # Rows of a kind in their proto JSON form, out of the cells of one line; ValueError says why there are none.
 ReadLine = Callable[[Mapping[str, str], ZoneInfo], Iterable[Row]]
+
+
+class ReadPeople(Protocol):
+    """The same of a line that tells of a person, whose columns `people` makes."""
+
+    def __call__(self, line: Mapping[str, str], zone: ZoneInfo, people: PersonColumns, /) -> Iterable[Row]: ...
 
 
 class LineFault(ValueError):
@@ -72,6 +82,11 @@ def read_time(text: str, zone: ZoneInfo, name: str = "time") -> datetime:
     return _EPOCH + timedelta(milliseconds=int(utc_ms[0]))
 
 
+def ms_of(time: datetime) -> int:
+    """A time in ms since 1970-01-01T00:00Z."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)
+
+
 def time_text(time: datetime) -> str:
     """A time as rows carry it."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -113,10 +128,12 @@ def main(
     arguments: Sequence[str] | None,
     *,
     sort: bool = False,
+    read_people: ReadPeople | None = None,
 ) -> int:
     """Prints JSON lines. Exit status: 1 where a line could not be taken; each is named on standard error.
 
-    `sort`: by time, where one line tells of several times.
+    `sort`: by time, where one line tells of several times. `read_people` takes the place of `read` where there is a key
+    to hash raw ids with.
     """
     parser = argparse.ArgumentParser(prog=f"python -m services.feeds.{name}", description=about)
     parser.add_argument("file", help="CSV in UTF-8")
@@ -124,9 +141,14 @@ def main(
     parser.add_argument(
         "--zone", type=ZoneInfo, default=ZoneInfo("UTC"), help="of times without an offset (%(default)s)"
     )
+    if read_people is not None:
+        parser.add_argument("--pseudonym-key-file", type=Path, help="hash raw ids with the secret in this file")
     told = parser.parse_args(arguments)
     faults, waiting = 0, []
     try:
+        if read_people is not None and told.pseudonym_key_file:
+            pseudonyms = read_pseudonyms(told.pseudonym_key_file, told.city)
+            read = partial(_with_people, read_people, pseudonyms.columns)
         with open(told.file, encoding="utf-8-sig", newline="") as lines:
             for row in read_lines(lines, columns, read, told.city, told.zone):
                 if isinstance(row, LineFault):
@@ -142,3 +164,7 @@ def main(
     for row in sorted(waiting, key=lambda row: datetime.fromisoformat(row["time"])):
         print(json.dumps(row))
     return 1 if faults else 0
+
+
+def _with_people(read: ReadPeople, people: PersonColumns, line: Mapping[str, str], zone: ZoneInfo) -> Iterable[Row]:
+    return read(line, zone, people)

@@ -4,6 +4,9 @@ FILE is CSV with the columns time (of the call), service (police, fire or ambula
 medical, traffic_accident … or empty), latitude, longitude, dispatched and arrived (times, or empty).
 Out come JSON lines in the order of time for `urban send security.emergency_call -`: the call, and help that is sent and
 arrives, each at its own time. A time without an offset is the clock of `--zone`. Who called is no column.
+
+Near the border of an area somebody else may call about the same from the other side. So the next area is told of the
+call, too, with 0 calls: it is not counted there, and a call near it opens no second case.
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.core.geometry import cell_of
+from services.core.geometry import cell_of, cells_near
 from services.feeds import csv_rows
 from services.feeds.csv_rows import Row, read_choice, read_place, read_time, time_text
 from services.feeds.open311 import AREA_RESOLUTION, NO_AREA
-from services.security.indices.cases import EmergencyNature
+from services.security.indices.cases import CASE_RADIUS_M, EmergencyNature
 
 COLUMNS = ("time", "service", "nature", "latitude", "longitude", "dispatched", "arrived")
 # By name, and by the numbers that people in China dial.
@@ -32,7 +35,7 @@ _NATURES = {"": "EMERGENCY_NATURE_UNSPECIFIED"} | {
 
 
 def read_line(line: Mapping[str, str], zone: ZoneInfo) -> Iterator[Row]:
-    """The rows of one line: one to three. ValueError says why there is none."""
+    """The rows of one line: its own, one to three, and one for each area near it. ValueError says why there is none."""
     service = read_choice(line["service"], SERVICES, "service")
     nature = read_choice(line["nature"], _NATURES, "nature")
     place = read_place(line["latitude"], line["longitude"])
@@ -42,6 +45,8 @@ def read_line(line: Mapping[str, str], zone: ZoneInfo) -> Iterator[Row]:
     dispatched = _time(line, "dispatched", zone, called)
     arrived = _time(line, "arrived", zone, dispatched or called)
     yield {**about, "time": time_text(called), "calls": 1, **place}
+    for cell in cells_near(**place, radius_m=CASE_RADIUS_M, resolution=AREA_RESOLUTION) if place else ():
+        yield {**about, "entity_id": f"{service}:{cell:x}", "time": time_text(called), "calls": 0, **place}
     if dispatched:
         yield {**about, "time": time_text(dispatched), "dispatch_s": (dispatched - called).total_seconds()}
     if arrived:

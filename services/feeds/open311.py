@@ -7,7 +7,8 @@ FILE is what a server answers to GET requests, as XML or JSON ('-': standard inp
 A request tells when it was opened and, once it is closed, when that was (wiki.open311.org/GeoReport_v2: dates carry an
 offset; `updated_datetime` of a closed request is when it was closed). It does not tell when it was taken up, nor
 whether anybody is satisfied. Texts, addresses and pictures are left where they are. `--since` and `--until` take only
-what happened between them, so that polls that follow each other tell everything once.
+what happened between them, so that polls that follow each other tell everything once. What `urban open311 export` wrote
+of a request is that request.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from xml.etree import ElementTree
 
 import orjson
 
+from services.community.open311_export import ID_PREFIX
 from services.core.geometry import cell_of
 from services.core.pseudonym import numbers_of
 
@@ -34,6 +36,7 @@ AREA_RESOLUTION = 8
 NO_AREA = "unknown"
 _NOT_IN_CATEGORY = re.compile(r"[^A-Za-z0-9._~-]+")
 _LONGEST_CATEGORY = 100
+_EXPORTED = re.compile(rf"{ID_PREFIX}[0-9a-f]{{26}}")
 _WANTED = ("service_request_id", "service_code", "status", "requested_datetime", "updated_datetime", "lat", "long")
 
 
@@ -80,7 +83,7 @@ def rows_of(
     request: Request, city: str, since: datetime | None = None, until: datetime | None = None
 ) -> list[dict[str, Any]]:
     """Observations of community.service_request, in their proto JSON form: opened, and resolved where it is."""
-    high, low = numbers_of([hashlib.sha256(f"{city}\x1f{request.request_id}".encode()).hexdigest()])
+    high, low = numbers_of([_digest(request.request_id, city)])
     area = NO_AREA if request.place is None else f"{cell_of(*request.place, AREA_RESOLUTION):x}"
     about = {
         "city": city,
@@ -97,6 +100,13 @@ def rows_of(
         for time, columns in told
         if (since is None or since <= time) and (until is None or time < until)
     ]
+
+
+def _digest(request_id: str, city: str) -> str:
+    """What a request is known by here; of one that was exported from here the bits that its id tells."""
+    if _EXPORTED.fullmatch(request_id):
+        return request_id.removeprefix(ID_PREFIX).ljust(64, "f")
+    return hashlib.sha256(f"{city}\x1f{request_id}".encode()).hexdigest()
 
 
 def _from_xml(document: bytes) -> list[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,15 @@ def read_domain(name: str) -> Domain:
         return domain_of(import_module(f"services.{name}.domain"))
     except (ValueError, ImportError, AttributeError, TypeError, SyntaxError) as error:
         raise DomainError(f"services/{name}/domain.py: {type(error).__name__}: {error}") from error
+
+
+@cache
+def find_domain(name: str) -> Domain | None:
+    """The domain of that name as it was first read; None where there is none, or none that is whole."""
+    try:
+        return read_domain(name)
+    except DomainError:
+        return None
 
 
 def domain_of(module: ModuleType) -> Domain:

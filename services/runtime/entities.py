@@ -13,8 +13,9 @@ import structlog
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from services.core.signals import CARRIED_LABELS, COUNTED_LABELS
+from services.core.signals import CARRIED_LABELS, COUNTED_LABELS, HEARD_LABELS
 from services.runtime.catalogue import ENTITIES
+from services.runtime.declared import find_domain
 from services.runtime.log import FROM_BEGINNING, LogError, LogReader, LogRecord, OpenReader
 from services.runtime.reader import KafkaReader
 from urban.common.v1.entity_pb2 import Entity
@@ -132,7 +133,7 @@ class EntityRegistry:
         known = key in self._entities
         for version, one in ((self._entities.get(key), -1), (entity, 1)):
             for label in COUNTED_LABELS:
-                if version is not None and version.labels.get(label):
+                if version is not None and version.labels.get(label) and _counts(label, key[1], version):
                     self._sharing[key[0], label, version.labels[label]] += one
         if entity is None:
             if known:
@@ -155,7 +156,8 @@ class EntityRegistry:
     def attributes(self, city: str, entity: Entity) -> tuple[tuple[str, str], ...]:
         """What signals say of an entity, by name: its labels that rules ask for, and how many entities share those.
 
-        Counted are all entities of its city, of whichever domain, as they are known now.
+        Counted are all entities of its city, of whichever domain, as they are known now; of a cabinet those that some
+        detector might tell to have fallen silent.
         """
         found = {name: entity.labels[name] for name in CARRIED_LABELS if name in entity.labels}
         shared = {
@@ -198,3 +200,11 @@ class EntityRegistry:
             if entity is not None and name in entity.labels:
                 values[i] = entity.labels[name]
         return values
+
+
+def _counts(label: str, domain: str, entity: Entity) -> bool:
+    """Whether an entity is one of those that a label is counted for."""
+    if label not in HEARD_LABELS:
+        return True
+    declared = find_domain(domain)
+    return declared is not None and declared.can_fall_silent(entity.type, entity.numbers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.core.anomaly.detector import unusual
 from services.core.kind import MINUTE_MS, OBSERVATIONS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
 from services.security.detectors.camera_doors import find_door_duress, find_door_passback, find_door_tamper
-from services.security.detectors.camera_health import HEARTBEAT, SILENT_BY, TAMPERED_BY, find_offline, find_tamper
+from services.security.detectors.camera_health import HEARTBEAT, HEARTBEAT_S, TAMPERED_BY, find_tamper
 from services.security.detectors.camera_scene import (
     AREA,
     GUARDED,
@@ -39,7 +39,7 @@ CAMERA_EVENT = Kind(
         Column("loitering_s", "s", 0, _WEEK_S),
         Column("crossings", "objects", 0, 1_000_000),
     ),
-    # Five minutes step on by one, so that a camera that has gone silent is still in one of them.
+    # Five minutes step on by one: what a camera told holds for a while.
     windows=(Window("1m", MINUTE_MS), Window("5m", 5 * MINUTE_MS, MINUTE_MS)),
     measures=(
         Measure("topic", (Aggregate.DISTINCT, Aggregate.LAST_MS, Aggregate.TOP), tops=TOPIC_PLACES),
@@ -54,7 +54,7 @@ CAMERA_EVENT = Kind(
     disorder_ms=10_000,
     lateness_ms=5 * MINUTE_MS,
     detectors=(
-        Detector("camera_offline", "1", "5m", find_offline, attributes=HEARTBEAT, previous=SILENT_BY),
+        Detector("camera_offline", "2", "5m", heartbeat=HEARTBEAT, attributes=HEARTBEAT_S),
         Detector("camera_tamper", "1", "5m", find_tamper, previous=TAMPERED_BY),
         Detector("camera_crowd", "1", "5m", find_crowd, attributes=AREA),
         Detector("loitering", "1", "1m", find_loitering, attributes=LOITERING),

@@ -126,4 +126,4 @@ PARKING = Kind(
     ),
 )
 
-TRAFFIC = Domain("traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL, PARKING))
+TRAFFIC = Domain("traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL, PARKING), unheard=("garage", "platform"))

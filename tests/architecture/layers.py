@@ -17,8 +17,8 @@ ABOVE = ("cli", "feeds")
 # The part of the standard library that computes and does nothing else.
 PURE_STDLIB = (
     "__future__ abc array base64 binascii bisect collections contextlib copy dataclasses datetime decimal enum "
-    "fractions functools hashlib heapq itertools json math numbers operator re statistics string struct types typing "
-    "uuid zlib zoneinfo"
+    "fractions functools hashlib heapq hmac itertools json math numbers operator re statistics string struct types "
+    "typing uuid zlib zoneinfo"
 ).split()
 PURE = (*PURE_STDLIB, "numpy", "services.core")
 

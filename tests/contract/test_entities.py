@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from services.core.geometry import cell_of
+from services.runtime.api.entity_rules import find_violations
 from services.runtime.catalogue import ENTITIES
 from services.runtime.entities import Entity, EntityRegistry, entity_name
 from services.runtime.fakes import MemoryLog
@@ -114,6 +115,16 @@ async def test_a_bad_entity_is_refused_by_name(client: Client, log: MemoryLog, e
     assert log.records(ENTITIES) == [[]]
 
 
+@pytest.mark.parametrize(
+    ("heartbeat_s", "taken"), [(0.9, False), (1, True), (900, True), (900.1, False), (86_400, False)]
+)
+async def test_a_heartbeat_that_nobody_could_miss_is_refused(heartbeat_s: float, taken: bool):
+    name = entity_name("testville", "security", "cam-1")
+    entity = Entity(name=name, type="camera", numbers={"heartbeat_s": heartbeat_s, "area_m2": 1e6})
+    wanted = [] if taken else [("numbers[heartbeat_s]", str(float(heartbeat_s)), "must be 1 to 900")]
+    assert [*find_violations("security", entity)] == wanted
+
+
 async def test_an_entity_that_is_wrong_twice_is_told_both(client: Client):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await upsert(client, segment(type="", display_name="x" * 300), "no uuid")
@@ -192,9 +203,11 @@ async def test_the_registry_follows_what_others_write(log: MemoryLog):
 
 
 async def test_signals_say_the_labels_of_their_entity_and_how_many_entities_share_them(log: MemoryLog):
-    async def tell(domain: str, id_: str, labels: dict[str, str] | None, city: str = "auckland") -> Entity:
+    async def tell(
+        domain: str, id_: str, labels: dict[str, str] | None, city: str = "auckland", **fields: Any
+    ) -> Entity:
         name = entity_name(city, domain, id_)
-        entity = Entity(name=name, labels=labels)
+        entity = Entity(name=name, labels=labels, **fields)
         value = None if labels is None else entity.SerializeToString()
         await log.send(ENTITIES, value, partition=0, key=name.encode())
         return entity
@@ -213,6 +226,24 @@ async def test_signals_say_the_labels_of_their_entity_and_how_many_entities_shar
         ("line", "western"),
         ("line_m", "4200"),
     )
+    # What nobody could tell to have fallen silent is none of the devices of which half do.
+    for domain, type_ in (("environment", "noise_meter"), ("community", "gate"), ("security", "camera_zone")):
+        await tell(domain, "other", {"cabinet": "c7", "building": "hall"}, type=type_)
+    await tell("traffic", "other", {"cabinet": "c7", "building": "hall"}, type="garage")
+    await tell("security", "slow", {"cabinet": "c7", "building": "hall"}, type="camera", numbers={"heartbeat_s": 901})
+    await tell("nowhere", "other", {"cabinet": "c7", "building": "hall"})
+    await registry.refresh()
+    assert dict(registry.attributes("auckland", lamp))["cabinet_entities"] == "3"
+    gate = registry.get("auckland", "community", "other")
+    assert gate is not None
+    assert dict(registry.attributes("auckland", gate))["building_entities"] == "6"
+    await tell("security", "slow", {"cabinet": "c7"}, type="camera", numbers={"heartbeat_s": 900})
+    await registry.refresh()
+    assert dict(registry.attributes("auckland", lamp))["cabinet_entities"] == "4"
+    for domain in ("environment", "community", "security", "traffic", "nowhere"):
+        await tell(domain, "other", None)
+    await tell("security", "slow", None)
+    await registry.refresh()
     # One moves to another cabinet, one is taken down.
     await tell("security", "cam-1", {"cabinet": "c8", "building": "hall"})
     await tell("security", "cam-2", None)

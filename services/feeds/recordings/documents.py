@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from services.core.kind import ColumnType
+from services.core.pseudonym import take_digest
 from services.feeds import csv_rows, onvif, open311
 from services.feeds.onvif_messages import MetadataFault
 from services.feeds.onvif_rows import Device
@@ -127,7 +128,7 @@ def read_open311(item: Item, wanted: Wanted) -> Iterator[Document]:
 
 
 def read_csv(columns: Sequence[str], read: csv_rows.ReadLine, item: Item, wanted: Wanted) -> Iterator[Document]:
-    """A table with stated columns: passages on paper, calls of a dispatch centre, a log of access control."""
+    """A table with stated columns: calls of a dispatch centre."""
     with item.open() as file:
         lines = io.TextIOWrapper(text_lines(file, tell=wanted.tell), "utf-8", newline="")
         for number, row in csv_rows.number_lines(lines, columns, read, wanted.city, ZoneInfo(wanted.zone)):
@@ -135,6 +136,18 @@ def read_csv(columns: Sequence[str], read: csv_rows.ReadLine, item: Item, wanted
                 yield Document(number, None, row.reason)
             else:
                 yield Document(number, row)
+
+
+def read_csv_of_people(
+    columns: Sequence[str], read: csv_rows.ReadPeople, item: Item, wanted: Wanted
+) -> Iterator[Document]:
+    """The same where a column is a person: a keyed hash, or a raw id that is hashed here."""
+    people = take_digest if wanted.pseudonyms is None else wanted.pseudonyms.columns
+
+    def read_line(line: Mapping[str, str], zone: ZoneInfo) -> Iterable[csv_rows.Row]:
+        return read(line, zone, people)
+
+    return read_csv(columns, read_line, item, wanted)
 
 
 def read_onvif(item: Item, wanted: Wanted) -> Iterator[Document]:

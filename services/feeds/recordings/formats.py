@@ -11,6 +11,7 @@ from services.feeds.recordings import counters, json_answers, packets, trains
 from services.feeds.recordings.documents import (
     each_file,
     read_csv,
+    read_csv_of_people,
     read_json_lines,
     read_onvif,
     read_onvif_mqtt,
@@ -33,9 +34,10 @@ FORMATS: Mapping[str, Format] = {
         ("community.service_request",),
     ),
     "paper": Format(
-        "lists of passages that were written by hand, CSV; --zone",
-        each_file(partial(read_csv, paper_passages.COLUMNS, paper_passages.read_line), sorted_by_time=False),
+        "lists of passages that were written by hand, CSV; --zone, --pseudonym-key-file",
+        each_file(partial(read_csv_of_people, paper_passages.COLUMNS, paper_passages.read_line), sorted_by_time=False),
         ("community.passage",),
+        has_people=True,
     ),
     "emergency-calls": Format(
         "calls of a dispatch centre, CSV; --zone",
@@ -43,9 +45,10 @@ FORMATS: Mapping[str, Format] = {
         ("security.emergency_call",),
     ),
     "access-log": Format(
-        "logs of access control, CSV; --zone",
-        each_file(partial(read_csv, access_log.COLUMNS, access_log.read_line), sorted_by_time=False),
+        "logs of access control, CSV; --zone, --pseudonym-key-file",
+        each_file(partial(read_csv_of_people, access_log.COLUMNS, access_log.read_line), sorted_by_time=False),
         ("security.credential_event",),
+        has_people=True,
     ),
     "onvif": Format(
         "ONVIF metadata in XML, of one camera a file, called as the file is",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.core.kind import Domain, Kind
+from services.core.pseudonym import Pseudonyms
 from services.feeds.recordings.block import Refusal
 from services.feeds.recordings.formats import find_format
 from services.feeds.recordings.numbering import (
@@ -38,6 +39,7 @@ class Plan:
     span: Span = field(default_factory=Span)
     sort: bool = False  # put observations in order, whatever the format says of it
     zone: str = "UTC"
+    pseudonyms: Pseudonyms | None = None  # what hashes raw ids of people; None: they are refused
 
 
 class StoppedError(Exception):
@@ -77,6 +79,8 @@ class Reading:
         self._plan, self._tally, self._note = plan, tally, note
         self._format = find_format(plan.format, plan.files)
         _check(plan, self._format)
+        if plan.pseudonyms is not None and not self._format.has_people:
+            note("this format has no column with ids of people: the secret to hash them with is not used")
         self._streams = [(kind, stream) for kind in plan.kinds for stream in self._open(kind)]
         tally.bytes_total = sum(stream.size for _, stream in self._streams)
 
@@ -101,6 +105,7 @@ class Reading:
             self._tally.tell,
             self._tally.count_empty,
             plan.zone,
+            plan.pseudonyms,
         )
         streams = self._format.open(plan.files, wanted)
         contents = Counter(stream.content for stream in streams)
@@ -112,11 +117,13 @@ class Reading:
     def _frames_of(self, kind: Kind, stream: Stream) -> Iterator[NumberedFrame]:
         plan = self._plan
         in_order = stream.sorted and not plan.sort
+        # Of another secret they are other people: what was sent before is not the same.
+        hashed = [plan.pseudonyms.fingerprint] if plan.pseudonyms and self._format.has_people else []
         recording = Recording(
             city=plan.city,
             kind=kind,
             name=stream.name,
-            identity=identify(stream.content, plan.city, kind.name, str(step_of(kind)), plan.zone),
+            identity=identify(stream.content, plan.city, kind.name, str(step_of(kind)), plan.zone, *hashed),
             names=stream.names,
             blocks=stream.blocks if in_order else sort_blocks(stream.blocks),
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.core.kind import Kind
+from services.core.pseudonym import Pseudonyms
 from services.feeds.recordings.block import Block, Names, Refuse
 from services.feeds.recordings.numbering import Span
 from services.runtime.contracts import FrameContract
@@ -25,6 +26,7 @@ class Wanted:
     tell: Callable[[int], None]  # of bytes that were read
     count_empty: Callable[[int], None]  # of rows or cells in which nothing was measured
     zone: str = "UTC"  # of times without an offset, where the format does not know better
+    pseudonyms: Pseudonyms | None = None  # None: raw ids of people are refused
 
     @property
     def kind(self) -> Kind:
@@ -60,3 +62,4 @@ class Format:
     kinds: tuple[str, ...] = ()  # "traffic.rail_call"; none: whichever is asked for
     entities: Callable[[Sequence[Path], str], Iterator[Entity]] = _no_entities  # of these files, for a city
     has_files: bool = True  # False: it brings its own data
+    has_people: bool = False  # True: a column holds ids of people, raw or hashed

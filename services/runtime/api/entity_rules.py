@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from services.runtime.declared import find_domain
 from services.runtime.entities import ENTITY_NAME, Entity
 from services.runtime.errors import Violation
 
@@ -31,6 +32,7 @@ def find_violations(domain: str, entity: Entity) -> Iterator[Violation]:
     if entity.HasField("position"):
         yield from _find_in_position(entity)
     yield from _find_in_attributes(entity)
+    yield from _find_beyond_bounds(domain, entity)
 
 
 def _find_in_position(entity: Entity) -> Iterator[Violation]:
@@ -55,3 +57,12 @@ def _find_in_attributes(entity: Entity) -> Iterator[Violation]:
     for name, label in sorted(entity.labels.items()):
         if len(label) > MAX_LABEL:
             yield Violation(f"labels[{name}]", label, f"must have at most {MAX_LABEL} characters")
+
+
+def _find_beyond_bounds(domain: str, entity: Entity) -> Iterator[Violation]:
+    """Numbers that a detector of the domain could make nothing of."""
+    declared = find_domain(domain)
+    for name, (least, most) in sorted(declared.number_bounds.items()) if declared else ():
+        number = entity.numbers.get(name, least)
+        if math.isfinite(number) and not least <= number <= most:
+            yield Violation(f"numbers[{name}]", str(number), f"must be {least:g} to {most:g}")

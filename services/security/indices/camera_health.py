@@ -1,4 +1,4 @@
-"""Whether a camera is still there and sees what it should: how long it has been silent, how long tampered with."""
+"""Whether a camera sees what it should: for how long it has been tampered with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 # A device is offline after so many heartbeats that did not come (city's requirement for video surveillance).
 MISSED_HEARTBEATS = 3
@@ -17,12 +16,6 @@ LEAST_TAMPER_S = 10.0
 def silence_s(last_ms: ArrayLike, now_ms: ArrayLike) -> Float64Array:
     """Seconds from the last observation to now. NaN where there was none. Shapes: any that fit."""
     return np.asarray((np.asarray(now_ms, np.float64) - np.asarray(last_ms, np.float64)) / 1000.0, np.float64)
-
-
-def is_offline(silent_s: ArrayLike, heartbeat_s: ArrayLike) -> BoolArray:
-    """Whether three heartbeats are missing. One that is due this very moment is not. Shapes: any that fit."""
-    longest = MISSED_HEARTBEATS * np.asarray(heartbeat_s, np.float64)
-    return np.asarray(np.asarray(silent_s, np.float64) > longest, np.bool_)
 
 
 def tampered_s(

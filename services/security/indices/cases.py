@@ -56,20 +56,23 @@ def mark_cases(steps: Steps) -> NDArray[np.bool_]:
     """Which calls open a case: no earlier call of the same entity and nature is near in time and place. Shape: (n,).
 
     So a case goes on for as long as somebody calls again near the last caller, and cases that were opened are never
-    joined by a later call. Of calls at the same moment the order of the trail decides. A call without a place opens a
-    case: nothing says that it is about a known one. Rows that are no call (dispatch, arrival) open none.
+    joined by a later call. Of calls at the same moment their places decide. A call without a place opens a case:
+    nothing says that it is about a known one. Rows that are no call (dispatch, arrival) open none.
+
+    Of 0 calls with a place it was told that somebody called there, and is counted, in the area next to this one: it
+    opens no case here, and a later call near it opens none either.
     """
-    is_call = steps.columns["calls"] > 0.0
+    calls, latitude, longitude = (steps.columns[name] for name in ("calls", "latitude", "longitude"))
     nature = np.nan_to_num(steps.columns["nature"])
-    order = np.flatnonzero(is_call)
+    order = np.flatnonzero((calls > 0.0) | ((calls == 0.0) & ~np.isnan(latitude) & ~np.isnan(longitude)))
     about = steps.entity[order] * (GREATEST_CODE + 1) + nature[order].astype(np.int64)
-    by_what = np.argsort(about, kind="stable")  # time stays in its order
+    # By place where time is the same, and not by what was counted: both areas at a border must see one order.
+    by_what = np.lexsort((longitude[order], latitude[order], steps.time_ms[order], about))
     order, about = order[by_what], about[by_what]
-    time_ms, latitude, longitude = (
-        values[order] for values in (steps.time_ms, steps.columns["latitude"], steps.columns["longitude"])
-    )
-    opens = np.ones(len(order), np.bool_)
-    later = np.arange(1, len(order))
+    time_ms, latitude, longitude = steps.time_ms[order], latitude[order], longitude[order]
+    opens = calls[order] > 0.0
+    later = np.flatnonzero(opens)
+    later = later[later > 0]
     back = 1
     while len(later):
         earlier = later - back

@@ -93,6 +93,29 @@ async def test_for_how_much_of_a_day_cameras_were_online(clickhouse: ClickHouse)
     ]
 
 
+async def test_a_camera_is_online_between_two_heartbeats_however_far_apart_they_are(clickhouse: ClickHouse):
+    # To the end of the day and into the next one; heard of last at 82,205 s, and again at 87,605 s.
+    slow = [*beats(5, 82_205, 600, entity_id="slow"), *beats(87_605, 93_005, 600, entity_id="slow")]
+    events = [*beats(5, 93_605, entity_id="well"), *slow, *beats(5, 82_205, entity_id="gone")]
+    await store(clickhouse, events, 93_620)
+    await tell_numbers(clickhouse, "slow", heartbeat_s=600)
+    shown = await clickhouse.query(
+        "SELECT camera, toString(day), online_minutes, known_minutes FROM security.camera_availability FINAL"
+        " ORDER BY camera, day"
+    )
+    # Offline from 84,005 s on: 1,800 s after the last heartbeat.
+    ends = range(60, 93_601, 60)
+    first = sum(1 for end in ends if end <= 84_005)
+    second = sum(1 for end in ends if end > 87_605)
+    assert shown == [
+        ("gone", "2026-06-01", sum(1 for end in ends if end <= 82_385), 1440),
+        ("slow", "2026-06-01", first, 1440),
+        ("slow", "2026-06-02", second, 120),
+        ("well", "2026-06-01", 1440, 1440),
+        ("well", "2026-06-02", 120, 120),
+    ]
+
+
 async def test_how_crowded_zones_are_with_few_people_hidden(clickhouse: ClickHouse):
     chance = random.Random(2)
     counted = {minute: float(chance.choice([0, 4, 9, 10, 28, 31, 44, 72, 109, 216])) for minute in range(90)}

@@ -64,6 +64,23 @@ def test_a_nature_that_is_not_told_is_one_of_its_own():
     assert cases(untold, (5.0, untold[1]), call(6.0)) == 2
 
 
+def told_next_door(row: Row) -> Row:
+    return row[0], {**row[1], "calls": 0.0}
+
+
+def test_a_call_that_is_counted_next_door_opens_no_case_and_neither_does_a_later_one_near_it():
+    first, second = call(0.0), call(30.0, 60.0)
+    assert (cases(first, told_next_door(second)), cases(told_next_door(first), second)) == (1, 0)
+    assert (cases(told_next_door(first), call(30.0, 100.0)), cases(told_next_door(first), call(601.0))) == (1, 1)
+    assert cases(told_next_door(first), call(30.0, 0.0, MEDICAL)) == 1
+    assert cases((0.0, {"calls": 0.0, "nature": FIRE}), first) == 1  # it says nothing of any place
+
+
+def test_of_two_calls_at_one_moment_both_areas_see_the_same_one_first():
+    here, there = call(5.0, 0.0), call(5.0, 30.0)
+    assert cases(here, told_next_door(there)) + cases(told_next_door(here), there) == 1
+
+
 def by_brute_force(rows: list[Row]) -> int:
     """Each call against each one before it."""
     found = sorted(rows, key=lambda row: row[0])

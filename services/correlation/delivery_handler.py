@@ -17,7 +17,7 @@ from aiokafka.structs import ConsumerRecord
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError
 
-from services.correlation.courier import Courier, Letter
+from services.correlation.courier import Courier, Letter, Patience
 from services.correlation.webhook import Address
 from services.runtime import metrics
 from services.runtime.catalogue import UNDELIVERED
@@ -40,7 +40,7 @@ class DeliverySetup:
     """What the handler is made with."""
 
     addresses: Mapping[str, Address]  # by receiver
-    patience_s: float
+    patience: Patience  # with each notification
     store: CheckpointStore
     writer: LogWriter
 
@@ -60,7 +60,7 @@ class DeliveryHandler:
         newest = await self._setup.store.load(self._partition)
         session = self._session = aiohttp.ClientSession()
         for name, address in self._setup.addresses.items():
-            courier = Courier(name, address, session, self._put_aside, self._setup.patience_s)
+            courier = Courier(name, address, session, self._put_aside, self._setup.patience)
             self._couriers[name] = courier
             self._running.append(asyncio.create_task(courier.run(), name=f"courier to {name}"))
         if newest is None:

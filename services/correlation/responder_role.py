@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.correlation import delivery_handler
+from services.correlation.courier import Patience
 from services.correlation.delivery_handler import DeliveryHandler, DeliverySetup
 from services.correlation.plans import load_plans
 from services.correlation.response_checkpoint import DOMAIN, KIND, LAYOUT
@@ -42,7 +43,7 @@ class ResponderRole(HostedRole):
         )
         delivery = DeliverySetup(
             addresses=self._addresses,
-            patience_s=settings.delivery_patience_seconds,
+            patience=Patience(settings.delivery_patience_seconds),
             store=CheckpointStore(
                 settings.kafka, checkpoints(DOMAIN, delivery_handler.KIND), writer, (delivery_handler.LAYOUT,)
             ),

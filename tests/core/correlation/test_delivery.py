@@ -18,6 +18,7 @@ from aiokafka.structs import ConsumerRecord
 
 from services.correlation import courier as courier_module
 from services.correlation import webhook
+from services.correlation.courier import Patience
 from services.correlation.delivery_handler import DeliveryHandler, DeliverySetup
 from services.correlation.webhook import Address, secret_of
 from services.runtime.catalogue import NOTIFICATIONS, UNDELIVERED
@@ -28,6 +29,8 @@ from urban.common.v1.checkpoint_pb2 import Checkpoint
 from urban.correlation.v1.notification_pb2 import Notification
 
 SECRET = b"a shared secret"
+# Attempts in ten minutes: the first, 7 within a minute, and one a minute.
+IN_TEN_MINUTES = 17
 
 
 class Desk:
@@ -54,11 +57,27 @@ class Desk:
         return web.Response(status=status, headers={"location": "/elsewhere"} if status == 307 else {})
 
 
+class Clock:
+    """Time that passes only in the pauses between attempts."""
+
+    def __init__(self) -> None:
+        self.time_s = 0.0
+        self.pauses: list[float] = []
+
+    def now(self) -> float:
+        return self.time_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.time_s += seconds
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
+
+
 class World:
     """The desk, a log in memory, and checkpoints."""
 
     def __init__(self, base: str, desk: Desk) -> None:
-        self.base, self.desk = base, desk
+        self.base, self.desk, self.clock = base, desk, Clock()
         self.log = MemoryLog({UNDELIVERED: 1})
         self.saved: Checkpoint | None = None
 
@@ -76,10 +95,11 @@ class World:
         return [(id_, dict(r.headers)["urban_error"].decode()) for id_, r in zip(ids, found, strict=True)]
 
     @asynccontextmanager
-    async def running(self, patience_s: float = 20.0) -> AsyncIterator[DeliveryHandler]:
+    async def running(self, patience_s: float = 600.0) -> AsyncIterator[DeliveryHandler]:
         """A handler, which is killed at the end: without a last checkpoint."""
         addresses = {name: Address(f"{self.base}/{name}", SECRET) for name in ("officer", "police")}
-        handler = DeliveryHandler(DeliverySetup(addresses, patience_s, cast(CheckpointStore, self), self.log), 0)
+        patience = Patience(patience_s, self.clock.now, self.clock.sleep)
+        handler = DeliveryHandler(DeliverySetup(addresses, patience, cast(CheckpointStore, self), self.log), 0)
         await handler.restore()
         try:
             yield handler
@@ -91,7 +111,6 @@ class World:
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setattr(webhook, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr(courier_module, "FIRST_PAUSE_S", 0.01)
     desk, app = Desk(), web.Application()
     app.router.add_post("/{receiver}", desk.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -148,17 +167,64 @@ async def test_what_is_refused_for_good_is_put_aside_at_once_with_the_reason_and
     assert first.value == records(["a"])[0].value, "untouched, so that it can be sent again as it is"
 
 
-async def test_a_receiver_that_stays_away_loses_patience_once_and_not_for_every_letter(world):
-    world.desk.answers["/officer"] = [500] * 500
-    async with world.running(patience_s=0.2) as handler:
+async def test_the_pauses_grow_to_a_minute_and_the_last_attempt_is_when_the_time_is_over(world):
+    world.desk.answers["/officer"] = [500] * 100
+    async with world.running() as handler:
+        await handler.handle(records(["a"]))
+        await until(lambda: world.put_aside() == [("a", "HTTP status 500")])
+    assert world.clock.pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
+    assert set(world.clock.pauses[8:-1]) == {60.0}
+    assert sum(world.clock.pauses) == 600.0
+    assert len(world.desk.asked) == len(world.clock.pauses) + 1 == IN_TEN_MINUTES
+
+
+async def test_each_notification_has_a_patience_of_its_own_also_after_one_was_given_up(world):
+    world.desk.answers["/officer"] = [500] * (IN_TEN_MINUTES + 6)
+    async with world.running() as handler:
+        await handler.handle(records(["a"]))
+        await until(lambda: len(world.put_aside()) == 1)
+        await handler.handle(records(["b"]))
+        await until(lambda: world.desk.taken["/officer"] == ["b"])
+    assert [id_ for id_, _ in world.put_aside()] == ["a"]
+    # At once, and then by the pauses that the receiver has come to.
+    assert [id_ for _, id_ in world.desk.asked].count("b") == 7
+    assert world.clock.pauses[IN_TEN_MINUTES - 1 :] == [60.0] * 6
+
+
+async def test_a_receiver_that_was_away_and_is_back_gets_what_waits_in_order_and_pauses_begin_anew(world):
+    world.desk.answers["/officer"] = [500] * 10
+    async with world.running() as handler:
+        await handler.handle(records(["a", "b", "c", "d"]))
+        await until(lambda: len(world.desk.taken["/officer"]) == 4)
+        assert world.desk.taken["/officer"] == ["a", "b", "c", "d"]
+        pauses = len(world.clock.pauses)
+        world.desk.answers["/officer"] = [503]
+        await handler.handle(records(["e"]))
+        await until(lambda: world.desk.taken["/officer"][-1] == "e")
+    assert world.clock.pauses[pauses:] == [0.5]
+    assert world.put_aside() == []
+
+
+async def test_one_that_is_failed_at_takes_none_of_those_behind_it_along(world):
+    """All come at once, and the time of all is over when the first is given up: each is tried once at least."""
+    world.desk.answers["/officer"] = [500] * IN_TEN_MINUTES
+    async with world.running() as handler:
         await handler.handle(records(["a", "b", "c"]))
-        await until(lambda: len(world.put_aside()) == 3)
-        attempts = [id_ for _, id_ in world.desk.asked]
-        assert attempts.count("a") > 1
-        assert (attempts.count("b"), attempts.count("c")) == (1, 1)
-        world.desk.answers["/officer"] = []
-        await handler.handle(records(["d"]))
-        await until(lambda: world.desk.taken["/officer"] == ["d"])
+        await until(lambda: len(world.desk.taken["/officer"]) == 2)
+    assert world.put_aside() == [("a", "HTTP status 500")]
+    assert world.desk.taken["/officer"] == ["b", "c"]
+
+
+async def test_what_was_put_aside_is_sent_again_as_it_is_and_tried_as_long_as_a_new_one(world):
+    world.desk.answers["/officer"] = [403, 500, 500]
+    async with world.running() as handler:
+        await handler.handle(records(["a"]))
+        await until(lambda: len(world.put_aside()) == 1)
+        (put_aside,) = world.log.records(UNDELIVERED)[0]
+        again = ConsumerRecord(NOTIFICATIONS, 0, 1, 0, 0, put_aside.key, put_aside.value, None, 1, 1, ())
+        await handler.handle([again])
+        await until(lambda: world.desk.taken["/officer"] == ["a"])
+    assert len(world.put_aside()) == 1
 
 
 async def test_too_many_that_wait_are_put_aside_and_not_lost(world, monkeypatch):

@@ -150,10 +150,11 @@ def check_delivery(responder: Responder, kafka: str) -> None:
     refused = Notification.FromString(value)
     assert (refused.incident_id, headers["urban_error"]) == (FIRST, b"HTTP status 403")
     desk.opened, before = True, len(desk.asked)
-    records = asyncio.run(undelivered.read_topic(kafka))
-    asyncio.run(undelivered.write(kafka, records))
+    put_aside = asyncio.run(undelivered.read_put_aside(kafka))
+    asyncio.run(undelivered.write(kafka, [p.record for p in put_aside if not p.sent_again]))
     wait_until(lambda: refused.id in {b["id"] for b in desk.asked[before:]}, "the replay")
     assert ended != refused.id
+    assert [p.sent_again for p in asyncio.run(undelivered.read_put_aside(kafka))] == [True]
 
 
 def wait_until_told(kafka: str, expected: list[tuple[str, str, str]], responder: Responder) -> None:

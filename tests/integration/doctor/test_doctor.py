@@ -26,7 +26,7 @@ from services.cli.addresses import Addresses
 from services.cli.checkup.event_time import judge_event_time, read_progress
 from services.cli.checkup.finding import Severity
 from services.cli.domains import find_domains
-from services.cli.undelivered import read_topic, write
+from services.cli.undelivered import read_put_aside, write
 from services.runtime.catalogue import UNDELIVERED, domain_topics, late, observations
 from services.runtime.migrations import migrate
 from services.runtime.topics import ensure_topics
@@ -213,7 +213,15 @@ async def test_somebody_who_was_not_told(ward: Ward):
     await send(ward, UNDELIVERED, value)
     found = await ward.until("undelivered")
     assert found.findings[0].next == "urban undelivered list --receiver duty_officer"
-    await write(ward.kafka, await read_topic(ward.kafka))
+    (put_aside,) = await read_put_aside(ward.kafka)
+    assert (put_aside.id, put_aside.receiver, put_aside.sent_again) == ("n-1", "duty_officer", False)
+    await write(ward.kafka, [put_aside.record])
+    await ward.until()
+    assert [p.sent_again for p in await read_put_aside(ward.kafka)] == [True]
+    # It was not taken this time either.
+    await send(ward, UNDELIVERED, value)
+    await ward.until("undelivered")
+    await write(ward.kafka, [put_aside.record])
     await ward.until()
 
 

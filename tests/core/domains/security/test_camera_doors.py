@@ -9,7 +9,7 @@ from services.security.credential_event import CREDENTIAL_EVENT
 from services.security.indices.camera_topics import CameraTopic
 from tests.core.domains.security.cameras import Event, beats, evidence_of, signals_of, standing
 from tests.core.domains.security.engine import frame_of, run
-from tests.core.domains.security.test_public_information_security import TAMPERED
+from tests.core.domains.security.test_public_information_security_works import TAMPERED
 from tests.core.domains.security.test_sequences import DURESS, PASSBACK, use
 
 DOOR = "ctl-1:north"

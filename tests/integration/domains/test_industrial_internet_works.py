@@ -1,4 +1,4 @@
-"""A fifth domain by the steps of services/README.md: one folder, one folder of contracts, and it runs."""
+"""Industrial internet, the example of a fifth domain: two folders, by the steps of services/README.md, and it runs."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def test_every_test_that_goes_through_the_domains_takes_it_in(added: Added):
         assert f"{name} PASSED" in done.stdout
 
 
-async def test_it_runs_from_the_observation_to_the_signal_and_the_view(added: Added, city: City):
+async def test_industrial_internet_works_as_a_fifth_domain_from_the_observation_to_the_signal_and_the_view(
+    added: Added, city: City
+):
     (roles, migrate), (watch, send, look) = read_steps()[5], read_steps()[6]
     commands = [line.split() for line in roles.text.splitlines()]
     assert [command[:3] for command in commands] == [["python", "-m", "services.plant"]] * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import h3.api.basic_int as h3
 
@@ -23,7 +24,7 @@ BORDER = Border(NEAR)
 RULES = ("crowd_road_pressure", "noise_then_crowd", "street_flooding")
 
 
-def report(city: str = WEST, name: str = "a", revision: int = 1, **changes: object) -> Report:
+def report(city: str = WEST, name: str = "a", revision: int = 1, **changes: Any) -> Report:
     """Half an hour of a crowd on the bridge."""
     made = Report(
         city=city,
@@ -40,7 +41,7 @@ def report(city: str = WEST, name: str = "a", revision: int = 1, **changes: obje
     return replace(made, **changes)
 
 
-def facts(**changes: object) -> Facts:
+def facts(**changes: Any) -> Facts:
     """The same as its own city knows it."""
     latitude, longitude = PLACE
     crowd = replace(crowding("bridge"), latitude=latitude, longitude=longitude, h3_cell=cell_of(*PLACE))

@@ -63,6 +63,7 @@ class ExchangeHandler:
         self._forwarded: dict[Key, int] = {}  # revision of what we have told of others
         self._next_offset = 0
         self._listening: list[asyncio.Task[None]] = []
+        self._closed = False
 
     async def restore(self) -> int | None:
         """Reads what was told, heard and found; then listens. Incidents are read from the beginning."""
@@ -98,6 +99,7 @@ class ExchangeHandler:
 
     def close(self) -> None:
         """Listens no more."""
+        self._closed = True
         for task in self._listening:
             task.cancel()
 
@@ -169,8 +171,11 @@ class ExchangeHandler:
         self._listening.append(task)
 
     def _listener_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._setup.broken.done():
-            self._setup.broken.set_exception(error)
+        """One that ends by itself, however it does, ends the process: it is not to be deaf."""
+        if self._closed or self._setup.broken.done():
+            return
+        error = None if task.cancelled() else task.exception()
+        self._setup.broken.set_exception(error or RuntimeError(f"the {task.get_name()} has ended"))
 
     async def _read_whole(self, topic: str) -> list[LogRecord]:
         """All that a topic of ours holds now."""

@@ -52,7 +52,7 @@ class ExchangeRole(HostedRole):
     def _make_host(self, outbox: Outbox, writer: KafkaWriter) -> ProcessorHost:
         settings = self._settings
         return ProcessorHost(
-            consumer_group(DOMAIN, self.role),
+            consumer_group(DOMAIN, "exchange"),
             settings.kafka,
             {INCIDENTS: self._handlers(outbox)},
             checkpoint_seconds=settings.checkpoint_seconds,

@@ -58,7 +58,8 @@ class Listener:
                 for record in await reader.read(READ_S):
                     await self._take(self._neighbour, record)
         finally:
-            await reader.stop()
+            # A task of its own: what aiokafka cancels in itself while its broker is gone must not look like our end.
+            await asyncio.wait([asyncio.create_task(reader.stop())], timeout=ANSWER_S)
 
     async def _look(self, reader: LogReader) -> None:
         """How far behind we are; a reader alone would wait for a broker that is gone without a word."""

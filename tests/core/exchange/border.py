@@ -13,7 +13,7 @@ from services.core.correlation.incident import IncidentState
 from services.core.exchange import RESOLUTION, Border, Facts, Report
 from services.core.geometry import cell_of
 from services.core.signals import Severity
-from tests.core.correlation.city import MINUTE, NOON, crowding
+from tests.core.correlation.city import HOUR, MINUTE, NOON, crowding
 
 WEST, EAST, SOUTH = "westbank", "eastbank", "southbank"
 PLACE = (50.0, 10.0)
@@ -68,7 +68,7 @@ def some_reports(seed: int, incidents: int = 18, cities: tuple[str, ...] = (WEST
     found: list[Report] = []
     for number in range(incidents):
         city, rule = chance.choice(cities), chance.choice(RULES)
-        start_ms = NOON + chance.randrange(0, 150) * MINUTE
+        start_ms = NOON + 11 * HOUR + chance.randrange(0, 150) * MINUTE  # around midnight
         for revision in range(1, chance.randrange(2, 5)):
             state = chance.choice(states)
             cells = tuple(sorted(chance.sample(NEAR, chance.randrange(0, 4))))

@@ -27,6 +27,7 @@ _CORRELATION_WRITES = {
     "processor": ("incidents", "incident_audit", "shadow_incidents", "shadow_runs"),
     "responder": ("notifications",),
     "scanner": ("findings",),
+    "exchange": ("shared_incidents",),
 }
 # What `urban doctor` looks at beside the views.
 _LOOKED_AT = ("disks", "parts", "merges", "mutations", "replicas", "merge_tree_settings")

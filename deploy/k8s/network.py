@@ -16,16 +16,21 @@ MONITORING_LABEL = {"urban-brain/monitoring": "true"}
 # Pods of the servers: in the overlay dev, and as the operators label them.
 KAFKA_PODS = ({"app.kubernetes.io/name": "kafka"}, {"strimzi.io/cluster": CLUSTER})
 CLICKHOUSE_PODS = ({"app.kubernetes.io/name": "clickhouse"}, {"clickhouse.altinity.com/chi": "urban"})
-# The one role that calls somebody outside.
-RESPONDER = Role(CORRELATION, "responder")
-WEBHOOKS = "to-webhooks"
+# The roles that call somebody outside, and the policies that say whom.
+RESPONDER, EXCHANGE = Role(CORRELATION, "responder"), Role(CORRELATION, "exchange")
+WEBHOOKS, NEIGHBOURS = "to-webhooks", "to-neighbours"
 KAFKA_PORTS, CLICKHOUSE_PORTS = (9092, 9093), (8123, 8443)
 # OTLP over HTTP (components/tracing), as the collector's own default says.
 COLLECTOR_PORT = 4318
 
 
 def policies(city: City) -> list[Object]:
-    return [_to_servers(), _to_webhooks(), *(_of(role) for role in city.roles)]
+    return [
+        _to_servers(),
+        _outside(RESPONDER, WEBHOOKS),
+        _outside(EXCHANGE, NEIGHBOURS),
+        *(_of(role) for role in city.roles),
+    ]
 
 
 def _to_servers() -> Object:
@@ -51,10 +56,10 @@ def _to_servers() -> Object:
     return resource("networking.k8s.io/v1", "NetworkPolicy", "to-servers", {"spec": spec})
 
 
-def _to_webhooks() -> Object:
-    """Where those may be told whom response plans name: nowhere, until an overlay adds to `egress` where they are."""
-    spec = {"podSelector": {"matchLabels": RESPONDER.labels}, "policyTypes": ["Egress"], "egress": []}
-    return resource("networking.k8s.io/v1", "NetworkPolicy", WEBHOOKS, {"spec": spec}, labels(RESPONDER))
+def _outside(role: Role, name: str) -> Object:
+    """Whom a role may call that is none of ours: nobody, until an overlay adds to `egress` where they are."""
+    spec = {"podSelector": {"matchLabels": role.labels}, "policyTypes": ["Egress"], "egress": []}
+    return resource("networking.k8s.io/v1", "NetworkPolicy", name, {"spec": spec}, labels(role))
 
 
 def _of(role: Role) -> Object:

@@ -182,6 +182,18 @@ ALWAYS = (
         "Correct the file, or put the one before back. It is looked at every second.",
     ),
     Alert(
+        "UrbanNeighbourAway",
+        TICKET,
+        "max by (neighbour) (urban_exchange_away_seconds) > 600",
+        "5m",
+        "{{ $labels.neighbour }} has not answered for {{ $value | humanizeDuration }}.",
+        "The Kafka of a neighbour city cannot be reached, so that we do not hear of incidents at the border. Here"
+        " nothing else is disturbed, nothing is lost, and what it told meanwhile is heard when it is back.",
+        "`neighbour_away` in the log of correlation-exchange tells why: its certificate, its address, the network"
+        " policy to-neighbours. Do they see it themselves?",
+        "Call them. By telephone, until it is back, incidents at the border too.",
+    ),
+    Alert(
         "UrbanSubscribersCutOff",
         TICKET,
         "sum by (topic) (rate(urban_subscribers_cut_off_total[15m])) * 60 > 1",

@@ -1,10 +1,11 @@
-"""The process of the service correlation: `python -m services.correlation all|api|processor|responder|scanner`."""
+"""The process of the correlation: `python -m services.correlation all|api|exchange|processor|responder|scanner`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 
+from services.correlation.exchange_role import ExchangeRole
 from services.correlation.responder_role import ResponderRole
 from services.correlation.roles import CorrelationApiRole, CorrelatorRole
 from services.correlation.scanner_role import ScannerRole
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the roles that are asked for; the exit status of the process."""
     makers: dict[str, Callable[[Settings], Role]] = {
         "api": CorrelationApiRole,
+        "exchange": ExchangeRole,
         "processor": CorrelatorRole,
         "responder": ResponderRole,
         "scanner": ScannerRole,

@@ -29,6 +29,9 @@ FINDINGS = "urban.findings.v1"
 NOTIFICATIONS = "urban.notifications.v1"
 UNDELIVERED = "urban.undelivered.v1"
 ENTITIES = "urban.entities.v1"
+EXCHANGE = "urban.exchange.v1"
+NEIGHBOUR_REPORTS = "urban.neighbour_reports.v1"
+SHARED_INCIDENTS = "urban.shared_incidents.v1"
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
     names = [d.name for d in domains]
     every = {role: tuple(f"{name}:{role}" for name in names) for role in ("api", "processor", "archiver")}
     correlator, responder, api = "correlation:processor", "correlation:responder", "correlation:api"
-    scanner = "correlation:scanner"
+    scanner, exchange = "correlation:scanner", "correlation:exchange"
     return (
         Topic(
             name=SIGNALS,
@@ -221,9 +224,42 @@ def shared_topics(domains: Iterable[Domain]) -> tuple[Topic, ...]:
             key="incident id",
             value="urban.correlation.v1.Incident",
             writers=(correlator,),
-            readers=(api, responder),
-            groups=(responder,),
+            readers=(api, responder, exchange),
+            groups=(responder, exchange),
             about="Incidents, each in its newest version",
+        ),
+        Topic(
+            name=EXCHANGE,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="city and incident id",
+            value="urban.correlation.v1.SharedReport",
+            writers=(exchange,),
+            readers=(exchange,),
+            about="What neighbour cities are told of incidents at the border, and may read here",
+        ),
+        Topic(
+            name=NEIGHBOUR_REPORTS,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="city and incident id",
+            value="urban.correlation.v1.SharedReport",
+            writers=(exchange,),
+            readers=(exchange,),
+            about="What neighbour cities have told, as it was heard",
+        ),
+        Topic(
+            name=SHARED_INCIDENTS,
+            partitions=1,
+            retention_ms=-1,
+            compacted=True,
+            key="id of the shared incident",
+            value="urban.correlation.v1.SharedIncident",
+            writers=(exchange,),
+            readers=(exchange,),
+            about="What a neighbour city sees as well, each in its newest version",
         ),
         Topic(
             name=FINDINGS,

@@ -1,6 +1,6 @@
 """How the clients of Kafka in this process come to it: in the clear, or by TLS with a certificate that names them.
 
-Once for the process, at its start, as for its logs: no part of a service talks to two Kafkas.
+Once for the process, at its start, as for its logs. Only who talks to another city's Kafka says how by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ def secure_kafka(folder: str) -> None:
 
 def client_security() -> dict[str, Any]:
     """What every client of aiokafka is told besides the servers' addresses."""
-    return {} if _context is None else {"security_protocol": "SSL", "ssl_context": _context}
+    return _words(_context)
+
+
+def security_of(folder: str) -> dict[str, Any]:
+    """The same for another Kafka than ours, with the certificate of this folder, which CertificateError is about."""
+    return _words(ClientContext.of(folder) if folder else None)
+
+
+def _words(context: ClientContext | None) -> dict[str, Any]:
+    return {} if context is None else {"security_protocol": "SSL", "ssl_context": context}
 
 
 def client_context() -> ClientContext | None:

@@ -98,6 +98,25 @@ DELIVERIES = Counter(
     ("receiver", "result"),
 )
 DELIVERIES_WAITING = Gauge("urban_deliveries_waiting", "Notifications that a receiver has not taken yet", ("receiver",))
+EXCHANGE_REPORTS = Counter(
+    "urban_exchange_reports",
+    "Reports of incidents at the border by what became of them: told (ours, of no neighbour), taken, repeated, loop (we"
+    " have told it before) or refused",
+    ("neighbour", "result"),
+)
+EXCHANGE_LAG = Gauge(
+    "urban_exchange_lag_records",
+    "Reports of a neighbour that were not taken yet, when it answered last",
+    ("neighbour",),
+)
+EXCHANGE_AWAY_SECONDS = Gauge(
+    "urban_exchange_away_seconds",
+    "Time since a neighbour's Kafka answered last, as of the last attempt; 0: it answers",
+    ("neighbour",),
+)
+SHARED_INCIDENTS = Counter(
+    "urban_shared_incidents", "Versions of incidents that a neighbour sees as well", ("neighbour", "state")
+)
 LAG = Gauge(
     "urban_lag_records", "Records of a partition that were not handled yet", ("domain", "role", "topic", "partition")
 )

@@ -26,9 +26,20 @@ def _in_order(partitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class KafkaReader:
     """All partitions of one topic, in order within each."""
 
-    def __init__(self, kafka: str, topic: str, fetch_bytes: int = FETCH_BYTES) -> None:
-        """`kafka`: bootstrap servers, host:port[,host:port]. `fetch_bytes`: of a partition at once, or one batch."""
+    def __init__(
+        self,
+        kafka: str,
+        topic: str,
+        fetch_bytes: int = FETCH_BYTES,
+        *,
+        security: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`kafka`: bootstrap servers, host:port[,host:port]. `fetch_bytes`: of a partition at once, or one batch.
+
+        `security`: of another Kafka than ours (`kafka_security.security_of`).
+        """
         self._kafka = kafka
+        self._security = security
         self._topic = topic
         self._fetch_bytes = fetch_bytes
         self._consumer: AIOKafkaConsumer | None = None
@@ -37,7 +48,7 @@ class KafkaReader:
     async def start(self, positions: Mapping[int, int] | int, *, pass_over_gone: bool = False) -> None:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka,
-            **client_security(),
+            **self._words(),
             enable_auto_commit=False,
             auto_offset_reset="none",
             # Half a second of aiokafka's default would delay whoever reads to the end of a quiet topic.
@@ -58,7 +69,7 @@ class KafkaReader:
 
     async def _find_partitions(self) -> list[TopicPartition]:
         # The consumer only knows partitions of topics that it was assigned, and it can only be assigned partitions.
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka, **client_security())
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka, **self._words())
         try:
             await admin.start()
             async with asyncio.timeout(METADATA_SECONDS):
@@ -119,6 +130,9 @@ class KafkaReader:
             for records in found.values()
             for r in records
         ]
+
+    def _words(self) -> Mapping[str, Any]:
+        return client_security() if self._security is None else self._security
 
     def _running(self) -> AIOKafkaConsumer:
         if self._consumer is None:

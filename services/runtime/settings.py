@@ -118,6 +118,11 @@ class Settings(BaseSettings):
     rules: str = Field(
         "", description="Correlation: folder of rules, looked at all the time; empty: the rules that are shipped"
     )
+    neighbours: str = Field(
+        "",
+        description="Correlation: file (TOML) of the neighbour cities that incidents at the border are exchanged with;"
+        " empty: none",
+    )
     dead_letter_flood: Literal["stop", "pass"] = Field(
         "stop",
         description="What a processor does where most records are refused: stop until somebody looks, or let them pass",

@@ -45,6 +45,7 @@ BACKPRESSURE = f'urban_backpressure_seconds_total{{{POD}, domain="traffic"}}'
 CANARY = f'urban_canary_waiting_seconds{{{ROAD}, partition="2"}}'
 SILENT = "urban_correlation_silent_partitions"
 RULES_REFUSED = "urban_rules_refused"
+NEIGHBOUR = 'urban_exchange_away_seconds{neighbour="eastbank"}'
 CUT_OFF = 'urban_subscribers_cut_off_total{topic="urban.traffic.windows.v1"}'
 DELIVERED, UNDELIVERED = (
     f'urban_deliveries_total{{receiver="duty_officer", result="{r}"}}' for r in ("delivered", "undelivered")
@@ -99,6 +100,7 @@ def well() -> dict[str, str]:
         SILENT: _constant(0),
         CANARY: _constant(6),
         RULES_REFUSED: _constant(0),
+        NEIGHBOUR: _constant(0),
         CUT_OFF: _every(0.1),
         DELIVERED: _every(1),
         UNDELIVERED: _constant(0),
@@ -148,6 +150,7 @@ CASES = (
     Case("UrbanCheckpointsSlow", {QUICK: _every(2), SLOWER: _every(12), SLOW: _every(12)}),
     Case("UrbanCorrelationHeldBack", {SILENT: _constant(4)}),
     Case("UrbanRulesRefused", {RULES_REFUSED: _constant(1)}),
+    Case("UrbanNeighbourAway", {NEIGHBOUR: f"0+0x60 60+60x{MINUTES - 60}"}),
     Case("UrbanSubscribersCutOff", {CUT_OFF: _every(3)}),
     Case("UrbanNotificationsUndelivered", {UNDELIVERED: f"0+0x100 1+0x{MINUTES - 101}"}),
 )
@@ -161,6 +164,7 @@ PASSING = (
     Case("", {SHARE: _constant(0.2)}),
     Case("", {AWAY: _constant(20)}),
     Case("", {CANARY: _constant(80)}),
+    Case("", {NEIGHBOUR: f"0+0x100 60+60x8 0+0x{MINUTES - 109}"}),
     Case("", {CANARY: f"6+0x114 100+0x{MINUTES - 115}"}),
     Case("", {SILENT: f"0+0x110 4+0x{MINUTES - 111}"}),
 )

@@ -129,26 +129,30 @@ def test_rules_of_an_overlay_take_the_place_of_those_that_are_shipped(tmp_path: 
     assert [file.rule.name for file in read_rules(found)] == ["crowd_road_pressure"]
 
 
-def _egress(objects: tuple[Object, ...]) -> Any:
-    policy = named(objects, "NetworkPolicy", "to-webhooks")["spec"]
+OUTSIDE = {"to-webhooks": "responder", "to-neighbours": "exchange"}
+
+
+def _egress(objects: tuple[Object, ...], name: str) -> Any:
+    policy = named(objects, "NetworkPolicy", name)["spec"]
     assert policy["podSelector"]["matchLabels"] == {
         "app.kubernetes.io/name": "correlation",
-        "app.kubernetes.io/component": "responder",
+        "app.kubernetes.io/component": OUTSIDE[name],
     }
     assert policy["policyTypes"] == ["Egress"]
     return policy["egress"]
 
 
-def test_nobody_calls_a_webhook_until_it_is_said_where(tmp_path: Path):
-    assert _egress(overlay("prod")) == []
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_nobody_calls_a_webhook_or_a_neighbour_until_it_is_said_where(tmp_path: Path, name: str):
+    assert _egress(overlay("prod"), name) == []
     where = {
         "to": [{"ipBlock": {"cidr": "203.0.113.7/32"}}],
         "ports": [{"protocol": "TCP", "port": 443}],
     }
     change = {"op": "add", "path": "/spec/egress/-", "value": where}
-    patch = {"target": {"kind": "NetworkPolicy", "name": "to-webhooks"}, "patch": yaml.safe_dump([change])}
+    patch = {"target": {"kind": "NetworkPolicy", "name": name}, "patch": yaml.safe_dump([change])}
     objects = _overlay(tmp_path, ["components/network-policies"], {"patches": [patch]})
-    assert _egress(objects) == [where]
+    assert _egress(objects, name) == [where]
     outside = [
         one["metadata"]["name"]
         for one in of_kind(objects, "NetworkPolicy")
@@ -156,7 +160,7 @@ def test_nobody_calls_a_webhook_until_it_is_said_where(tmp_path: Path):
         for to in rule["to"]
         if "ipBlock" in to
     ]
-    assert outside == ["to-webhooks"]
+    assert outside == [name]
 
 
 def _overlay(folder: Path, components: list[str], more: dict[str, Any]) -> tuple[Object, ...]:

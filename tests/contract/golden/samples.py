@@ -47,6 +47,7 @@ from tests.core.correlation.holding import held_of
 from urban.common.v1.checkpoint_pb2 import Checkpoint, LedgerCounters
 from urban.common.v1.entity_pb2 import Entity
 from urban.common.v1.signal_pb2 import SignalRecord
+from urban.correlation.v1.exchange_pb2 import SharedIncident, SharedReport
 from urban.correlation.v1.finding_pb2 import Finding as FindingMessage
 from urban.correlation.v1.incident_pb2 import Incident, IncidentAction
 from urban.correlation.v1.incident_pb2 import PlannedEvent as PlannedEventMessage
@@ -230,6 +231,9 @@ def _of_incidents() -> Iterator[Kept]:
         (PlannedEventMessage(), catalogue.PLANNED_EVENTS),
         (Notification(), catalogue.NOTIFICATIONS),
         (Notification(), catalogue.UNDELIVERED),
+        (SharedReport(), catalogue.EXCHANGE),
+        (SharedReport(), catalogue.NEIGHBOUR_REPORTS),
+        (SharedIncident(), catalogue.SHARED_INCIDENTS),
     ):
         name = message.DESCRIPTOR.name
         yield Kept(name, topic, package + name, _filled(message), PROTOBUF)

@@ -41,6 +41,7 @@ ATTEMPTS = [
     ("correlation_processor", "INSERT INTO correlation.findings (city) VALUES ('a')", "INSERT ON correlation.findings"),
     ("correlation_processor", "SELECT city FROM correlation.incidents", "SELECT ON correlation.incidents"),
     ("correlation_scanner", "INSERT INTO correlation.incidents (city) VALUES ('a')", "INSERT ON correlation.incidents"),
+    ("correlation_exchange", "SELECT city FROM correlation.incidents", "SELECT ON correlation.incidents"),
     (
         "correlation_responder",
         "INSERT INTO correlation.incident_audit (city) VALUES ('a')",

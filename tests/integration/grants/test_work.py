@@ -191,8 +191,13 @@ async def test_the_roles_of_the_correlation_do_their_work(engine: Engine, city: 
         pass
     with engine.served_as("correlation_scanner") as scanner:
         scanner.command("INSERT INTO correlation.findings (city) VALUES ('nowhere')")
+    async with running(city, engine, Role(CORRELATION, "exchange")):
+        # Without a neighbour it is idle; its right is the same for one row.
+        pass
+    with engine.served_as("correlation_exchange") as exchange:
+        exchange.command("INSERT INTO correlation.shared_incidents (city) VALUES ('nowhere')")
     with engine.served_as("analyst") as analyst:
-        for view in ("v_incidents", "v_incident_audit", "v_notifications", "v_findings"):
+        for view in ("v_incidents", "v_incident_audit", "v_notifications", "v_findings", "v_shared_incidents"):
             assert rows(analyst, f"SELECT count() > 0 FROM urban.{view}") == [(1,)], view
 
 

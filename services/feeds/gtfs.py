@@ -73,7 +73,12 @@ class Service:
 
 def platform_id(stop: str, route: str, direction: str) -> str:
     """Entity id of a stop as one line sees it in one direction: its headways mean something to passengers."""
-    return re.sub(r"[^A-Za-z0-9._~:-]+", "-", f"{stop}:{route}:{direction}")[:128]
+    return entity_id_of(stop, route, direction)
+
+
+def entity_id_of(*names: str) -> str:
+    """An entity id out of names of a timetable; what is not allowed there becomes "-"."""
+    return re.sub(r"[^A-Za-z0-9._~:-]+", "-", ":".join(names))[:128]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
     python -m services.feeds.gtfs_feed --traffic HOST:PORT --city NAME --timetable ZIP --updates SOURCE…
 
 A source is a file or an address. Addresses are asked every `--every` seconds until SIGTERM; files are a recording, read
-in their order, and the city's clock goes with them (the service must run with URBAN_CLOCK=replay). Alerts are logged.
+in their order, and the city's clock goes with them (the service must run with URBAN_CLOCK=replay). Alerts become
+observations where they stand, and are logged once.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
-from services.feeds import gtfs_realtime
+from services.feeds import gtfs_alerts, gtfs_realtime
 from services.feeds.gtfs import Timetable, platform_id, read_timetable
+from services.feeds.gtfs_alerts import NO_PLACE, Alert, AlertTracker, Place
 from services.feeds.gtfs_lines import line_metres
 from services.feeds.rail_calls import CallTracker, frame_of
 from services.feeds.sender import FrameSender
@@ -54,14 +56,17 @@ class RailFeed:
     def __init__(self, sender: FrameSender, city: str, timetable: Timetable) -> None:
         self._sender, self._city, self._timetable = sender, city, timetable
         self._tracker = CallTracker()
+        self._alerts = AlertTracker()
         self._told: set[str] = set()  # alerts
+        self._known: set[Place] = set()  # places of alerts that are registered
         self.time_ms = 0  # of the newest message
 
     async def take(self, messages: Messages, *, replayed: bool) -> int:
         """Sends what was called since the message before; how many calls. ValueError where it is no message."""
         reading = gtfs_realtime.read_calls(gtfs_realtime.parse(messages.updates), self._timetable)
         occupancy = gtfs_realtime.read_occupancy(gtfs_realtime.parse(messages.positions))
-        self._tell_alerts(messages.alerts)
+        alerts = gtfs_alerts.read_alerts(gtfs_realtime.parse(messages.alerts), self._timetable)
+        self._log(alerts)
         self.time_ms = reading.time_ms
         made = self._tracker.follow(reading, occupancy)
         log.info(
@@ -72,13 +77,27 @@ class RailFeed:
             self._sender.announce(reading.time_ms)
         if made:
             await self._sender.send("rail_call", frame_of(made, self._city, SOURCE, reading.time_ms))
+        await self._send_alerts(alerts)
         return len(made)
 
-    def _tell_alerts(self, data: bytes) -> None:
-        for alert in gtfs_realtime.read_alerts(gtfs_realtime.parse(data)):
+    async def _send_alerts(self, alerts: Sequence[Alert]) -> None:
+        """What stands at the time of the message, with the places that nobody has told of."""
+        told = self._alerts.follow(self.time_ms, alerts)
+        places = {one.place for one in told} - self._known
+        if places:
+            await self._sender.register(list(gtfs_alerts.entities_of(places, self._timetable, self._city)))
+            self._known |= places
+        if told:
+            frame = gtfs_alerts.frame_of(told, self._city, SOURCE, self.time_ms)
+            await self._sender.send("service_alert", frame)
+
+    def _log(self, alerts: Sequence[Alert]) -> None:
+        for alert in alerts:
             if alert.id not in self._told:
                 self._told.add(alert.id)
                 log.warning("alert %s: %s, %s: %s", alert.id, alert.cause, alert.effect, alert.text)
+                if alert.unplaced or not alert.places:
+                    log.warning("alert %s: %d of what it names has no place: %s", alert.id, alert.unplaced, NO_PLACE)
 
 
 def platforms(timetable: Timetable, city: str) -> Iterator[Entity]:
@@ -117,23 +136,19 @@ def read_source(source: str) -> bytes:
 
 
 async def recorded(given: argparse.Namespace) -> AsyncIterator[Messages]:
-    """The files of a recording; positions and alerts go with its first message."""
+    """The files of a recording; positions go with its first message, alerts with the one of the same place."""
     for number, updates in enumerate(given.updates):
-        first = number == 0
-        yield Messages(
-            read_source(updates),
-            read_source(given.positions if first else ""),
-            read_source(given.alerts if first else ""),
-        )
+        alerts = given.alerts[number] if number < len(given.alerts) else ""
+        yield Messages(read_source(updates), read_source("" if number else given.positions), read_source(alerts))
 
 
 async def polled(given: argparse.Namespace) -> AsyncGenerator[Messages, None]:
     """What the addresses answer, every so often; an address that does not answer is asked again the next time."""
-    (updates,) = given.updates
+    (updates,), alerts = given.updates, "".join(given.alerts)
     while True:
         due = time.monotonic() + given.every
         try:
-            found = [await asyncio.to_thread(read_source, s) for s in (updates, given.positions, given.alerts)]
+            found = [await asyncio.to_thread(read_source, s) for s in (updates, given.positions, alerts)]
         except OSError as error:
             log.warning("no answer: %s", error)
         else:
@@ -183,13 +198,15 @@ def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--timetable", required=True, type=Path, metavar="ZIP", help="static GTFS")
     parser.add_argument("--updates", required=True, nargs="+", metavar="SOURCE", help="trip updates")
     parser.add_argument("--positions", default="", metavar="SOURCE", help="vehicle positions")
-    parser.add_argument("--alerts", default="", metavar="SOURCE", help="alerts")
+    parser.add_argument("--alerts", default=[], nargs="+", metavar="SOURCE", help="alerts; recorded: one a message")
     parser.add_argument("--every", type=float, default=DEFAULT_EVERY_S, help="seconds between questions (%(default)g)")
     given = parser.parse_args(arguments)
     if given.every <= 0:
         parser.error(f"--every must be above 0, not {given.every:g}")
     if len(given.updates) > 1 and any(is_address(source) for source in given.updates):
         parser.error("--updates: one address, or the files of a recording")
+    if len(given.alerts) > len(given.updates):
+        parser.error(f"--alerts: {len(given.alerts)} sources for {len(given.updates)} of --updates")
     return given
 
 

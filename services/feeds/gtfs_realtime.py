@@ -1,4 +1,4 @@
-"""Reads GTFS-Realtime against its timetable: calls of trains, how full they are, and alerts.
+"""Reads GTFS-Realtime against its timetable: calls of trains, and how full they are.
 
 A feed tells what its operator expects: a call that lies ahead is a prediction, and `rail_calls` says when it was made.
 What is not told of a stop is not told here either: delays are not carried on to later stops.
@@ -48,18 +48,6 @@ class Reading:
     unmatched: int
 
 
-@dataclass(frozen=True)
-class Alert:
-    """What an operator tells passengers, in its own words and those of GTFS-Realtime."""
-
-    id: str
-    cause: str  # MEDICAL_EMERGENCY
-    effect: str  # SIGNIFICANT_DELAYS
-    text: str
-    routes: tuple[str, ...]
-    stops: tuple[str, ...]
-
-
 def parse(data: bytes) -> gtfs.FeedMessage:
     """A message of the feed; ValueError where it is none."""
     message = gtfs.FeedMessage()
@@ -70,13 +58,18 @@ def parse(data: bytes) -> gtfs.FeedMessage:
     return message
 
 
+def check_whole(message: gtfs.FeedMessage) -> None:
+    """ValueError where a message tells only what changed since another one."""
+    if message.header.incrementality != gtfs.FeedHeader.FULL_DATASET:
+        raise ValueError("the message is differential; only whole ones are understood")
+
+
 def read_calls(message: gtfs.FeedMessage, timetable: Timetable) -> Reading:
     """Every call of the trip updates of a message, those of cancelled trips included.
 
     ValueError where it tells only what changed since another one: what it leaves out would look like trains that left.
     """
-    if message.header.incrementality != gtfs.FeedHeader.FULL_DATASET:
-        raise ValueError("the message is differential; only whole ones are understood")
+    check_whole(message)
     time_ms = message.header.timestamp * 1000
     calls: list[Call] = []
     unmatched = 0
@@ -106,22 +99,6 @@ def read_occupancy(message: gtfs.FeedMessage) -> Mapping[str, OccupancyStatus]:
         if name in OccupancyStatus.__members__:
             found[vehicle.trip.trip_id] = OccupancyStatus[name]
     return found
-
-
-def read_alerts(message: gtfs.FeedMessage) -> list[Alert]:
-    """The alerts of a message."""
-    return [
-        Alert(
-            id=entity.id,
-            cause=gtfs.Alert.Cause.Name(entity.alert.cause),
-            effect=gtfs.Alert.Effect.Name(entity.alert.effect),
-            text=" ".join(t.text.strip() for t in entity.alert.header_text.translation),
-            routes=tuple(i.route_id for i in entity.alert.informed_entity if i.route_id),
-            stops=tuple(i.stop_id for i in entity.alert.informed_entity if i.stop_id),
-        )
-        for entity in message.entity
-        if entity.HasField("alert")
-    ]
 
 
 @dataclass(frozen=True)

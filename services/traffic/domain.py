@@ -15,6 +15,8 @@ from services.core.kind import (
     Measure,
     Window,
 )
+from services.core.pseudonym import LEAST, MOST
+from services.traffic.detectors.alerts import find_service_alert
 from services.traffic.detectors.incidents import INCIDENT, INCIDENTS
 from services.traffic.detectors.parking import find_more_than_spaces
 from services.traffic.detectors.queue import QUEUE, SPILL_BACK
@@ -32,6 +34,7 @@ from services.traffic.detectors.road import (
     find_sudden_stop,
 )
 from services.traffic.indices.punctuality import CallState, OccupancyStatus
+from services.traffic.indices.service_alert import AlertCause, AlertEffect, AlertLevel, AlertScope
 
 _PLAIN = (Aggregate.COUNT, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)
 # The waiting time of passengers needs sums of squares, a bunch the least and a gap the greatest.
@@ -126,4 +129,52 @@ PARKING = Kind(
     ),
 )
 
-TRAFFIC = Domain("traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL, PARKING), unheard=("garage", "platform"))
+# A feed tells an alert that stands once in every window, so that the windows of it follow each other without a gap.
+ALERT_WINDOW_MS = 5 * MINUTE_MS
+
+SERVICE_ALERT = Kind(
+    name="service_alert",
+    columns=(
+        Column("alert", "hash", LEAST, MOST, required=True, type=ColumnType.DOUBLE),
+        Column(
+            *("scope", "ServiceAlertScope", 1, len(AlertScope)),
+            required=True,
+            type=ColumnType.CODE,
+            codes=tuple((scope.value, scope.name) for scope in AlertScope),
+        ),
+        Column(
+            *("effect", "ServiceAlertEffect", 1, len(AlertEffect)),
+            required=True,
+            type=ColumnType.CODE,
+            codes=tuple((effect.value, effect.name) for effect in AlertEffect),
+        ),
+        Column(
+            *("cause", "ServiceAlertCause", 1, len(AlertCause)),
+            type=ColumnType.CODE,
+            codes=tuple((cause.value, cause.name) for cause in AlertCause),
+        ),
+        Column(
+            *("level", "ServiceAlertLevel", 1, len(AlertLevel)),
+            type=ColumnType.CODE,
+            codes=tuple((level.value, level.name) for level in AlertLevel),
+        ),
+        # Of the period in force, as announced. Seconds since 1970 in a double: exact far beyond any calendar.
+        Column("from_s", "s", 0, 2.0**40, type=ColumnType.DOUBLE),
+        Column("until_s", "s", 0, 2.0**40, type=ColumnType.DOUBLE),
+    ),
+    windows=(Window("5m", ALERT_WINDOW_MS),),
+    measures=(
+        Measure("alert", (Aggregate.COUNT, Aggregate.DISTINCT)),
+        Measure("scope", (Aggregate.TOP,), tops=1),
+        Measure("effect", (Aggregate.TOP,), tops=len(AlertEffect)),
+        Measure("cause", (Aggregate.TOP,), tops=1),
+        Measure("level", (Aggregate.TOP,), tops=len(AlertLevel)),
+    ),
+    disorder_ms=MINUTE_MS,
+    lateness_ms=2 * HOUR_MS,
+    detectors=(Detector("service_alert", "1", "5m", find_service_alert),),
+)
+
+TRAFFIC = Domain(
+    "traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL, PARKING, SERVICE_ALERT), unheard=("garage", "platform")
+)

@@ -105,7 +105,7 @@ async def test_a_city_that_is_none_is_invalid(client: Client, parent: str):
 async def test_a_request_without_an_observation_is_listed(client: Client):
     requests = [*report(row()), ReportRequest()]
     answer = await client.Report(iter(requests), timeout=PATIENCE_SECONDS)
-    reason = "must be one of road_flow, rail_call, parking"
+    reason = "must be one of road_flow, rail_call, parking, service_alert"
     assert [(r.index, r.field, r.reason) for r in answer.rejections] == [(1, "observation", reason)]
 
 

@@ -132,7 +132,8 @@ async def test_a_position_that_the_log_does_not_hold_is_out_of_range(log: Memory
 async def test_an_unknown_kind_is_refused(client: Client):
     _, error = await collect(watch_windows(client, kind="people_count"))
     assert error is not None
-    assert violations_of(error) == [("kind", "people_count: must be empty or one of road_flow, rail_call, parking")]
+    reason = "people_count: must be empty or one of road_flow, rail_call, parking, service_alert"
+    assert violations_of(error) == [("kind", reason)]
 
 
 async def test_a_replica_serves_so_many_watchers_and_no_more(client: Client):

@@ -14,6 +14,7 @@ from services.feeds.gtfs_realtime import parse
 from services.runtime.catalogue import ENTITIES
 from services.traffic.domain import TRAFFIC
 from services.traffic.indices.punctuality import CallState
+from services.traffic.indices.service_alert import AlertEffect
 from tests.contract.calls import memory_log, observations_in, serving
 from tests.feeds.trains import BRITOMART, EIGHT_MS, MINUTE_MS, WYNYARD, message, timetable_in, update, write_timetable
 
@@ -31,7 +32,9 @@ async def test_a_recording_becomes_observations_and_platforms(tmp_path, caplog):
         files.append(tmp_path / f"{number}.pb")
         files[-1].write_bytes(reading.SerializeToString())
     alert = message(6)
-    alert.entity.add(id="a1").alert.header_text.translation.add(text="Slow trains.")
+    told = alert.entity.add(id="a1").alert
+    told.header_text.translation.add(text="Slow trains.")
+    told.informed_entity.add(stop_id="BRI")
     (tmp_path / "alerts.pb").write_bytes(alert.SerializeToString())
     log = memory_log(TRAFFIC)
     with caplog.at_level(logging.WARNING, "gtfs"):
@@ -49,7 +52,11 @@ async def test_a_recording_becomes_observations_and_platforms(tmp_path, caplog):
     assert np.array([row[-1] for row in rows]) == pytest.approx([np.nan, np.nan, 720, 720], nan_ok=True)
     states = [frame.columns["state"].tolist() for frame in observations_in(log, "rail_call")]
     assert {state for found in states for state in found} == {CallState.CALLED}
-    assert sum(map(len, log.records(ENTITIES))) == 2
+    # Two platforms, and the stop that the alert is about.
+    assert sum(map(len, log.records(ENTITIES))) == 3
+    (frame,) = observations_in(log, "service_alert")
+    assert (frame.entity_ids, frame.time_ms.tolist()) == (("stop:BRI",), [EIGHT_MS + 6 * MINUTE_MS])
+    assert frame.columns["effect"].tolist() == [AlertEffect.UNKNOWN_EFFECT]
     assert "Slow trains." in caplog.text
 
 
@@ -108,7 +115,13 @@ def test_platforms_lie_where_their_stop_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--updates", "http://a", "http://b"], ["--updates", "http://a", "--every", "0"], []]
+    "arguments",
+    [
+        ["--updates", "http://a", "http://b"],
+        ["--updates", "http://a", "--every", "0"],
+        ["--updates", "http://a", "--alerts", "http://b", "http://c"],
+        [],
+    ],
 )
 def test_arguments_that_cannot_be_are_refused(arguments, capsys):
     with pytest.raises(SystemExit):

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from google.transit import gtfs_realtime_pb2 as gtfs
 
-from services.feeds.gtfs_realtime import parse, read_alerts, read_calls, read_occupancy
+from services.feeds.gtfs_realtime import parse, read_calls, read_occupancy
 from services.traffic.indices.punctuality import CallState, OccupancyStatus
 from tests.feeds.trains import BRITOMART, EIGHT_MS, MINUTE_MS, WYNYARD, message, timetable_in, update
 
@@ -116,18 +116,6 @@ def test_how_full_a_train_is_is_told_in_the_same_words(word, expected):
     if word:
         vehicle.occupancy_status = getattr(gtfs.VehiclePosition, word)
     assert read_occupancy(told).get("t1") == expected
-
-
-def test_an_alert_keeps_the_words_of_its_operator():
-    told = message(0)
-    alert = told.entity.add(id="a").alert
-    alert.cause, alert.effect = gtfs.Alert.ACCIDENT, gtfs.Alert.DETOUR
-    alert.header_text.translation.add(text=" Trains stop at B. ", language="en")
-    alert.informed_entity.add(route_id="east")
-    alert.informed_entity.add(stop_id="WYN")
-    (found,) = read_alerts(told)
-    assert (found.cause, found.effect, found.text) == ("ACCIDENT", "DETOUR", "Trains stop at B.")
-    assert (found.routes, found.stops) == (("east",), ("WYN",))
 
 
 def test_what_is_no_message_or_not_a_whole_one_is_refused(tmp_path):

@@ -16,7 +16,8 @@ from services.core.kind import MINUTE_MS
 from services.core.partition import Partition
 from services.core.signals import Severity
 from services.feeds.gtfs import Timetable, read_timetable
-from services.feeds.gtfs_realtime import Reading, parse, read_alerts, read_calls, read_occupancy
+from services.feeds.gtfs_alerts import read_alerts
+from services.feeds.gtfs_realtime import Reading, parse, read_calls, read_occupancy
 from services.feeds.rail_calls import CallTracker
 from services.traffic.domain import RAIL_CALL
 from services.traffic.indices.punctuality import CallState, delay_tier

@@ -56,6 +56,7 @@ DETECTORS = {
     "rail_call.train_gap": Words("a gap between trains", ("headway_s_max",), normal="{} scheduled"),
     "rail_call.calls_lost": Words("trains that were cancelled or passed through", ("lost_share",)),
     "rail_call.train_crowded": Words("a crowded train", ("load_p_m2_max",)),
+    "service_alert.service_alert": Words("an alert of the operator", ()),
     "air_quality.pollution_rise": Words(
         "air much worse than in the three hours before",
         ("pm2_5_ug_m3_rise", "pm10_ug_m3_rise", "so2_ug_m3_rise", "no2_ug_m3_rise", "co_mg_m3_rise"),

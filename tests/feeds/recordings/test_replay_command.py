@@ -21,7 +21,7 @@ from services.traffic.domain import TRAFFIC
 from tests.contract.calls import memory_log, observations_in, serving
 from tests.feeds.recordings.reading import write
 from tests.feeds.recordings.replaying import Urban, urban
-from tests.feeds.trains import BRITOMART, WYNYARD, message, update, write_timetable
+from tests.feeds.trains import BRITOMART, EIGHT_MS, WYNYARD, message, update, write_timetable
 
 SEGMENTS, MINUTES = 3, 200
 
@@ -150,16 +150,21 @@ async def test_trains_come_with_their_platforms_and_alerts(tmp_path):
         message(6, update("t1", ("WYN", 1, 1), ("BRI", 2, 6)), update("t2", ("WYN", 1, 12), ("BRI", 2, 17))),
         message(20, update("t2", ("WYN", 1, 13), ("BRI", 2, 18))),
     ]
-    readings[0].entity.add(id="a1").alert.header_text.translation.add(text="Slow trains.")
+    alert = readings[0].entity.add(id="a1").alert
+    alert.header_text.translation.add(text="Slow trains.")
+    alert.effect = alert.SIGNIFICANT_DELAYS
+    alert.informed_entity.add(stop_id="BRI")
+    alert.informed_entity.add(route_id="east")
     files = []
     for number, reading in enumerate(readings):
         files.append(tmp_path / f"{number}.pb")
         files[-1].write_bytes(reading.SerializeToString())
     log = memory_log(TRAFFIC)
     async with serving(TRAFFIC, log, clock="replay") as client:
-        answer = await urban(client.port, "traffic.rail_call", timetable, *reversed(files))
+        answer = await urban(client.port, "traffic.rail_call,traffic.service_alert", timetable, *reversed(files))
     assert answer.status == 0, answer.errors
-    assert "2 entities registered" in answer.output
+    # Two platforms, a stop and a line.
+    assert "4 entities registered" in answer.output
     assert "Slow trains." in answer.errors
     rows = sorted(
         (int(frame.time_ms[i]), frame.entity_ids[frame.entity[i]], float(frame.columns["delay_s"][i]))
@@ -172,6 +177,12 @@ async def test_trains_come_with_their_platforms_and_alerts(tmp_path):
         (WYNYARD, 180.0),
         (BRITOMART, 180.0),
     ]
+    alerts = sorted(
+        (frame.entity_ids[entity], int(time_ms) - EIGHT_MS)
+        for frame in observations_in(log, "service_alert")
+        for entity, time_ms in zip(frame.entity, frame.time_ms, strict=True)
+    )
+    assert alerts == [("line:east", 6 * 60_000), ("stop:BRI", 6 * 60_000)]
 
 
 @pytest.mark.parametrize(

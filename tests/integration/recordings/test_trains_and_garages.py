@@ -133,8 +133,8 @@ async def test_bart_and_caltrain_are_as_late_as_their_feeds_are_against_their_ti
     )
     service = await Service.start(city, "traffic")
     bart = [need(f"{feeds}/{name}") for name in ("bart-rt.zip", "bart-trip-updates.pb", "bart-alerts.pb")]
-    told = await service.replay("traffic.rail_call", *bart, "--format", "gtfs-rt-expected")
-    assert told["accepted"] == 979
+    told = await service.replay("traffic.rail_call,traffic.service_alert", *bart, "--format", "gtfs-rt-expected")
+    assert told["accepted"] == 979 + 1
     assert told["registered"] > 200
     assert "MEDICAL_EMERGENCY, SIGNIFICANT_DELAYS" in service.answers[-1].errors
     await until_stored(city, "rail_call", 979)
@@ -143,6 +143,7 @@ async def test_bart_and_caltrain_are_as_late_as_their_feeds_are_against_their_ti
     headways = "SELECT scheduled_headway_s, count() FROM traffic.rail_call GROUP BY 1 ORDER BY 1"
     assert await city.query(headways) == [(900.0, 975), (1800.0, 4)]
     assert (await signals(city, "train_delay")).values()
+    assert [*(await signals(city, "service_alert")).values()] == ["moderate"]
 
     # Four years later, in the same city.
     caltrain = [need(f"{feeds}/{name}") for name in ("ct.zip", "ct-trip-updates.pb", "ct-vehicle-positions.pb")]

@@ -176,5 +176,8 @@ SERVICE_ALERT = Kind(
 )
 
 TRAFFIC = Domain(
-    "traffic", "Traffic", kinds=(ROAD_FLOW, RAIL_CALL, PARKING, SERVICE_ALERT), unheard=("garage", "platform")
+    "traffic",
+    "Traffic",
+    kinds=(ROAD_FLOW, RAIL_CALL, PARKING, SERVICE_ALERT),
+    unheard=("garage", "platform", *(f"transit_{scope.name.lower()}" for scope in AlertScope)),
 )

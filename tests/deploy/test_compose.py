@@ -96,7 +96,9 @@ def test_the_image_is_built_by_one_service_and_never_looked_for_elsewhere():
 
 def test_nothing_waits_for_a_server_to_be_healthy():
     conditions = {
-        condition["condition"] for service in services().values() for condition in service.get("depends_on", {}).values()
+        condition["condition"]
+        for service in services().values()
+        for condition in service.get("depends_on", {}).values()
     }
     assert conditions == {"service_started"}
     assert [name for name, service in services().items() if "links" in service] == []

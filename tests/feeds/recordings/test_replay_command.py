@@ -19,6 +19,7 @@ from services.feeds.recordings.player import STOP_TIMEOUT_S, settled_ms
 from services.runtime.fakes import MemoryLog
 from services.traffic.domain import TRAFFIC
 from tests.contract.calls import memory_log, observations_in, serving
+from tests.feeds.recordings import datex2_samples
 from tests.feeds.recordings.reading import write
 from tests.feeds.recordings.replaying import Urban, urban
 from tests.feeds.trains import BRITOMART, EIGHT_MS, WYNYARD, message, update, write_timetable
@@ -183,6 +184,21 @@ async def test_trains_come_with_their_platforms_and_alerts(tmp_path):
         for entity, time_ms in zip(frame.entity, frame.time_ms, strict=True)
     )
     assert alerts == [("line:east", 6 * 60_000), ("stop:BRI", 6 * 60_000)]
+
+
+async def test_lanes_of_datex2_come_with_their_sites(tmp_path):
+    files = datex2_samples.write(tmp_path, table=datex2_samples.table_v2(), data=datex2_samples.data_v2())
+    log = memory_log(TRAFFIC)
+    async with serving(TRAFFIC, log, clock="replay") as client:
+        answer = await urban(client.port, "traffic.road_flow", *files, "--format", "datex2")
+    assert answer.status == 0, answer.errors
+    assert "2 entities registered" in answer.output
+    told = {
+        frame.entity_ids[entity]: (int(frame.time_ms[i]), frame.period_s, float(frame.columns["flow_veh_h"][i]))
+        for frame in observations_in(log, "road_flow")
+        for i, entity in enumerate(frame.entity)
+    }
+    assert told == {"EX_1:lane1": (datex2_samples.NINE_MS, 60, 600), "EX_1:lane2": (datex2_samples.NINE_MS, 60, 600)}
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ async def test_what_is_in_force_is_what_was_told_last_and_has_not_ended(clickhou
     )
     words = "STRIKE", "WARNING"
 
-    def row(alert, entity, scope, effect, end, first, last, in_force):
+    def row(
+        alert: int, entity: str, scope: str, effect: str, end: datetime | None, first: int, last: int, in_force: int
+    ) -> tuple[object, ...]:
         return (int(LEAST) + alert, entity, scope, effect, *words, None, end, at(first), at(last), in_force)
 
     def in_utc(value: object) -> object:

@@ -191,7 +191,7 @@ ALWAYS = (
         " nothing else is disturbed, nothing is lost, and what it told meanwhile is heard when it is back.",
         "`neighbour_away` in the log of correlation-exchange tells why: its certificate, its address, the network"
         " policy to-neighbours. Do they see it themselves?",
-        "Call them. By telephone, until it is back, incidents at the border too.",
+        "Call them; until it is back, tell each other of incidents at the border by telephone.",
     ),
     Alert(
         "UrbanSubscribersCutOff",

@@ -404,6 +404,8 @@ class CorrelationHandler:
         if dropped := correlator.dropped - self._shown.get("dropped", 0):
             metrics.INCIDENTS_MUTED.labels("", "dropped").inc(dropped)
             self._shown["dropped"] = correlator.dropped
+        metrics.ACTIONS_DROPPED.inc(correlator.dropped_actions - self._shown.get("dropped_actions", 0))
+        self._shown["dropped_actions"] = correlator.dropped_actions
         for result in RESULTS:
             total = getattr(correlator.counters, result)
             metrics.CORRELATION_SIGNALS.labels(result).inc(total - self._shown.get(result, 0))

@@ -55,6 +55,10 @@ INCIDENTS_MUTED = Counter(
     " for that and were too many to remember",
     ("rule", "reason"),
 )
+ACTIONS_DROPPED = Counter(
+    "urban_incident_actions_dropped",
+    "What people did with incidents that are not there, beyond the 10,000 actions that wait for theirs: they are lost",
+)
 SHADOW_INCIDENTS = Counter(
     "urban_shadow_incidents", "Versions of what rules that are only tried would have told", ("rule", "state")
 )

@@ -100,6 +100,11 @@ class Correlator:
         """Incidents of its rules that are not over, or over and still correctable."""
         return self._ledger.of_rules(self._names)
 
+    @property
+    def dropped_actions(self) -> int:
+        """What people did with incidents that are not there, beyond the actions that may wait; since the start."""
+        return self._ledger.dropped_actions
+
     def silent(self) -> list[tuple[str, str, int]]:
         """Partitions (domain, kind, number) that no longer hold time back."""
         return self._time.silent()

@@ -31,6 +31,7 @@ class IncidentLedger:
         self.standing: dict[str, Incident] = {}  # the last version of each
         self.planned = PlannedEvents()
         self.muting = Muting()
+        self.dropped_actions = 0  # for incidents that are not there, beyond those that may wait; since the start
         self._by_signals: dict[str, IncidentState] = {}  # of those that stand: what their signals alone say
         self._ended: dict[str, IncidentRecord] = {}
         self._joined: dict[str, set[str]] = {}  # incident -> those whose place it took
@@ -206,6 +207,7 @@ class IncidentLedger:
     def _put(self, incident_id: str, action: Action) -> None:
         if incident_id not in self.standing and incident_id not in self._ended and incident_id not in self._joined:
             if sum(len(self._actions[i]) for i in self._early) >= MAX_EARLY_ACTIONS:
+                self.dropped_actions += action.request_id not in self._actions.get(incident_id, {})
                 return
             self._early.add(incident_id)
         _add(self._actions.setdefault(incident_id, {}), replace(action, incident_id=incident_id))

@@ -173,6 +173,11 @@ class Rulebook:
         return self._ledger.muting.dropped
 
     @property
+    def dropped_actions(self) -> int:
+        """What people did with incidents that are not there, beyond the actions that may wait; since the start."""
+        return self._ledger.dropped_actions
+
+    @property
     def planned(self) -> list[PlannedEvent]:
         """The planned events that are known, by city and id."""
         return self._ledger.planned.events()

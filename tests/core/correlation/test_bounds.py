@@ -103,6 +103,10 @@ def test_so_many_actions_wait_for_their_incidents_and_no_more_and_those_of_incid
     for place, incident_id in enumerate(["a", "b", expected.id, "b"]):
         assert city.correlator.act(early(incident_id, place)) == []
     assert waiting(city) == ["a", "b"]
+    assert city.correlator.dropped_actions == 2
+    # Who repeats what waits already has lost nothing.
+    city.correlator.act(early("b", 1))
+    assert city.correlator.dropped_actions == 2
     (incident,) = city.read(crowding(), congestion(), *both(NOON + HOUR))
     assert (incident.id, incident.state) == (expected.id, IncidentState.OPEN), "its action did not wait"
     (taken,) = city.correlator.act(early(expected.id, 4))

@@ -78,8 +78,9 @@ def _link(field: str, value: object) -> dict[str, Any]:
 
 def _wind(field: str, value: object) -> Wind:
     fields = read_fields(field, value, _WIND)
-    if "lies" in fields:
-        fields["down"] = fields.pop("lies")
+    for name, of_wind in (("lies", "down"), ("unknown", "unknown_joins")):
+        if name in fields:
+            fields[of_wind] = fields.pop(name)
     return made(field, Wind, fields)
 
 
@@ -169,6 +170,7 @@ _SELECTOR: Table = {
 }
 _LINES = {name: name for name in POSITION_LABELS}
 _DIRECTIONS = {"down": True, "up": False}
+_UNKNOWN_WIND = {"no_link": False, "link": True}
 _WIND: Table = {
     "measure": Field(text, NAME, "Figure in the evidence of either that says where the wind comes from, in degrees."),
     "lies": Field(
@@ -179,6 +181,12 @@ _WIND: Table = {
     ),
     "sector_deg": Field(
         number, number_schema(0, 180), "How far the bearing may turn to either side; 45.", needed=False
+    ),
+    "unknown": Field(
+        one_of(_UNKNOWN_WIND),
+        word_schema(_UNKNOWN_WIND),
+        "What becomes of two where neither tells the wind, or that are at one place; no_link.",
+        needed=False,
     ),
 }
 _ALONG: Table = {

@@ -53,10 +53,17 @@ AIR_QUALITY = Kind(
     columns=(
         *(Column(name, "µg/m³", 0, 10_000) for name in _PARTICLES_AND_GASES),
         Column("co_mg_m3", "mg/m³", 0, 1_000),
+        # Of a station that measures it: a rise is told with where it came from.
+        Column("wind_m_s", "m/s", 0, 150),
+        Column("wind_from_deg", "°", 0, 360),
     ),
     any_of=_POLLUTANTS,
     windows=(Window("1h", HOUR_MS),),
-    measures=tuple(Measure(name, _MEASURES) for name in _POLLUTANTS),
+    measures=(
+        *(Measure(name, _MEASURES) for name in _POLLUTANTS),
+        Measure("wind_m_s", (Aggregate.MEAN,)),
+        Measure("wind_from_deg", (Aggregate.MEAN_DIRECTION,), weight="wind_m_s"),
+    ),
     disorder_ms=5 * MINUTE_MS,
     lateness_ms=6 * HOUR_MS,
     # Two weeks of hours are 36 kB for each station (100 bytes an hour), and as much again while they are looked at;
@@ -65,7 +72,7 @@ AIR_QUALITY = Kind(
     detectors=(
         Detector("polluted_air", "1", "1h", find_polluted_air, attributes=SAMPLING, history=air_rows.HISTORY),
         Detector("heavy_pollution", "1", "1h", find_heavy_pollution, attributes=SAMPLING, history=EPISODE),
-        Detector("pollution_rise", "1", "1h", find_pollution_rise, attributes=SAMPLING, history=RISE),
+        Detector("pollution_rise", "2", "1h", find_pollution_rise, attributes=SAMPLING, history=RISE),
         *unusual("1h", HOUR_MS, "pm2_5_ug_m3_mean", "o3_ug_m3_mean"),
     ),
     indices=(

@@ -19,26 +19,32 @@ ALL_RELATIONS = frozenset(Relation)
 class Wind:
     """The second signal lies down the wind of the first, or up the wind.
 
-    The direction from which it blows is a figure in the evidence of the first, or else of the second; where neither has
-    it, nobody knows, and the two do not belong together.
+    The direction from which it blows is a figure in the evidence of the first, or else of the second. Where neither has
+    it, or both are at one place, nobody knows; `unknown_joins` says whether they belong together then.
     """
 
     measure: str  # "wind_from_deg": degrees clockwise from north, as meteorology counts
     down: bool = True
     sector_deg: float = 45.0  # how far the bearing may turn from the wind, to either side
+    unknown_joins: bool = False
 
     def __post_init__(self) -> None:
         check_identifier("measure", self.measure)
         check_range("sector_deg", self.sector_deg, 0.0, 180.0)
 
-    def carries(self, first: Signal, second: Signal) -> bool:
-        """Whether the wind goes from the first to the second (or the other way, up the wind); not at one place."""
+    def __repr__(self) -> str:
+        # As a dataclass has it. What was added later stands there only where it is used: see `Bond`.
+        unknown = ", unknown_joins=True" if self.unknown_joins else ""
+        return f"Wind(measure={self.measure!r}, down={self.down!r}, sector_deg={self.sector_deg!r}{unknown})"
+
+    def joins(self, first: Signal, second: Signal) -> bool:
+        """Whether the wind goes from the first to the second (or the other way, up the wind), as far as is known."""
         wind_from = measure_of(first, self.measure)
         if math.isnan(wind_from):
             wind_from = measure_of(second, self.measure)
         here, there = (first.latitude, first.longitude), (second.latitude, second.longitude)
         if math.isnan(wind_from) or here == there:
-            return False
+            return self.unknown_joins
         goal = wind_from + 180.0 if self.down else wind_from
         turn = (float(initial_bearing_deg(*here, *there)) - goal + 180.0) % 360.0 - 180.0
         return abs(turn) <= self.sector_deg
@@ -98,4 +104,4 @@ class Bond:
                 return False
         if self.along is not None and not self.along.joins(first, second):
             return False
-        return self.wind is None or self.wind.carries(first, second)
+        return self.wind is None or self.wind.joins(first, second)

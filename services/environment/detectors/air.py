@@ -22,6 +22,7 @@ from services.environment.indices.heavy_pollution import Alert, Plan, level_at_e
 from services.environment.indices.hours import COLUMNS, Hours, all_concentrations, concentrations, hours_of
 from services.environment.indices.standard import Pollutant
 from services.environment.indices.station_index import rolling_by_date, surely_below, surely_known
+from services.environment.indices.weather import CALM_M_S
 
 Float64Array = NDArray[np.float64]
 
@@ -96,7 +97,10 @@ def find_heavy_pollution(batch: WindowBatch) -> Finding:
 
 
 def find_pollution_rise(batch: WindowBatch) -> Finding:
-    """A pollutant that sources let out is much higher than in the three hours before: who lies upwind is asked then."""
+    """A pollutant that sources let out is much higher than in the three hours before: who lies upwind is asked then.
+
+    Where the station measures the wind, and there is one, the signal tells where it came from.
+    """
     rises = {p: np.full(len(batch), np.nan) for p in LEAST_RISE}
     found = np.zeros(len(batch), np.bool_)
     for hours in hours_of(batch):
@@ -105,9 +109,12 @@ def find_pollution_rise(batch: WindowBatch) -> Finding:
             rising, rises[pollutant][hours.rows] = rise_at_end(hourly[pollutant], least)
             found[hours.rows] |= rising
     times = np.fmax.reduce([rises[p] / least for p, least in LEAST_RISE.items()])
-    evidence = tuple(
-        EvidenceColumn(f"{COLUMNS[p]}_rise", rises[p], least, batch.measures[f"{COLUMNS[p]}_mean"] - rises[p])
-        for p, least in LEAST_RISE.items()
+    evidence = (
+        *(
+            EvidenceColumn(f"{COLUMNS[p]}_rise", rises[p], least, batch.measures[f"{COLUMNS[p]}_mean"] - rises[p])
+            for p, least in LEAST_RISE.items()
+        ),
+        EvidenceColumn("wind_from_deg", _wind_from_deg(batch), np.nan),
     )
     score = np.clip((times - 1.0) / (_EXTREME_RISES - 1.0), 0.0, 1.0)
     return Finding(found, np.full(len(batch), int(Severity.MODERATE)), score, evidence)
@@ -138,6 +145,12 @@ def _levels(batch: WindowBatch, hours: Hours, plan: Plan) -> tuple[NDArray[np.in
         if len(bad):
             level[rows[bad]] = level_at_end(plan, rolling_by_date(*clock, _of(hourly, bad), EPISODE_HOURS))
     return level, index
+
+
+def _wind_from_deg(batch: WindowBatch) -> Float64Array:
+    """Where the wind of the hour came from, by the station's own vane; NaN in a calm, and where nobody knows."""
+    direction, speed = batch.measures["wind_from_deg_mean_direction"], batch.measures["wind_m_s_mean"]
+    return np.where(speed >= CALM_M_S, direction, np.nan)
 
 
 def _of(hourly: Mapping[Pollutant, Float64Array], rows: NDArray[np.int64]) -> dict[Pollutant, Float64Array]:

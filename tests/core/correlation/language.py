@@ -98,7 +98,13 @@ INDOORS = rule(
     when=AnyOf((Share(("crowd", "loud"), "building", 0.5, 5400), Share(("loud",), "building", 0.4))),
     bonds=(Bond("loud", "loud", 600.0, 1800),),
 )
-RULES = (FIRST_NOISE, MANY, QUIET, PERHAPS, LEVELS, SAME, TOGETHER, INDOORS)
+DRIFTING = rule(
+    "drifting",
+    *(JAM, LOUD),
+    when=AllOf((Present("loud"), Present("jam"))),
+    bonds=(Bond("jam", "loud", 900.0, 1800, wind=Wind("wind_from_deg", down=False, unknown_joins=True)),),
+)
+RULES = (FIRST_NOISE, MANY, QUIET, PERHAPS, LEVELS, SAME, TOGETHER, INDOORS, DRIFTING)
 
 
 def noise(type_: str, entity: str, start_ms: int, north_m: float) -> Signal:

@@ -140,7 +140,7 @@ def _blows(bond: Bond, first: Signal, second: Signal) -> bool:
     assert bond.wind is not None
     winds = [e.value for s in (first, second) for e in s.evidence if e.measure == bond.wind.measure]
     if not winds or first.latitude == second.latitude:
-        return False
+        return bond.wind.unknown_joins
     assert first.longitude == second.longitude
     way = 0.0 if second.latitude > first.latitude else 180.0
     turn = abs(way - (winds[0] + (180.0 if bond.wind.down else 0.0))) % 360

@@ -146,6 +146,7 @@ def test_a_wrong_condition_or_link_is_told_with_its_field_and_reason(tmp_path, w
         (HEAD.replace("at_most: 50", "at_most: 1") + TAIL, 17, "signals[0].where[0].at_least"),
         (HEAD.replace("kind: emission", "kinds: emission") + TAIL, 19, "signals[1].kinds"),
         (HEAD + TAIL.replace("lies: up", "lies: left"), 32, "links[1].wind.lies"),
+        (HEAD + TAIL.replace("lies: up", "unknown: maybe"), 32, "links[1].wind.unknown"),
         (HEAD + TAIL.replace("values: 4", "values: none"), 40, "when.all_of[3].values"),
         (HEAD + TAIL + "limit: 3\n", 42, "limit"),
         (HEAD + TAIL + "keep_open_s: 1.5\n", 42, "keep_open_s"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.core.correlation.bond import Wind
 from services.core.correlation.incident import IncidentState
 from services.core.correlation.rule import Rule
 from services.core.signals import Evidence, Signal
@@ -26,9 +27,9 @@ CENTRES = {
 }
 
 
-def rule_of(lies: str, sector_deg: float, between: tuple[str, str] = ("crowd", "road")) -> Rule:
+def rule_of(lies: str, sector_deg: float, between: tuple[str, str] = ("crowd", "road"), **more: str) -> Rule:
     """People and a jam, the second of `between` down or up the wind of the first."""
-    wind = {"measure": "wind_from_deg", "lies": lies, "sector_deg": sector_deg}
+    wind = {"measure": "wind_from_deg", "lies": lies, "sector_deg": sector_deg, **more}
     document: dict[str, Any] = {
         "rule": "carried",
         "version": 1,
@@ -120,3 +121,25 @@ def test_the_wind_of_the_first_counts_else_that_of_the_second_and_without_one_no
         assert linked(rule, *signals) == found, (first, second)
     same_place = crowding("source", **at(here), **south_wind), congestion("goal", **at(here))
     assert linked(rule_of("down", 180.0), *same_place) == set()
+
+
+def test_where_nobody_knows_the_rule_says_whether_there_is_a_link():
+    here, north = CENTRES["a street"], gone(CENTRES["a street"], 0.0)
+    pair = {("source", "goal")}
+    for wind_of_source, place, known in (
+        ({}, north, None),
+        (wind(math.nan), north, None),
+        (wind(170.0), here, None),
+        (wind(170.0), north, True),
+        (wind(10.0), north, False),
+    ):
+        signals = crowding("source", **at(here), **wind_of_source), congestion("goal", **at(place))
+        for unknown in (True, False):
+            rule = rule_of("down", 20.0, unknown="link" if unknown else "no_link")
+            joined = unknown if known is None else known
+            assert linked(rule, *signals) == (pair if joined else set()), (wind_of_source, place, unknown)
+
+
+def test_a_rule_that_does_not_say_so_has_the_fingerprint_of_before():
+    assert repr(Wind("wind_from_deg")) == "Wind(measure='wind_from_deg', down=True, sector_deg=45.0)"
+    assert repr(Wind("wind_from_deg", unknown_joins=True)) != repr(Wind("wind_from_deg"))

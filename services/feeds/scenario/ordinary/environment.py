@@ -15,7 +15,7 @@ from services.feeds.scenario.sites.environment import LIMITS_MG_M3
 
 
 def air(city: City, group: Group, hour_ms: int, chance: np.random.Generator) -> Rows:
-    """Six pollutants every five minutes: what all of the city breathes, a little more of it by day and traffic."""
+    """Six pollutants and wind every five minutes: what all of a city breathes, and a little more by day and traffic."""
     time_ms, sensor = every(hour_ms, group.period_s, len(group))
     n = len(time_ms)
     level = (
@@ -30,6 +30,9 @@ def air(city: City, group: Group, hour_ms: int, chance: np.random.Generator) -> 
         "co_mg_m3": 0.02,
     }
     columns = {name: level * share * np.exp(0.06 * chance.standard_normal(n)) for name, share in shares.items()}
+    from_deg, wind = city.wind(time_ms)
+    columns["wind_m_s"] = np.maximum(wind + 0.4 * chance.standard_normal(n), 0.0)
+    columns["wind_from_deg"] = np.mod(from_deg + 10.0 * chance.standard_normal(n), 360.0)
     return Rows(time_ms, sensor, columns, group.period_s)
 
 

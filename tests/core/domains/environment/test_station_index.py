@@ -207,3 +207,19 @@ def test_a_rise_is_half_of_the_limit_more_than_the_least_of_three_hours(then, ri
     for signal in signals.values():
         assert signal.evidence[0].value == pytest.approx(37.5)
         assert signal.evidence[0].expected == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "directions", "told"),
+    [
+        ([2.0] * 4, [350.0, 350.0, 350.0, 20.0], 20.0),
+        ([2.0, 2.0, 2.0, 0.4], [350.0] * 4, math.nan),  # a calm
+        ([2.0] * 4, [350.0, 350.0, 350.0, math.nan], math.nan),
+        ([2.0, 2.0, 2.0, math.nan], [350.0] * 4, math.nan),
+    ],
+)
+def test_a_rise_is_told_with_where_the_wind_of_its_hour_came_from(speeds, directions, told):
+    columns = {"pm2_5_ug_m3": [50.0, 50.0, 50.0, 90.0], "wind_m_s": speeds, "wind_from_deg": directions}
+    (signal,) = air(frame_of(AIR_QUALITY, ms("2026-03-05T00:00+08:00"), columns)).standing("pollution_rise").values()
+    wind = [e.value for e in signal.evidence if e.measure == "wind_from_deg"]
+    assert wind == [pytest.approx(told, nan_ok=True)]

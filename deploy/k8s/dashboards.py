@@ -94,6 +94,13 @@ DASHBOARDS = (
                 "urban_incidents_muted_total",
             ),
             Panel(
+                "Actions that were lost, as too many waited for incidents that are not there",
+                "sum(increase(urban_incident_actions_dropped_total[1h]))",
+                "lost within an hour",
+                "none",
+                "urban_incident_actions_dropped_total",
+            ),
+            Panel(
                 "What rules that are tried would tell",
                 "sum by (rule, state) (rate(urban_shadow_incidents_total[1h])) * 3600",
                 "{{rule}} {{state}} an hour",

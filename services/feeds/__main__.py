@@ -130,10 +130,10 @@ class Feed:
             self._beside.end()
 
     async def _together(self, beside: ScenarioFeed, time_ms: int) -> None:
-        """Both cities come to a moment before either goes on."""
-        await beside.go_to(time_ms)
+        """Both cities come to a moment before either goes on: first this one, of whose history much may be in flight."""
         for sender in self._senders.values():
             await sender.settle()
+        await beside.go_to(time_ms)
 
     async def _wait_for(self, time_ms: int, anchor: tuple[float, int]) -> tuple[float, int]:
         """Until it is time for `time_ms`; returns the pair of wall and event time that the speed counts from."""

@@ -134,7 +134,11 @@ def summarise(trials: Iterable[Trial]) -> list[dict[str, object]]:
     for trial in trials:
         groups.setdefault((trial.encoding, trial.engine, trial.sink), []).append(trial)
     rows = []
-    for (encoding, engine, sink), of_group in groups.items():
+    # Some were gone on with days later: a reader wants them by encoding all the same.
+    encodings, engines = [*Encoding], [engine.name for engine in find_engines()]
+    order = sorted(groups, key=lambda group: (encodings.index(Encoding(group[0])), engines.index(group[1]), group[2]))
+    for encoding, engine, sink in order:
+        of_group = groups[encoding, engine, sink]
         total = [t.observations_per_cpu_s for t in of_group]
         steady = [t.steady["observations_per_cpu_s"] for t in of_group if t.steady]
         rows.append(

@@ -25,7 +25,7 @@ ENGINES = (
         sinks=(Sink.CLICKHOUSE, Sink.KAFKA),
         settings={**_SETTINGS, "epoch_interval_seconds": CHECKPOINT_S, "recovery": "SQLite, one partition"},
         remarks="event time of the input alone; copies every touched key's state at each checkpoint",
-        observations=1_000_000,
+        observations=300_000,  # with a million it did not end within four minutes
         prepare=partial(check, name=ENVIRONMENT),
     ),
     Engine(

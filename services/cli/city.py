@@ -23,6 +23,7 @@ LOOPBACK = "127.0.0.1"
 TIME_ZONES = {"auckland": "Pacific/Auckland", "beijing": "Asia/Shanghai"}
 PROGRAMMES = {"beijing": "cn-2012"}
 FED_DOMAINS = ("community", "traffic")
+SCENARIO_SERVICES = (*FED_DOMAINS, "security", "environment", "correlation")
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 POLL_INTERVAL_S = 0.05
@@ -45,6 +46,13 @@ class CitySettings:
     speed: float | None = None  # event seconds a second; None: the feed's own
     until: datetime | None = None  # event time at which the feed ends
     cache: Path | None = None  # of downloads; None: root/cache
+    scenario: int | None = None  # seed of an invented city that is fed beside the other; None: there is none
+
+    def __post_init__(self) -> None:
+        if self.scenario is not None and not self.feed:
+            raise ValueError(
+                "--scenario goes on beside the replay of Auckland; without that, use --replay and `urban scenario`"
+            )
 
     @property
     def clock(self) -> str:
@@ -54,6 +62,11 @@ class CitySettings:
     @property
     def feed_file(self) -> Path:
         return self.root / "feed.json"
+
+    @property
+    def truth_file(self) -> Path:
+        """What happens in the scenario, one happening a line."""
+        return self.root / "truth.jsonl"
 
 
 class City:
@@ -101,8 +114,10 @@ class City:
         if self.addresses is None:
             raise ValueError("the services are not started")
         argv = [sys.executable, "-m", "services.feeds", "--position", str(self.settings.feed_file)]
-        for domain in FED_DOMAINS:
+        for domain in FED_DOMAINS if self.settings.scenario is None else SCENARIO_SERVICES:
             argv += [f"--{domain}", self.addresses.service(domain).grpc]
+        if self.settings.scenario is not None:
+            argv += ["--scenario", str(self.settings.scenario), "--truth", str(self.settings.truth_file)]
         if self.settings.speed is not None:
             argv += ["--speed", str(self.settings.speed)]
         if self.settings.until is not None:

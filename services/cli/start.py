@@ -49,6 +49,8 @@ def _run(city: City, seconds: float | None, began: float, interrupts: Interrupts
         city.start_feed()
         say_on_stderr(ATTRIBUTION)
         say_on_stderr("road flow around the counters: a simulation")
+    if city.settings.scenario is not None:
+        say_on_stderr(f"cities/scenario: invented; what happens in it is in {city.settings.truth_file}")
     interrupts.starting = False
     run = Run(city, addresses, began, say_on_stderr)
     run.watch(seconds, interrupts)

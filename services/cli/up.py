@@ -29,6 +29,14 @@ def up(
     until: Annotated[
         str, typer.Option(help="End the replay at this event time (RFC 3339).", show_default="the end of the data")
     ] = "",
+    scenario: Annotated[
+        int | None,
+        typer.Option(
+            "--scenario",
+            metavar="SEED",
+            help="Beside Auckland, an invented city in which all that happens is known: cities/scenario.",
+        ),
+    ] = None,
     summary: Annotated[Path | None, typer.Option(help="Write a summary to this file, as JSON.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Wipe the data of earlier runs first.")] = False,
     no_feed: Annotated[bool, typer.Option("--no-feed", help="No replay: the city waits for your data.")] = False,
@@ -60,6 +68,7 @@ def up(
             speed=speed,
             until=read_moment(until) if until else None,
             cache=cache.absolute() if cache else None,
+            scenario=scenario,
         )
         found = run_city(settings, read_duration(duration) if duration else None, fresh, began)
     except ValueError as error:

@@ -3,6 +3,9 @@
 It registers the counters and the simulated road segments, then sends what `auckland_feed` plans, at `--speed` seconds
 of event time a second. Where it stands is kept in `--position`; a restart goes on there, and what it repeats is known
 as a repetition. SIGTERM: waits for what is in flight, stores the position, ends with 0.
+
+With `--scenario SEED` an invented city with known truth (`scenario/`) goes on beside it: minute by minute at the same
+event time, as the cities share partitions, and what lags behind in one would be late.
 """
 
 from __future__ import annotations
@@ -14,18 +17,23 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import grpc
 
 from services.feeds import auckland, auckland_feed, position
 from services.feeds.local_time import DAY_MS
+from services.feeds.scenario.beside import scenario_beside
+from services.feeds.scenario.sending import ScenarioFeed
 from services.feeds.sender import NO_TIME_MS, FrameSender
 
 DOMAINS = ("community", "traffic")
+# Who else is told of a scenario; correlation, of what is planned in it.
+SCENARIO_SERVICES = ("security", "environment", "correlation")
 DEFAULT_SPEED = 1200.0
 DEFAULT_SEED = 1
 STORE_INTERVAL_S = 0.5
@@ -40,9 +48,17 @@ log = logging.getLogger("feed")
 
 
 class Feed:
-    """One replay into the services at `addresses` (domain -> host:port)."""
+    """One replay into the services at `addresses` (domain -> host:port), a scenario's city `beside` it or none."""
 
-    def __init__(self, addresses: Mapping[str, str], plan: auckland_feed.Plan, speed: float, path: Path | None) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        plan: auckland_feed.Plan,
+        speed: float,
+        path: Path | None,
+        beside: Callable[[int | None], ScenarioFeed] | None = None,
+    ) -> None:
+        """`beside`: makes the feed of a scenario that goes on behind a moment of event time (ms since 1970, UTC)."""
         self._senders = {name: FrameSender(name, addresses[name], auckland_feed.CITY) for name in DOMAINS}
         self._plan, self._speed, self._path = plan, speed, path
         identity = f"{auckland_feed.CITY} seed {plan.seed} from {plan.replay_ms}"
@@ -50,6 +66,9 @@ class Feed:
         self._progress = replace(
             position.load(path, identity) if path else beginning, sent=0, accepted=0, rejected=0, speed=speed
         )
+        self._beside = beside(self._progress.position_ms) if beside else None
+        others = self._beside.senders if self._beside else ()
+        self._all = (*self._senders.values(), *others)
         self._queued_ms = NO_TIME_MS  # the last step whose frames were all handed over
         self._stop = asyncio.Event()
 
@@ -61,7 +80,7 @@ class Feed:
         if self._progress.phase == position.ENDED:
             log.info("this replay has ended before; start afresh to see it again")
             return
-        serving = [asyncio.ensure_future(sender.run()) for sender in self._senders.values()]
+        serving = [asyncio.ensure_future(sender.run()) for sender in self._all]
         feeding = asyncio.ensure_future(self._feed())
         stopping = asyncio.ensure_future(self._stop.wait())
         telling = asyncio.ensure_future(self._tell())
@@ -71,7 +90,7 @@ class Feed:
             for task in done:
                 task.result()
             feeding.cancel()
-            for sender in self._senders.values():
+            for sender in self._all:
                 sender.close()
             async with asyncio.timeout(STOP_TIMEOUT_S if self._stop.is_set() else None):
                 await asyncio.gather(*serving)
@@ -88,6 +107,8 @@ class Feed:
     async def _feed(self) -> None:
         """The entities, then every step in its time: the history as fast as it is taken, the replay at its speed."""
         await asyncio.gather(*(self._register(name) for name in DOMAINS))
+        if self._beside is not None:
+            await self._beside.begin()
         anchor: tuple[float, int] | None = None
         for step in auckland_feed.steps(self._plan, self._progress.position_ms):
             if step.time_ms > self._plan.replay_ms:
@@ -98,11 +119,21 @@ class Feed:
                 await self._senders["community"].send("people_count", step.people)
             if step.roads is not None:
                 await self._senders["traffic"].send("road_flow", step.roads)
+            if self._beside is not None and step.time_ms > self._plan.replay_ms:
+                await self._together(self._beside, step.time_ms)
             self._queued_ms = step.time_ms
             phase = position.REPLAY if step.time_ms > self._plan.replay_ms else position.HISTORY
             self._progress = replace(self._progress, phase=phase, clock_ms=step.time_ms)
         for sender in self._senders.values():
             sender.announce(self._plan.end_ms + SETTLE_MS)
+        if self._beside is not None:
+            self._beside.end()
+
+    async def _together(self, beside: ScenarioFeed, time_ms: int) -> None:
+        """Both cities come to a moment before either goes on: first this one, of whose history much may be in flight."""
+        for sender in self._senders.values():
+            await sender.settle()
+        await beside.go_to(time_ms)
 
     async def _wait_for(self, time_ms: int, anchor: tuple[float, int]) -> tuple[float, int]:
         """Until it is time for `time_ms`; returns the pair of wall and event time that the speed counts from."""
@@ -124,14 +155,14 @@ class Feed:
             await asyncio.sleep(STORE_INTERVAL_S)
 
     def _store(self) -> None:
-        senders = self._senders.values()
-        reached = min(self._queued_ms, *(sender.position_ms for sender in senders))
+        # What is behind the last step that was handed over is acknowledged of a scenario, too.
+        reached = min(self._queued_ms, *(sender.position_ms for sender in self._senders.values()))
         self._progress = replace(
             self._progress,
             position_ms=self._progress.position_ms if reached <= NO_TIME_MS else reached,
-            sent=sum(sender.sent for sender in senders),
-            accepted=sum(sender.accepted for sender in senders),
-            rejected=sum(sender.rejected for sender in senders),
+            sent=sum(sender.sent for sender in self._all),
+            accepted=sum(sender.accepted for sender in self._all),
+            rejected=sum(sender.rejected for sender in self._all),
         )
         if self._path is not None:
             position.store(self._path, self._progress)
@@ -150,11 +181,17 @@ def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--until", type=datetime.fromisoformat, help="end at this event time (RFC 3339)")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of the road simulation (%(default)d)")
     parser.add_argument("--position", type=Path, help="file that keeps how far the replay has come")
+    parser.add_argument("--scenario", type=int, metavar="SEED", help="an invented city beside it; all follows from it")
+    parser.add_argument("--truth", type=Path, help="file for the truth of the scenario, as JSON lines")
+    for name in SCENARIO_SERVICES:
+        parser.add_argument(f"--{name}", metavar="HOST:PORT", help=f"gRPC address of {name}, with --scenario")
     given = parser.parse_args(arguments)
     if given.speed <= 0:
         parser.error(f"--speed must be above 0, not {given.speed:g}")
     if given.until is not None and given.until.tzinfo is None:
         parser.error("--until needs a time zone: 2024-11-24T18:00+13:00")
+    if given.scenario is not None and (missing := [n for n in SCENARIO_SERVICES if getattr(given, n) is None]):
+        parser.error(f"--scenario needs {', '.join(f'--{name}' for name in missing)}")
     return given
 
 
@@ -162,7 +199,12 @@ async def run(given: argparse.Namespace) -> None:
     """Feed until the plan's end or a signal."""
     end_ms = None if given.until is None else int(given.until.timestamp()) // 60 * 60_000
     plan = auckland_feed.plan(given.seed, end_ms)
-    feed = Feed({name: getattr(given, name) for name in DOMAINS}, plan, given.speed, given.position)
+    addresses = {name: getattr(given, name) for name in DOMAINS}
+    beside = None
+    if given.scenario is not None:
+        told = addresses | {name: getattr(given, name) for name in SCENARIO_SERVICES}
+        beside = partial(scenario_beside, given.scenario, plan.replay_ms, plan.end_ms, told, given.truth)
+    feed = Feed(addresses, plan, given.speed, given.position, beside)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, feed.stop)

@@ -104,6 +104,12 @@ class FrameSender:
         self.sent += len(frame.entity)
         self._news.set()
 
+    async def settle(self) -> None:
+        """Wait until everything that was sent is acknowledged."""
+        while self._pending:
+            self._moved.clear()
+            await self._moved.wait()
+
     async def register(self, entities: Sequence[Entity]) -> None:
         """Each entity as it is now; asked again while the service is away. AioRpcError where it says no."""
         at_once = asyncio.Semaphore(REGISTER_AT_ONCE)

@@ -67,6 +67,17 @@ def steps(city: City, script: Script) -> Iterator[Step]:
             yield Step(time_ms, tuple(frames.get(time_ms, ())))
 
 
+def steps_after(city: City, script: Script, after_ms: int | None) -> Iterator[Step]:
+    """Those of a run whose moment lies behind `after_ms` (UTC ms), without making all before; None: all of them."""
+    if after_ms is None or after_ms <= script.from_ms:
+        return steps(city, script)
+    # What comes most of an hour late is of the hour before.
+    from_ms = max(script.from_ms, after_ms // HOUR_MS * HOUR_MS - HOUR_MS)
+    if from_ms >= script.to_ms:
+        return iter(())
+    return (step for step in steps(city, replace(script, from_ms=from_ms)) if step.time_ms > after_ms)
+
+
 def _made(city: City, script: Script, group: Group, changes: list[Change], hour_ms: int) -> Iterator[Rows]:
     """What a group measures in an hour, with what becomes of it on the way: by period."""
     now = [c for c in changes if c.from_ms < hour_ms + HOUR_MS and c.to_ms > hour_ms]

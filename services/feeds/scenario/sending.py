@@ -1,9 +1,13 @@
-"""Feeds a running city with a scenario over gRPC: all domains by one clock, at any speed, nothing lost."""
+"""Feeds a running city with a scenario over gRPC: all domains by one clock, at any speed, nothing lost.
+
+Either by itself (`run`), or step by step beside another feed whose clock it follows (`begin`, `go_to`, `end`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -12,7 +16,7 @@ from services.core.kind import DAY_MS
 from services.feeds.scenario.announced import planned_events
 from services.feeds.scenario.announcing import announce
 from services.feeds.scenario.city import City
-from services.feeds.scenario.delivery import Step, steps
+from services.feeds.scenario.delivery import Step, steps_after
 from services.feeds.scenario.register import entities
 from services.feeds.scenario.script import Script
 from services.feeds.sender import FrameSender
@@ -32,11 +36,17 @@ class ScenarioFeed:
     """One run of a scenario into the services at `addresses` (domain -> host:port); the kinds of others are left out.
 
     `speed`: seconds of event time a second; None: as fast as frames are acknowledged. `correlation`: host:port of the
-    service that is told what is planned; empty: nobody is.
+    service that is told what is planned; empty: nobody is. `after_ms`: what came up to then is not sent again.
     """
 
     def __init__(
-        self, city: City, script: Script, addresses: Mapping[str, str], speed: float | None, correlation: str = ""
+        self,
+        city: City,
+        script: Script,
+        addresses: Mapping[str, str],
+        speed: float | None,
+        correlation: str = "",
+        after_ms: int | None = None,
     ) -> None:
         if speed is not None and not 0.0 < speed < float("inf"):
             raise ValueError(f"speed = {speed}: must be above 0")
@@ -49,6 +59,13 @@ class ScenarioFeed:
         groups = [group for group in city.groups.values() if group.domain in addresses]
         self._contracts = {g.kind_name: FrameContract.of(g.domain, g.kind) for g in groups}
         self._stop = asyncio.Event()
+        self._made = steps_after(city, script, after_ms)
+        self._ready: deque[Step] = deque()
+
+    @property
+    def senders(self) -> tuple[FrameSender, ...]:
+        """One a domain; whoever drives the feed step by step runs them."""
+        return tuple(self._senders.values())
 
     @property
     def sent(self) -> int:
@@ -98,18 +115,37 @@ class ScenarioFeed:
                 task.cancel()
             await asyncio.gather(feeding, stopping, *serving, return_exceptions=True)
 
-    async def _feed(self, progress: Callable[[], None]) -> None:
+    async def begin(self) -> None:
+        """Registers the sensors and announces what is planned. AioRpcError: a service refuses it."""
         await asyncio.gather(self._announce(), *(self._register(name) for name in self._senders))
-        anchor: tuple[float, int] | None = None
-        made = steps(self._city, self._script)
-        while some := await asyncio.to_thread(_next_steps, made):
-            for step in some:
-                if self._speed is not None:
-                    anchor = await self._wait_for(step.time_ms, anchor or (time.monotonic(), step.time_ms), self._speed)
-                await self._send(step)
-                progress()
-        for sender in self._senders.values():
+
+    async def go_to(self, time_ms: int) -> None:
+        """Sends all that comes up to a moment of event time, and waits until it is acknowledged."""
+        while (step := await self._next()) is not None and step.time_ms <= time_ms:
+            await self._send(self._ready.popleft())
+        for sender in self.senders:
+            await sender.settle()
+
+    def end(self) -> None:
+        """Lets the clock go on, so that every window closes."""
+        for sender in self.senders:
             sender.announce(self.clock_ms + SETTLE_MS)
+
+    async def _feed(self, progress: Callable[[], None]) -> None:
+        await self.begin()
+        anchor: tuple[float, int] | None = None
+        while (step := await self._next()) is not None:
+            if self._speed is not None:
+                anchor = await self._wait_for(step.time_ms, anchor or (time.monotonic(), step.time_ms), self._speed)
+            await self._send(self._ready.popleft())
+            progress()
+        self.end()
+
+    async def _next(self) -> Step | None:
+        """The step that comes next, left where it is; None after the last one."""
+        if not self._ready:
+            self._ready.extend(await asyncio.to_thread(_next_steps, self._made))
+        return self._ready[0] if self._ready else None
 
     async def _send(self, step: Step) -> None:
         self.clock_ms = step.time_ms

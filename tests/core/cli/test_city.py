@@ -43,3 +43,9 @@ def test_a_replay_that_comes_to_its_end_at_any_moment_is_no_failure(tmp_path: Pa
 def test_one_that_fails_is(tmp_path: Path, status: int, said: str):
     with pytest.raises(ProcessEndedError, match=said):
         city_with(Feed(status), tmp_path).check()
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_a_scenario_goes_on_beside_the_replay_of_auckland_only(tmp_path: Path, replayed: bool):
+    with pytest.raises(ValueError, match="--scenario goes on beside the replay of Auckland"):
+        CitySettings(tmp_path, feed=False, replayed=replayed, scenario=7)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from services.core.kind import HOUR_MS
+from services.core.kind import HOUR_MS, MINUTE_MS
 from services.core.validation import validate
 from services.correlation.rules import load_rules
 from services.feeds.scenario.city import SMALL_BLOCKS, build_city
-from services.feeds.scenario.delivery import ONE_WRONG_CLOCK_IN, clock_errors_ms, steps
+from services.feeds.scenario.delivery import ONE_WRONG_CLOCK_IN, Step, clock_errors_ms, steps, steps_after
 from services.feeds.scenario.files import read_frames, write_folder
 from services.feeds.scenario.happening import What
 from services.feeds.scenario.ordinary.table import ORDINARY, ordinary_hour
@@ -102,6 +103,22 @@ def test_clocks_go_on_and_no_observation_comes_before_it_was_made():
     assert clocks == sorted(set(clocks))
     streets = len(city.groups["streets"]) * 120
     assert 0.99 * streets < read["streets"] < streets  # some are lost, none is told twice
+
+
+def said(step: Step) -> list[tuple[str, int, bytes]]:
+    return [(frame.source_id, frame.sequence, frame.time_ms.tobytes()) for _, frame in step.frames]
+
+
+def test_a_run_that_goes_on_says_what_it_would_have_said():
+    city = build_city(4, SMALL_BLOCKS)
+    script = write_script(city, T0, T0 + 12 * HOUR_MS, only=ONLY)
+    script = replace(script, to_ms=T0 + 4 * HOUR_MS)
+    after_ms = T0 + 150 * MINUTE_MS
+    rest = [step for step in steps(city, script) if step.time_ms > after_ms]
+    again = list(steps_after(city, script, after_ms))
+    assert [step.time_ms for step in again] == [step.time_ms for step in rest]
+    assert [said(step) for step in again] == [said(step) for step in rest]
+    assert list(steps_after(city, script, rest[-1].time_ms)) == []
 
 
 def test_an_incident_of_every_shipped_rule_is_planted():

@@ -130,7 +130,7 @@ class Feed:
             self._beside.end()
 
     async def _together(self, beside: ScenarioFeed, time_ms: int) -> None:
-        """Both cities come to a moment before either goes on: first this one, of whose history much may be in flight."""
+        """Both cities come to a moment before either goes on: first this one, whose history may be in flight."""
         for sender in self._senders.values():
             await sender.settle()
         await beside.go_to(time_ms)

@@ -57,6 +57,7 @@ class RailFeed:
         self._sender, self._city, self._timetable = sender, city, timetable
         self._tracker = CallTracker()
         self._alerts = AlertTracker()
+        self._alerts_ms = 0  # of the newest message whose alerts were told
         self._told: set[str] = set()  # alerts
         self._known: set[Place] = set()  # places of alerts that are registered
         self.time_ms = 0  # of the newest message
@@ -82,6 +83,9 @@ class RailFeed:
 
     async def _send_alerts(self, alerts: Sequence[Alert]) -> None:
         """What stands at the time of the message, with the places that nobody has told of."""
+        if self.time_ms <= self._alerts_ms:
+            return  # a frame of this number was sent: what has changed is told with the next message
+        self._alerts_ms = self.time_ms
         told = self._alerts.follow(self.time_ms, alerts)
         places = {one.place for one in told} - self._known
         if places:

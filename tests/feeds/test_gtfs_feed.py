@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import numpy as np
 import pytest
 
-from services.feeds.gtfs_feed import platforms, polled, read_arguments, run
+from services.feeds.gtfs_feed import Messages, RailFeed, platforms, polled, read_arguments, run
 from services.feeds.gtfs_realtime import parse
+from services.feeds.sender import FrameSender
 from services.runtime.catalogue import ENTITIES
 from services.traffic.domain import TRAFFIC
 from services.traffic.indices.punctuality import CallState
 from services.traffic.indices.service_alert import AlertEffect
 from tests.contract.calls import memory_log, observations_in, serving
 from tests.feeds.trains import BRITOMART, EIGHT_MS, MINUTE_MS, WYNYARD, message, timetable_in, update, write_timetable
+from urban.common.v1.entity_pb2 import Entity
 
 ADDRESS = "127.0.0.1:1"
 
@@ -58,6 +62,32 @@ async def test_a_recording_becomes_observations_and_platforms(tmp_path, caplog):
     assert (frame.entity_ids, frame.time_ms.tolist()) == (("stop:BRI",), [EIGHT_MS + 6 * MINUTE_MS])
     assert frame.columns["effect"].tolist() == [AlertEffect.UNKNOWN_EFFECT]
     assert "Slow trains." in caplog.text
+
+
+class Kept(FrameSender):
+    """Keeps what it is given and sends nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("traffic", ADDRESS, "auckland")
+        self.frames: list[Any] = []
+
+    async def send(self, kind: str, frame: Any, refused: Any = None) -> None:
+        self.frames.append(frame)
+
+    async def register(self, entities: Sequence[Entity]) -> None:
+        pass
+
+
+async def test_an_alert_that_comes_while_the_message_stands_still_is_told_with_the_next_one(tmp_path):
+    sender = Kept()
+    feed = RailFeed(sender, "auckland", timetable_in(tmp_path))
+    alert = message(6)
+    alert.entity.add(id="a1").alert.informed_entity.add(stop_id="BRI")
+    for minute, alerts in ((6, message(6)), (7, message(6)), (7, alert), (8, alert), (9, alert)):
+        messages = Messages(message(minute).SerializeToString(), alerts=alerts.SerializeToString())
+        await feed.take(messages, replayed=False)
+    # A frame of the number of the seventh minute could be taken for one that was there before.
+    assert [frame.header.sequence for frame in sender.frames] == [EIGHT_MS + 8 * MINUTE_MS]
 
 
 class Operator(BaseHTTPRequestHandler):

@@ -136,15 +136,35 @@ def _allen(a: Signal, b: Signal) -> str:
 
 
 def _blows(bond: Bond, first: Signal, second: Signal) -> bool:
-    """On a street from south to north, the way is 0 or 180 degrees."""
+    """Whether the way from the first to the second is that of the wind, or the other way round."""
     assert bond.wind is not None
     winds = [e.value for s in (first, second) for e in s.evidence if e.measure == bond.wind.measure]
-    if not winds or first.latitude == second.latitude:
+    winds = [wind for wind in winds if not math.isnan(wind)]
+    if not winds or (first.latitude, first.longitude) == (second.latitude, second.longitude):
         return bond.wind.unknown_joins
-    assert first.longitude == second.longitude
-    way = 0.0 if second.latitude > first.latitude else 180.0
-    turn = abs(way - (winds[0] + (180.0 if bond.wind.down else 0.0))) % 360
+    turn = abs(_way_deg(first, second) - (winds[0] + (180.0 if bond.wind.down else 0.0))) % 360
     return min(turn, 360 - turn) <= bond.wind.sector_deg
+
+
+def _way_deg(first: Signal, second: Signal) -> float:
+    """Clockwise from north: on a street from south to north 0 or 180, else by the plane that touches the globe."""
+    if first.longitude == second.longitude:
+        return 0.0 if second.latitude > first.latitude else 180.0
+    north, east, other_north, other_east = map(
+        math.radians, (first.latitude, first.longitude, second.latitude, second.longitude)
+    )
+    other = (
+        math.cos(other_north) * math.cos(other_east),
+        math.cos(other_north) * math.sin(other_east),
+        math.sin(other_north),
+    )
+    northward = (-math.sin(north) * math.cos(east), -math.sin(north) * math.sin(east), math.cos(north))
+    eastward = (-math.sin(east), math.cos(east), 0.0)
+    return math.degrees(math.atan2(_dot(other, eastward), _dot(other, northward)))
+
+
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
 def truth(condition: Condition, world: World) -> int:

@@ -1,4 +1,8 @@
-"""The busiest day of half a year in the centre of Auckland, as the engine finds it: unusual at most counters."""
+"""The busiest day of half a year in the centre of Auckland, as the engine finds it: unusual at most counters.
+
+The busiest of all seven years, 2019-03-01 (281,417 people at 19 counters), is a Friday of a busy season, 4 % above the
+day before it: with two months before it the engine tells one counter that day. Busy is not unusual.
+"""
 
 from __future__ import annotations
 

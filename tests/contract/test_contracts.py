@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,13 @@ def test_the_bounds_of_a_column_stand_in_the_comment_of_its_fields(contract: Fra
         assert len(comments) == 2
         for comment in comments:
             assert f"{column.minimum:,.0f} to {column.maximum:,.0f}" in comment, f"{column.name}: {comment}"
+
+
+@pytest.mark.parametrize("folder", sorted(SERVICES.glob("*/schema")), ids=lambda folder: folder.parent.name)
+def test_no_two_migrations_have_one_number(folder: Path):
+    """Two that were written side by side: no service of that schema would start."""
+    numbers = Counter(path.name.partition("_")[0] for path in folder.glob("*.up.sql"))
+    assert [number for number, count in numbers.items() if count > 1] == []
 
 
 def _tables(contract: FrameContract) -> dict[str, dict[str, str]]:

@@ -33,6 +33,8 @@ LATE_HOURS = 5
 def frame_of(start_ms: int, values: dict[Pollutant, np.ndarray], clock_ms: int, number: int) -> Frame:
     columns = {COLUMNS[p]: v.astype(np.float32) for p, v in values.items()}
     there = ~np.logical_and.reduce([np.isnan(c) for c in columns.values()])
+    others = {c.name for c in AIR_QUALITY.columns} - columns.keys()  # nobody told the wind
+    columns |= dict.fromkeys(others, np.full(len(there), np.nan, np.float32))
     return Frame(
         city="beijing",
         entity_ids=STATIONS,

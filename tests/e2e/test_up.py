@@ -93,10 +93,11 @@ def observed(urban: Urban, tmp_path_factory: pytest.TempPathFactory) -> Observed
 def questions(urban: Urban, incident: dict[str, Any]) -> list[tuple[str, list[str], str | None]]:
     """Name, arguments and standard input of the commands that are tried on a running city."""
     return [
+        # First: a replay at 1,200 times comes to the incident's end while the others are asked.
+        ("ack", ["incidents", "ack", incident["id"], "--as", "officer-7", "--json"], None),
         ("show", ["incidents", "show", incident["id"][:13]], None),
         ("query", ["sql", "--format", "json", "-"], incident["query"]),
         ("wrong query", ["sql", "SELECT nothing FROM nowhere"], None),
-        ("ack", ["incidents", "ack", incident["id"], "--as", "officer-7", "--json"], None),
         ("unknown", ["incidents", "show", "00000000-0000-0000-0000-000000000000"], None),
         ("status", ["status", "--json"], None),
         ("send", ["send", "security.camera_event", "-"], camera_lines(urban)),

@@ -20,12 +20,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.kind import DAY_MS
+
 Float64Array = NDArray[np.float64]
 
 # The columns of a person who did something at a time in ms since 1970; ValueError says why there are none.
 PersonColumns = Callable[[str, int], dict[str, int]]
 
-DAY_MS = 86_400_000
 # Longer than the 21 days after which who it was is erased: what is stored lies in two epochs at most. A proposal.
 ROTATION_DAYS = 28
 # What HMAC-SHA-256 makes use of (RFC 2104, section 3: a key should be as long as the hash).

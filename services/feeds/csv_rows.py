@@ -75,7 +75,7 @@ def read_time(text: str, zone: ZoneInfo, name: str = "time") -> datetime:
         raise ValueError(f"{name} is none, as 2026-06-01 08:30 or 2026-06-01T08:30:00+08:00") from None
     if time.tzinfo is not None:
         return time.astimezone(UTC)
-    clock_ms = (time.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+    clock_ms = ms_of(time.replace(tzinfo=UTC))
     utc_ms, moments = utc_ms_of_local(np.array([clock_ms], np.int64), zone)
     if not moments[0]:
         raise ValueError(f"no clock of {zone.key} shows this {name}: it is put forward then")

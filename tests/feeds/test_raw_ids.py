@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.main import app
-from services.core.pseudonym import DAY_MS, LEAST, ROTATION_DAYS, Pseudonyms, columns_of, take_digest
+from services.core.kind import DAY_MS
+from services.core.pseudonym import LEAST, ROTATION_DAYS, Pseudonyms, columns_of, take_digest
 from services.feeds import access_log, paper_passages
 from services.feeds.pseudonym_key import read_pseudonyms
 

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from services.correlation.exchange_wire import Told
-from services.runtime.catalogue import EXCHANGE
+from services.runtime.catalogue import EXCHANGE, INCIDENTS, NEIGHBOUR_REPORTS, SIGNALS
+from services.runtime.certificates import ClientContext
 from tests.integration.correlation.conftest import wait_until
 from tests.integration.exchange.towns import EAST, INLAND_M, WEST, Town, event
 
@@ -58,7 +61,8 @@ def towns(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> Ite
     try:
         with ThreadPoolExecutor(2) as at_once:
             list(at_once.map(Town.start_servers, made))
-            list(at_once.map(Town.start_service, made, reversed(made)))
+            # The one that dies is heard in the clear: its listener by TLS is at another port when it is back.
+            list(at_once.map(Town.start_service, made, reversed(made), (True, False)))
         yield west, east
         for town in (west, east):
             child = town.service.child
@@ -163,3 +167,20 @@ def test_what_is_inland_is_nobody_elses_business(story: Story):
     incidents = {told.report.incident_id for told in story.told[EAST]}
     assert len(incidents) == 4
     assert len(story.while_dead.keys() - incidents) == 1
+
+
+async def test_a_neighbour_reads_what_neighbours_are_told_and_nothing_else(towns: tuple[Town, Town]):
+    """The west hears the east by TLS; with the same certificate nobody hears of a signal, or tells something."""
+    _, east = towns
+    context = ClientContext.of(east.let_in(WEST))
+    where = {"bootstrap_servers": east.by_tls(), "security_protocol": "SSL", "ssl_context": context}
+    async with AIOKafkaConsumer(EXCHANGE, **where, auto_offset_reset="earliest") as allowed:
+        assert await allowed.getone()
+    for forbidden in (SIGNALS, INCIDENTS, NEIGHBOUR_REPORTS):
+        consumer = AIOKafkaConsumer(forbidden, **where)
+        with pytest.raises(TopicAuthorizationFailedError):
+            await consumer.start()
+        await consumer.stop()
+    async with AIOKafkaProducer(**where) as producer:
+        with pytest.raises(TopicAuthorizationFailedError):
+            await producer.send_and_wait(EXCHANGE, b"x", partition=0)

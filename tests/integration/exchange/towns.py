@@ -10,8 +10,13 @@ from urllib.request import urlopen
 
 import clickhouse_connect
 import h3.api.basic_int as h3
+import trustme
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from deploy.local.kafka import KafkaSettings
+from deploy.local.kafka_config import TlsListener
 from deploy.local.servers import Endpoints, LocalServers, ServerSettings
 from services.core.exchange import RESOLUTION
 from services.core.geometry import cell_of
@@ -19,6 +24,7 @@ from services.core.signals import Signal
 from services.correlation.exchange_wire import Told, read_report
 from services.runtime.catalogue import EXCHANGE, NEIGHBOUR_REPORTS
 from services.runtime.migrations import migrate
+from tests.certificates import write_folder, write_keystore
 from tests.core.correlation.city import HOUR, NOON, QUEEN_STREET, congestion, crowding
 from tests.integration.correlation.city import Record, produce, read_topic, reports, written
 from tests.integration.correlation.conftest import Service
@@ -27,6 +33,7 @@ WEST, EAST = "westbank", "eastbank"
 BRIDGE = cell_of(*QUEEN_STREET, RESOLUTION)
 BORDER = sorted(f"{cell:x}" for cell in h3.grid_disk(BRIDGE, 2))
 INLAND_M = 25_000
+WAIT_S = 30.0
 
 
 def event(city: str, hour: int, entity: str, north_m: float = 0.0) -> list[Signal]:
@@ -38,19 +45,23 @@ def event(city: str, hour: int, entity: str, north_m: float = 0.0) -> list[Signa
 
 
 class Town:
-    """One of them."""
+    """One of them; strangers may come to its Kafka by TLS, with a certificate of its own authority."""
 
     def __init__(self, name: str, folder: Path, cache: Path) -> None:
         self.name, self.folder, self._cache = name, folder, cache
         self._servers: LocalServers | None = None
+        self._authority = trustme.CA()
         self.endpoints: Endpoints
         self.service: Service
 
     def start_servers(self, ports: tuple[int, int] = (0, 0)) -> None:
         """On these ports, where the neighbour looks for them."""
         kafka, clickhouse = ports
+        authority = self.folder / "ca.pem"
+        self._authority.cert_pem.write_to_path(str(authority))
+        tls = TlsListener(write_keystore(self.folder / "broker.pem", self._authority, "127.0.0.1"), authority)
         settings = ServerSettings(
-            kafka=KafkaSettings(first_port=kafka),
+            kafka=KafkaSettings(first_port=kafka, tls=tls),
             clickhouse_port=clickhouse,
             clickhouse_fsync=False,
             clickhouse_memory_mib=1024,
@@ -59,11 +70,37 @@ class Town:
         self._servers = LocalServers(self.folder / "servers", settings)
         self.endpoints = self._servers.start()
 
-    def start_service(self, neighbour: Town) -> None:
+    def by_tls(self) -> str:
+        """Where its Kafka is spoken to by TLS: another place after each start."""
+        assert self._servers is not None
+        assert self._servers.kafka is not None
+        return self._servers.kafka.bootstrap_tls
+
+    def let_in(self, neighbour: str) -> Path:
+        """A certificate for a neighbour, who may read what is told to neighbours and nothing else; its folder."""
+        reading = AclBinding(
+            ResourceType.TOPIC,
+            EXCHANGE,
+            ResourcePatternType.LITERAL,
+            f"User:{neighbour}",
+            "*",
+            AclOperation.READ,
+            AclPermissionType.ALLOW,
+        )
+        admin = AdminClient({"bootstrap.servers": self.endpoints.kafka})
+        for granted in admin.create_acls([reading]).values():
+            granted.result(WAIT_S)
+        return write_folder(self.folder / f"for-{neighbour}", self._authority, neighbour)
+
+    def start_service(self, neighbour: Town, by_tls: bool) -> None:
+        """`by_tls`: the neighbour is heard by TLS, with a certificate of the neighbour's authority."""
+        kafka, more = neighbour.endpoints.kafka, ""
+        if by_tls:
+            kafka, more = neighbour.by_tls(), f'tls = "{neighbour.let_in(self.name)}"\n'
         file = self.folder / "neighbours.toml"
         file.write_text(
             f'city = "{self.name}"\n\n[[neighbour]]\nname = "{neighbour.name}"\n'
-            f'kafka = "{neighbour.endpoints.kafka}"\nborder = {json.dumps(BORDER)}\n'
+            f'kafka = "{kafka}"\n{more}border = {json.dumps(BORDER)}\n'
         )
         self.service = Service(self.endpoints, self.folder, settings={"URBAN_NEIGHBOURS": str(file)})
         self.service.start()

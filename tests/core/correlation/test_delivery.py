@@ -7,13 +7,15 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from aiohttp import web
+import trustme
+from aiohttp import ClientSession, web
 from aiokafka.structs import ConsumerRecord
 
 from services.correlation import courier as courier_module
@@ -108,18 +110,24 @@ class World:
             await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 1.0)
-    desk, app = Desk(), web.Application()
+@asynccontextmanager
+async def serving(desk: Desk, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The address of the desk's server, by https where there is a context."""
+    app = web.Application()
     app.router.add_post("/{receiver}", desk.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    yield World(f"http://127.0.0.1:{port}", desk)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 1.0)
+    desk = Desk()
+    async with serving(desk) as base:
+        yield World(base, desk)
     assert desk.wrong == [], "every attempt is signed"
 
 
@@ -243,6 +251,15 @@ async def test_killed_before_it_was_taken_it_is_delivered_after_the_restart(worl
         assert await handler.checkpoint() == 2
     async with world.running() as handler:
         await until(lambda: world.desk.taken["/officer"] == ["a", "b"])
+
+
+async def test_nothing_is_said_to_a_server_that_nobody_vouches_for():
+    desk, context = Desk(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with serving(desk, context) as base, ClientSession() as session:
+        with pytest.raises(webhook.UndeliveredError, match="certificate verify failed"):
+            await webhook.post(session, Address(f"{base}/officer", SECRET), "1", b"{}", 0)
+    assert desk.asked == []
 
 
 async def test_what_has_no_address_stays_on_the_topic(world):

@@ -1,4 +1,4 @@
-"""Response plans on a real Kafka: killed -9 at every transition, a responder loses nothing and tells nobody twice."""
+"""Response plans on a real Kafka: killed, stopped and relieved, responders lose nothing and tell nobody twice."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 import clickhouse_connect
 import pytest
+import trustme
 from confluent_kafka import Producer
 
 from deploy.local.process import Child
@@ -38,14 +39,15 @@ START_S = 180.0
 OPEN, RESOLVED = IncidentState.INCIDENT_STATE_OPEN, IncidentState.INCIDENT_STATE_RESOLVED
 ACKNOWLEDGED = IncidentState.INCIDENT_STATE_ACKNOWLEDGED
 SUPERSEDED = IncidentState.INCIDENT_STATE_SUPERSEDED
+Told = tuple[str, str, str]  # which incident, why, to whom
 MODERATE, SEVERE = Severity.SEVERITY_MODERATE, Severity.SEVERITY_SEVERE
 FIRST, HEIR, PLANNED = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2, 3))
 
 
 class Desk:
-    """The webhook of a receiver: refuses what is about FIRST, and takes the rest, each id once."""
+    """The webhook of a receiver, by https: refuses what is about FIRST, and takes the rest, each id once."""
 
-    def __init__(self) -> None:
+    def __init__(self, authority: trustme.CA) -> None:
         self.asked: list[dict[str, str]] = []  # bodies of all attempts
         desk = self
 
@@ -61,7 +63,10 @@ class Desk:
 
         self.opened = False  # whether it takes everything
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server.server_port}/hook"
         self.thread = Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
@@ -78,11 +83,15 @@ class Responder:
     servers: Endpoints
     folder: Path
     desk: Desk
+    authority: Path  # file with the certificates that vouch for the desk
+    name: str = "the-responder"
+    # Else each start waits until the group has missed who was killed.
+    static: bool = True
     child: Child | None = None
     starts: int = field(default=0)
 
     def start(self) -> None:
-        ready, log = self.folder / f"ready-{self.starts}.json", self.folder / "responder.log"
+        ready, log = self.folder / f"{self.name}-{self.starts}.json", self.folder / f"{self.name}.log"
         self.starts += 1
         env = os.environ | {
             "URBAN_KAFKA": self.servers.kafka,
@@ -90,9 +99,9 @@ class Responder:
             "URBAN_READY_FILE": str(ready),
             "URBAN_CHECKPOINT_SECONDS": "0.5",
             "URBAN_SESSION_TIMEOUT_SECONDS": "6",
-            # Else each start waits until the group has missed who was killed.
-            "URBAN_STATIC_MEMBER": "true",
-            "URBAN_INSTANCE": "the-responder",
+            "URBAN_STATIC_MEMBER": json.dumps(self.static),
+            "URBAN_INSTANCE": self.name,
+            "SSL_CERT_FILE": str(self.authority),
             "URBAN_RECEIVERS": json.dumps({"city_command": self.desk.url}),
             "URBAN_RECEIVER_SECRETS": json.dumps({"city_command": "a shared secret"}),
         }
@@ -114,6 +123,11 @@ class Responder:
         os.kill(self.child.pid, signal.SIGKILL)
         wait_until(lambda: self.child is not None and self.child.poll() is not None, "the end of the process")
 
+    def stop(self) -> None:
+        """SIGTERM; it must end well."""
+        assert self.child is not None
+        assert self.child.stop(60) == 0, self.child.tail(40)
+
 
 def write(kafka: str, *incidents: Incident, age_s: float = 0.0) -> None:
     """Versions of incidents as the correlation writes them, so long ago."""
@@ -131,10 +145,10 @@ def version(id_: str, revision: int, **fields: Any) -> Incident:
     return made
 
 
-def told(kafka: str) -> list[tuple[str, str, str]]:
-    """Which incident, why, and to whom; in the order of the topic."""
+def told(kafka: str, story: str) -> list[Told]:
+    """Of the incidents of one story: which, why, and to whom; in the order of the topic."""
     found = [Notification.FromString(value) for _, _, value, _ in read_topic(kafka, NOTIFICATIONS)]
-    return [(n.incident_id[-1], reason(n), n.receiver) for n in found]
+    return [(n.incident_id[-1], reason(n), n.receiver) for n in found if n.incident_id.startswith(story)]
 
 
 def reason(n: Notification) -> str:
@@ -157,92 +171,138 @@ def check_delivery(responder: Responder, kafka: str) -> None:
     assert [p.sent_again for p in asyncio.run(undelivered.read_put_aside(kafka))] == [True]
 
 
-def wait_until_told(kafka: str, expected: list[tuple[str, str, str]], responder: Responder) -> None:
+def wait_until_told(kafka: str, story: str, expected: list[Told], responder: Responder) -> None:
     until = time.monotonic() + PATIENCE_S
-    while len(found := told(kafka)) < len(expected):
+    while len(found := told(kafka, story)) < len(expected):
         assert responder.child is not None
         assert time.monotonic() < until, f"{found} instead of {expected}\n{responder.child.tail(20)}"
         time.sleep(0.05)
 
 
-# One after the other; after each step the responder is killed once it has told, and once before.
-STEPS = [
-    # It opened 25 minutes ago: nothing has run out.
-    ([version(FIRST, 1)], 1500.0, [("1", "opened", "duty_officer")]),
-    ([version(PLANNED, 1, planned_event="match")], 1400.0, []),
-    # Raised to alarm 15 minutes ago: its clock of 10 minutes has run out 5 minutes ago.
-    (
-        [version(FIRST, 2, severity=SEVERE)],
-        900.0,
-        [
-            ("1", "raised", "duty_officer"),
-            ("1", "raised", "shift_leader"),
-            ("1", "escalated acknowledge", "city_command"),
-        ],
-    ),
-    # A late signal moves its start: the heir goes on, and nobody is told again.
-    (
-        [
-            version(HEIR, 1, severity=SEVERE, supersedes=[FIRST]),
-            version(FIRST, 3, severity=SEVERE, state=SUPERSEDED, superseded_by=HEIR),
-        ],
-        200.0,
-        [],
-    ),
-    (
-        [version(HEIR, 2, severity=SEVERE, state=ACKNOWLEDGED, acknowledged_by="Ana", acknowledge_time={"seconds": 1})],
-        100.0,
-        [],
-    ),
-    (
-        [version(HEIR, 3, severity=SEVERE, state=RESOLVED, closed_by="Ana", close_time={"seconds": 1})],
-        5.0,
-        [("2", "ended", who) for who in ("duty_officer", "shift_leader", "city_command")],
-    ),
-]
+Step = tuple[list[Incident], float, list[Told]]
+MakeResponder = Callable[..., Responder]
+KILLED, RELIEVED = "00000000", "00000001"  # two stories of the same incidents
 
 
-@contextmanager
-def responding(servers: Endpoints, folder: Path) -> Iterator[Responder]:
-    """A running responder with a desk; it must end well."""
-    made = Responder(servers, folder, Desk())
-    made.start()
-    yield made
-    made.desk.close()
-    assert made.child is not None
-    assert made.child.stop(60) == 0, made.child.tail(40)
+def steps(story: str) -> list[Step]:
+    """Versions, how long ago they were written, and who is told; one after the other."""
+    first, heir, planned = (story + id_[len(story) :] for id_ in (FIRST, HEIR, PLANNED))
+    closed = {"state": RESOLVED, "closed_by": "Ana", "close_time": {"seconds": 1}}
+    taken_over = {"state": ACKNOWLEDGED, "acknowledged_by": "Ana", "acknowledge_time": {"seconds": 1}}
+    return [
+        # It opened 25 minutes ago: nothing has run out.
+        ([version(first, 1)], 1500.0, [("1", "opened", "duty_officer")]),
+        ([version(planned, 1, planned_event="match")], 1400.0, []),
+        # Raised to alarm 15 minutes ago: its clock of 10 minutes has run out 5 minutes ago.
+        (
+            [version(first, 2, severity=SEVERE)],
+            900.0,
+            [
+                ("1", "raised", "duty_officer"),
+                ("1", "raised", "shift_leader"),
+                ("1", "escalated acknowledge", "city_command"),
+            ],
+        ),
+        # A late signal moves its start: the heir goes on, and nobody is told again.
+        (
+            [
+                version(heir, 1, severity=SEVERE, supersedes=[first]),
+                version(first, 3, severity=SEVERE, state=SUPERSEDED, superseded_by=heir),
+            ],
+            200.0,
+            [],
+        ),
+        ([version(heir, 2, severity=SEVERE, **taken_over)], 100.0, []),
+        (
+            [version(heir, 3, severity=SEVERE, **closed)],
+            5.0,
+            [("2", "ended", who) for who in ("duty_officer", "shift_leader", "city_command")],
+        ),
+    ]
 
 
 @pytest.fixture(scope="module")
-def responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Responder]:
-    with responding(own_servers, tmp_path_factory.mktemp("responder")) as made:
-        yield made
+def make_responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeResponder]:
+    """Responders with one desk; those that run in the end must end well."""
+    folder, authority = tmp_path_factory.mktemp("responders"), trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    desk, made = Desk(authority), list[Responder]()
+
+    def make(name: str, static: bool) -> Responder:
+        made.append(Responder(own_servers, folder, desk, folder / "ca.pem", name, static))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.child is not None and one.child.poll() is None:
+            one.stop()
+    desk.close()
+
+
+def check_told_once(servers: Endpoints, story: str, expected: list[Told]) -> None:
+    """On the topic and in the store: what is expected and no more, each under an id of its own."""
+    time.sleep(GRACE_MS / 1000 + 1.5)  # time for whatever would be told once more
+    assert told(servers.kafka, story) == expected
+    ids = Counter[str]()
+    for _, key, value, headers in read_topic(servers.kafka, NOTIFICATIONS):
+        notification = Notification.FromString(value)
+        assert headers["ce_id"] == notification.id.encode()
+        assert key == notification.incident_id.encode()
+        ids[notification.id] += notification.incident_id.startswith(story)
+    assert max(ids.values()) == 1
+    with clickhouse_connect.get_client(dsn=servers.clickhouse) as client:
+        query = (
+            "SELECT toString(id), reason, text FROM correlation.notifications FINAL"
+            " WHERE startsWith(toString(incident_id), %(story)s)"
+        )
+        rows = client.query(query, {"story": story}).result_rows
+    assert sorted(row[0] for row in rows) == sorted(id_ for id_, count in ids.items() if count)
+    assert [r[2] for r in rows if r[1] == "escalated"] == ["Nobody has taken it over in time, level alarm: Something."]
 
 
 @pytest.mark.timeout(600)  # seven starts of a process
-def test_killed_at_every_transition_and_escalation_it_loses_nothing_and_tells_nobody_twice(responder, own_servers):
+def test_killed_at_every_transition_and_escalation_it_loses_nothing_and_tells_nobody_twice(make_responder, own_servers):
     kafka, expected = own_servers.kafka, []
-    for number, (versions, age_s, notices) in enumerate(STEPS):
+    # Static: else each start waits until the group has missed who was killed.
+    responder = make_responder("the-responder", static=True)
+    responder.start()
+    for number, (versions, age_s, notices) in enumerate(steps(KILLED)):
         write(kafka, *versions, age_s=age_s)
         if number % 2:
             responder.kill()  # before it may have told, or right in the middle of it
             responder.start()
         expected += notices
-        wait_until_told(kafka, expected, responder)
+        wait_until_told(kafka, KILLED, expected, responder)
         if not number % 2:
             responder.kill()  # it has told, and has perhaps made no checkpoint of that
             responder.start()
-    time.sleep(GRACE_MS / 1000 + 1.5)  # time for whatever would be told once more
-    assert told(kafka) == expected
-    ids = Counter(Notification.FromString(value).id for _, _, value, _ in read_topic(kafka, NOTIFICATIONS))
-    assert max(ids.values()) == 1
-    for _, key, value, headers in read_topic(kafka, NOTIFICATIONS):
-        notification = Notification.FromString(value)
-        assert headers["ce_id"] == notification.id.encode()
-        assert key == notification.incident_id.encode()
-    with clickhouse_connect.get_client(dsn=own_servers.clickhouse) as client:
-        rows = client.query("SELECT toString(id), reason, text FROM correlation.notifications FINAL").result_rows
-    assert {row[0] for row in rows} == set(ids)
-    assert len(rows) == len(ids)
-    assert [r[2] for r in rows if r[1] == "escalated"] == ["Nobody has taken it over in time, level alarm: Something."]
+    check_told_once(own_servers, KILLED, expected)
     check_delivery(responder, kafka)
+    responder.stop()
+
+
+@pytest.mark.timeout(600)
+def test_two_responders_relieve_each_other_and_tell_nobody_twice(make_responder, own_servers):
+    kafka, expected = own_servers.kafka, []
+    early, late = make_responder("early", static=False), make_responder("late", static=False)
+    early.start()
+    on_duty = early
+    for number, (versions, age_s, notices) in enumerate(steps(RELIEVED)):
+        write(kafka, *versions, age_s=age_s)
+        match number:
+            case 1:
+                late.start()  # the group is shared anew
+            case 3:
+                early.stop()
+                on_duty = late
+            case 4:
+                early.start()
+            case 5:
+                late.kill()
+                on_duty = early
+        expected += notices
+        wait_until_told(kafka, RELIEVED, expected, on_duty)
+    check_told_once(own_servers, RELIEVED, expected)
+    brought = {(RELIEVED, "NOTIFICATION_REASON_ESCALATED"), (RELIEVED, "NOTIFICATION_REASON_ENDED")}
+    asked = early.desk.asked
+    wait_until(lambda: brought <= {(b["incidentId"][: len(RELIEVED)], b["reason"]) for b in asked}, "the deliveries")

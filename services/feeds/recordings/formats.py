@@ -68,6 +68,7 @@ FORMATS: Mapping[str, Format] = {
         each_file(read_onvif_mqtt, sorted_by_time=False),
         CAMERA_EVENT,
     ),
+    **access_control.FORMATS,
     **packets.FORMATS,
     **json_answers.FORMATS,
     "gtfs-rt": Format(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def told(
     return event(at(second), f"tns1:{topic}", data, source)
 
 
-def taken(kind: str, folder: Path, *events: str, table: list[str] | None = None, **rest: object) -> Read:
+def taken(kind: str, folder: Path, *events: str, table: list[str] | None = None, **rest: Any) -> Read:
     path = folder / "lobby.xml"
     path.write_bytes(stream(*events))
     tables = [write(folder / "points.csv", table)] if table else []
@@ -227,6 +228,6 @@ def test_a_table_needs_its_columns_and_events_beside_it(tmp_path):
 
 def test_another_table_or_another_key_makes_another_recording(tmp_path):
     event = told(0, "AccessControl/AccessGranted/Credential", credential())
-    ways = [{}, {"table": TABLE}, {"table": TABLE[:2]}, {"pseudonyms": KEY}]
+    ways: list[dict[str, Any]] = [{}, {"table": TABLE}, {"table": TABLE[:2]}, {"pseudonyms": KEY}]
     found = [taken(USE, tmp_path, event, **way) for way in ways]
     assert len({one.frames[0].frame.source_id for one in found}) == len(ways)

@@ -42,13 +42,14 @@ def read_line(line: Mapping[str, str], zone: ZoneInfo, people: PersonColumns = t
         "entity_id": read_entity(line["system"], "system"),
         "time": time_text(time),
         **{name: read_choice(line[name], _CHOICES[name], name) for name in _CODES},
-        **{name: _number(line[name], name) for name in ("gate", "area") if line[name]},
+        **{name: read_number(line[name], name) for name in ("gate", "area") if line[name]},
         **read_place(line["latitude"], line["longitude"]),
         **people(line["person"], ms_of(time)),
     }
 
 
-def _number(text: str, name: str) -> int:
+def read_number(text: str, name: str) -> int:
+    """The number of a gate or an area."""
     most = int(CREDENTIAL_EVENT.column(name).maximum)
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
         raise ValueError(f"{name} must be 1 to {most:,}")

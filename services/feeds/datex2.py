@@ -94,30 +94,30 @@ def read_site(piece: Element) -> Site:
         inner = _inner(outer, "measurementSpecificCharacteristics")
         by_index[outer.get("index", "")] = _characteristic(inner)
     location = piece.find("measurementSiteLocation")
-    lanes = _number(piece, "measurementSiteNumberOfLanes")
+    lanes = number_of(piece, "measurementSiteNumberOfLanes")
     return Site(
         id=piece.get("id", ""),
-        name=_text(piece.find("measurementSiteName")),
-        side=_text(piece.find("measurementSide")),
-        lanes=_number(piece, "numberOfLanes") if math.isnan(lanes) else lanes,
-        latitude=math.nan if location is None else _number(location, "latitude"),
-        longitude=math.nan if location is None else _number(location, "longitude"),
+        name=text_of(piece.find("measurementSiteName")),
+        side=text_of(piece.find("measurementSide")),
+        lanes=number_of(piece, "numberOfLanes") if math.isnan(lanes) else lanes,
+        latitude=math.nan if location is None else number_of(location, "latitude"),
+        longitude=math.nan if location is None else number_of(location, "longitude"),
         by_index=by_index,
     )
 
 
 def _characteristic(told: Element) -> Characteristic:
     lane = told.find("specificLane")
-    number = "" if lane is None else _text(lane.find(".//laneNumber"))
-    name = f"lane{number}" if number else _text(lane)
-    period = _number(told, "period")
+    number = "" if lane is None else text_of(lane.find(".//laneNumber"))
+    name = f"lane{number}" if number else text_of(lane)
+    period = number_of(told, "period")
     vehicles = told.find("specificVehicleCharacteristics")
-    types = set() if vehicles is None else {_text(found) for found in vehicles.iter("vehicleType")}
+    types = set() if vehicles is None else {text_of(found) for found in vehicles.iter("vehicleType")}
     lengths = [] if vehicles is None else [*vehicles.iter("lengthCharacteristic")]
     heavy = bool(types) and types <= HEAVY_TYPES
     for length in lengths:
-        from_there = _text(length.find("comparisonOperator")).startswith("greaterThan")
-        heavy |= from_there and _number(length, "vehicleLength") >= HEAVY_FROM_M
+        from_there = text_of(length.find("comparisonOperator")).startswith("greaterThan")
+        heavy |= from_there and number_of(length, "vehicleLength") >= HEAVY_FROM_M
     return Characteristic(
         lane="" if name in _ALL_LANES else name,
         period_s=0 if math.isnan(period) else round(period),
@@ -168,17 +168,22 @@ def _time(piece: Element) -> tuple[int, float]:
     """The time of measurements in ms, and how many periods the begin lies before it."""
     told = piece.find("measurementTimeDefault")
     inner = None if told is None else told.find("timeValue")
-    text = _text(told if inner is None else inner)
-    meaning = "" if told is None else _text(told.find("timeMeaning"))
+    time_ms = read_time("measurementTimeDefault", text_of(told if inner is None else inner))
+    meaning = "" if told is None else text_of(told.find("timeMeaning"))
+    if meaning not in _PERIODS_BEFORE:
+        raise SiteFault("timeMeaning", meaning, f"must be one of {', '.join(filter(None, _PERIODS_BEFORE))}")
+    return time_ms, _PERIODS_BEFORE[meaning]
+
+
+def read_time(field: str, text: str) -> int:
+    """A time in ms since 1970. SiteFault: it is none, or has no offset."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise SiteFault("measurementTimeDefault", text, "is no time of ISO 8601") from None
+        raise SiteFault(field, text, "is no time of ISO 8601") from None
     if time.tzinfo is None:
-        raise SiteFault("measurementTimeDefault", text, "needs an offset, as 2026-06-01T08:00:00Z has")
-    if meaning not in _PERIODS_BEFORE:
-        raise SiteFault("timeMeaning", meaning, f"must be one of {', '.join(filter(None, _PERIODS_BEFORE))}")
-    return round(time.timestamp() * 1000), _PERIODS_BEFORE[meaning]
+        raise SiteFault(field, text, "needs an offset, as 2026-06-01T08:00:00Z has")
+    return round(time.timestamp() * 1000)
 
 
 # The element of each sort of data, in it the element that may have faults, and in it the number.
@@ -202,15 +207,15 @@ def _values(piece: Element, site: Site | None) -> Iterator[_Value | None]:
             continue
         holder_name, name = _NUMBERS[kind]
         holder = data.find(holder_name)
-        faulty = any(_text(fault) in ("true", "1") for fault in inner.iter("dataError"))
+        faulty = any(text_of(fault) in ("true", "1") for fault in inner.iter("dataError"))
         faulty |= inner.find(".//physicalQuantityFault") is not None
-        number = math.nan if holder is None or faulty else _number(holder, name)
+        number = math.nan if holder is None or faulty else number_of(holder, name)
         inputs = math.nan if holder is None else _float(holder.get("numberOfInputValuesUsed", ""))
         # -1: nothing was measured (NDW). The mean speed of no vehicles is none, while no vehicles are a flow.
         if number < 0.0 or (kind == "TrafficSpeed" and inputs == 0.0):
             number = math.nan
         long = data.find("percentageLongVehicles")
-        share = math.nan if long is None or faulty else _number(long, "percentage") / 100.0
+        share = math.nan if long is None or faulty else number_of(long, "percentage") / 100.0
         yield _Value(told, kind, number, inputs, share)
 
 
@@ -257,16 +262,16 @@ def _inner(outer: Element, name: str) -> Element:
     return outer if inner is None else inner
 
 
-def _text(element: Element | None) -> str:
+def text_of(element: Element | None) -> str:
     """The first text in an element: names are wrapped in values of languages."""
     if element is None:
         return ""
     return next((text.strip() for text in element.itertext() if text.strip()), "")
 
 
-def _number(element: Element, name: str) -> float:
+def number_of(element: Element, name: str) -> float:
     """The first number of that name in an element; NaN where there is none."""
-    return _float(_text(element.find(f".//{name}")))
+    return _float(text_of(element.find(f".//{name}")))
 
 
 def _float(text: str) -> float:

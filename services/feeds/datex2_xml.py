@@ -1,4 +1,4 @@
-"""DATEX II as a stream of XML: each measurement site and each set of measurements as a small tree, one at a time.
+"""DATEX II as a stream of XML: each measurement site, set of measurements or car park as a small tree, one at a time.
 
 Versions 2 and 3 differ in name spaces and in how elements are wrapped, and both come with SOAP around them or not. So
 elements are known by their names alone, and only those of DATEX II count.
@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 _DATEX = "{http://datex2.eu/schema/"
 SITES = frozenset({"measurementSiteRecord", "measurementSite"})  # version 2, 3
 MEASUREMENTS = "siteMeasurements"
+ROAD = SITES | {MEASUREMENTS}
 
 _CHUNK = 1 << 16
 _DEEPEST = 64
@@ -25,7 +26,8 @@ MOST_ELEMENTS = 50_000
 class _Pieces:
     """A target of the parser: keeps whole pieces until they are taken, and nothing of what is around them."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
         self.ready: list[Element] = []
         self._builder: TreeBuilder | None = None
         self._depth = 0
@@ -41,12 +43,12 @@ class _Pieces:
             raise ValueError(f"<{tag}> is nested more than {_DEEPEST} deep")
         name = _name(tag)
         if self._builder is None:
-            if name not in SITES and name != MEASUREMENTS:
+            if name not in self._wanted:
                 return
             self._builder, self._elements = TreeBuilder(), 0
         self._elements += 1
         if self._elements > MOST_ELEMENTS:
-            raise ValueError(f"a <{MEASUREMENTS}> or site has more than {MOST_ELEMENTS} elements")
+            raise ValueError(f"one of <{'>, <'.join(sorted(self._wanted))}> has more than {MOST_ELEMENTS} elements")
         self._inside += 1
         self._builder.start(name, {_attribute(key): value for key, value in attrs.items()})
 
@@ -77,12 +79,14 @@ def _attribute(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-def pieces_of(file: IO[bytes], tell: Callable[[int], None] = lambda count: None) -> Iterator[Element]:
-    """The sites and measurements of a document in their order, with plain names; `tell` hears of bytes read.
+def pieces_of(
+    file: IO[bytes], tell: Callable[[int], None] = lambda count: None, wanted: frozenset[str] = ROAD
+) -> Iterator[Element]:
+    """The outermost elements that are wanted, in their order, with plain names; `tell` hears of bytes read.
 
     ValueError: it is no XML, has a document type (and so might have entities), or is nested or filled beyond reason.
     """
-    target = _Pieces()
+    target = _Pieces(wanted)
     parser = XMLParser(target=target)
     try:
         while chunk := file.read(_CHUNK):

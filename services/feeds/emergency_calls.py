@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.core.geometry import cell_of, cells_near
@@ -34,19 +35,36 @@ _NATURES = {"": "EMERGENCY_NATURE_UNSPECIFIED"} | {
 }
 
 
+class Call(NamedTuple):
+    """A call, and when help was sent and arrived first."""
+
+    service: str
+    nature: str  # an EmergencyNature by its name in messages
+    called: datetime
+    place: Row  # degrees; empty: not told
+    dispatched: datetime | None
+    arrived: datetime | None
+
+
 def read_line(line: Mapping[str, str], zone: ZoneInfo) -> Iterator[Row]:
-    """The rows of one line: its own, one to three, and one for each area near it. ValueError says why there is none."""
+    """The rows of one line. ValueError says why there is none."""
     service = read_choice(line["service"], SERVICES, "service")
     nature = read_choice(line["nature"], _NATURES, "nature")
     place = read_place(line["latitude"], line["longitude"])
-    area = f"{cell_of(place['latitude'], place['longitude'], AREA_RESOLUTION):x}" if place else NO_AREA
-    about = {"entity_id": f"{service}:{area}", "nature": nature}
     called = read_time(line["time"], zone)
     dispatched = _time(line, "dispatched", zone, called)
     arrived = _time(line, "arrived", zone, dispatched or called)
+    yield from rows_of(Call(service, nature, called, place, dispatched, arrived))
+
+
+def rows_of(call: Call) -> Iterator[Row]:
+    """The rows of one call: its own, one to three, and one for each area near it."""
+    place, called, dispatched, arrived = call.place, call.called, call.dispatched, call.arrived
+    area = f"{cell_of(place['latitude'], place['longitude'], AREA_RESOLUTION):x}" if place else NO_AREA
+    about = {"entity_id": f"{call.service}:{area}", "nature": call.nature}
     yield {**about, "time": time_text(called), "calls": 1, **place}
     for cell in cells_near(**place, radius_m=CASE_RADIUS_M, resolution=AREA_RESOLUTION) if place else ():
-        yield {**about, "entity_id": f"{service}:{cell:x}", "time": time_text(called), "calls": 0, **place}
+        yield {**about, "entity_id": f"{call.service}:{cell:x}", "time": time_text(called), "calls": 0, **place}
     if dispatched:
         yield {**about, "time": time_text(dispatched), "dispatch_s": (dispatched - called).total_seconds()}
     if arrived:

@@ -1,21 +1,24 @@
 """Entities of the Smart Data Models in NGSI-LD, or NGSI v2, as rows of a kind: normalized, concise or key-values.
 
 Which attribute of which type is which column stands in MODELS (github.com/smart-data-models: dataModel.Transportation,
-Environment and Weather, as of 2026-11). The time is that of the entity (dateObservedFrom and dateObservedTo, or
-dateObserved, a moment or an interval), and otherwise the attributes' observedAt.
+Environment, Weather and Parking, as of 2026-11). The time is that of the entity (dateObservedFrom and dateObservedTo,
+or dateObserved, a moment or an interval), and otherwise the attributes' observedAt. Car parks tell other times and
+numbers (ngsi_parking.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.core.kind import Kind
+from services.feeds import ngsi_parking
 from services.feeds.csv_rows import read_time
+from services.feeds.ngsi_values import Value, time_text, value_of
 from services.feeds.observed_time import Observed, between, read_observed
 from services.feeds.units import UnitError, convert
 from services.runtime.json_rows import value_text
@@ -38,6 +41,8 @@ class Model:
     attributes: Mapping[str, Attribute]
     lane: str = ""  # attribute that tells the part of the entity that is observed
     refused: Mapping[str, str] = field(default_factory=dict)  # attributes that make it something else, and why
+    # Puts the attributes so that they can be read one by one; None: they tell nothing.
+    arrange: Callable[[Mapping[str, Value]], dict[str, Value] | None] = dict
 
 
 MODELS: Mapping[str, Model] = {
@@ -86,8 +91,19 @@ MODELS: Mapping[str, Model] = {
             "peopleCountAway": Attribute("count_out", "people"),
         },
     ),
+    **dict.fromkeys(
+        ngsi_parking.TYPES,
+        Model(
+            "traffic.parking",
+            {
+                ngsi_parking.OCCUPIED: Attribute("vehicles", "vehicles"),
+                ngsi_parking.TOTAL: Attribute("spaces", "spaces"),
+            },
+            arrange=ngsi_parking.arrange,
+        ),
+    ),
 }
-KINDS = tuple(model.kind for model in MODELS.values())
+KINDS = tuple(dict.fromkeys(model.kind for model in MODELS.values()))
 
 _TIMES = ("dateObserved", "dateObservedFrom", "dateObservedTo")
 _TYPE = re.compile(r"[^/#:]+$")
@@ -113,12 +129,6 @@ class Told(NamedTuple):
     row: dict[str, Any]
 
 
-class _Value(NamedTuple):
-    value: Any
-    unit: str | None = None  # None: as the model says
-    observed_at: str = ""
-
-
 @dataclass
 class Entities:
     """Makes rows of one kind out of entities."""
@@ -142,11 +152,16 @@ class Entities:
                 yield fault
 
     def _rows(self, place: int, entity: Mapping[str, Any], model: Model) -> Iterator[Told | EntityFault]:
-        values = {name: _value(told) for name, told in entity.items() if name not in ("id", "type", "@context")}
+        values = {name: value_of(told) for name, told in entity.items() if name not in ("id", "type", "@context")}
         for name, reason in model.refused.items():
             if name in values:
                 raise EntityFault(place, name, values[name].value, reason)
         entity_id = _entity_id(place, entity, values, model)
+        arranged = _arranged(place, values, model)
+        if arranged is None:
+            self.unread[f"type {', '.join(_types(entity))} that tells no count"] += 1
+            return
+        values = arranged
         of_entity = self._time(place, values)
         rows: dict[Observed, dict[str, Any]] = {}
         for name, told in values.items():
@@ -166,9 +181,9 @@ class Entities:
             rows.setdefault(time, {"entity_id": entity_id, **time.fields})[attribute.column] = number
         yield from (Told(place, row) for row in rows.values())
 
-    def _time(self, place: int, values: Mapping[str, _Value]) -> Observed | None:
+    def _time(self, place: int, values: Mapping[str, Value]) -> Observed | None:
         """That of the entity; None: it tells none."""
-        told = {name: _time_text(values[name].value) for name in _TIMES if name in values}
+        told = {name: time_text(values[name].value) for name in _TIMES if name in values}
         name = next((name for name in ("dateObservedFrom", "dateObserved") if told.get(name)), "")
         if not name:
             return None
@@ -182,7 +197,7 @@ class Entities:
         except ValueError as error:
             raise EntityFault(place, name, told[name], str(error)) from None
 
-    def _own_time(self, place: int, name: str, told: _Value) -> Observed:
+    def _own_time(self, place: int, name: str, told: Value) -> Observed:
         if not told.observed_at:
             raise EntityFault(place, "dateObserved", None, f"is missing, and {name} has no observedAt")
         try:
@@ -190,7 +205,7 @@ class Entities:
         except ValueError as error:
             raise EntityFault(place, f"{name}.observedAt", told.observed_at, str(error)) from None
 
-    def _number(self, place: int, name: str, told: _Value, attribute: Attribute, time: Observed) -> float:
+    def _number(self, place: int, name: str, told: Value, attribute: Attribute, time: Observed) -> float:
         if isinstance(told.value, bool) or not isinstance(told.value, int | float):
             raise EntityFault(place, name, told.value, "must be a number")
         if attribute.a_period:
@@ -225,24 +240,14 @@ def _types(entity: Mapping[str, Any]) -> list[str]:
     return [match[0] for match in map(_TYPE.search, map(str, told)) if match]
 
 
-def _value(told: Any) -> _Value:
-    """The value of an attribute, however it is represented."""
-    if not (isinstance(told, Mapping) and "value" in told):
-        return _Value(told.get("object", told) if isinstance(told, Mapping) else told)
-    unit = told.get("unitCode")
-    metadata = told.get("metadata")
-    if unit is None and isinstance(metadata, Mapping):  # of NGSI v2
-        unit = _value(metadata.get("unitCode")).value
-    return _Value(told["value"], None if unit is None else str(unit), str(told.get("observedAt", "")))
+def _arranged(place: int, values: Mapping[str, Value], model: Model) -> dict[str, Value] | None:
+    try:
+        return model.arrange(values)
+    except ngsi_parking.SpotFault as fault:
+        raise EntityFault(place, fault.field, fault.value, fault.reason) from None
 
 
-def _time_text(value: Any) -> str:
-    """A time, also as a typed value of JSON-LD."""
-    told = value.get("@value", "") if isinstance(value, Mapping) else value
-    return str(told or "")
-
-
-def _entity_id(place: int, entity: Mapping[str, Any], values: Mapping[str, _Value], model: Model) -> str:
+def _entity_id(place: int, entity: Mapping[str, Any], values: Mapping[str, Value], model: Model) -> str:
     told = str(entity["id"])
     name = _TIME_AT_END.sub("", _URN.sub("", told, count=1))
     if model.lane in values and values[model.lane].value is not None:

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from services.feeds.onvif_messages import (
-    DATA_ITEMS,
+    CAMERA_ITEMS,
     DELETED,
     MOST_BYTES,
-    SOURCE_ITEMS,
+    Items,
     MetadataFault,
     Notice,
     read_time,
@@ -27,7 +27,7 @@ from services.feeds.onvif_messages import (
 _FORM = "/onvif-ej/"
 
 
-def read_line(line: bytes) -> tuple[str, Notice]:
+def read_line(line: bytes, items: Items = CAMERA_ITEMS) -> tuple[str, Notice]:
     """The device (its topic prefix) and the notice of one line. MetadataFault names what cannot be taken."""
     if len(line) > MOST_BYTES:
         raise MetadataFault(f"{len(line)} bytes are more than {MOST_BYTES}")
@@ -37,35 +37,37 @@ def read_line(line: bytes) -> tuple[str, Notice]:
         raise MetadataFault(f"topic = {shown(topic)} is no topic")
     received = read_time("tst", str(message["tst"])) if message.get("tst") else None
     if isinstance(payload, Mapping):
-        return _message(topic, payload)
+        return _message(topic, payload, items)
     if payload is not None and not isinstance(payload, str):
         raise MetadataFault(f"payload is no object but a {type(payload).__name__}")
-    return read_message(topic, (payload or "").encode(), received)
+    return read_message(topic, (payload or "").encode(), received, items)
 
 
-def read_message(topic: str, payload: bytes, received: datetime | None = None) -> tuple[str, Notice]:
+def read_message(
+    topic: str, payload: bytes, received: datetime | None = None, items: Items = CAMERA_ITEMS
+) -> tuple[str, Notice]:
     """The device (its topic prefix) and the notice of one message, received at that time. MetadataFault as above."""
     if len(payload) > MOST_BYTES:
         raise MetadataFault(f"{len(payload)} bytes are more than {MOST_BYTES}")
     if payload.strip():
-        return _message(topic, _object("payload", payload))
+        return _message(topic, _object("payload", payload), items)
     device, segments, values = _topic(topic)
     if received is None:
-        raise MetadataFault(f"{topic}: the payload is empty, and it is not told when that was")
+        raise MetadataFault(f"{_named(topic)}: the payload is empty, and it is not told when that was")
     # Only values are told; the last one is the rule, or the source where there is no rule.
     last = "Rule" if segments[0] == "RuleEngine" else "Source"
     names = [*(str(place) for place in range(len(values) - 1)), last]
     return device, Notice(received, segments, DELETED, dict(zip(names, values, strict=False)))
 
 
-def _message(topic: str, payload: Mapping[str, Any]) -> tuple[str, Notice]:
+def _message(topic: str, payload: Mapping[str, Any], items: Items) -> tuple[str, Notice]:
     device, segments, _ = _topic(topic)
     try:
         time = read_time("UtcTime", str(payload.get("UtcTime") or ""))
-        source = taken(_items(payload, "Source"), SOURCE_ITEMS)
-        data = taken(_items(payload, "Data"), DATA_ITEMS)
+        source = taken(_items(payload, "Source"), items.source)
+        data = taken(_items(payload, "Data"), items.data)
     except MetadataFault as fault:
-        raise MetadataFault(f"{topic}: {fault}") from None
+        raise MetadataFault(f"{_named(topic)}: {fault}") from None
     # The form has no keys: of what each object has its own property, the objects stand in the data.
     return device, Notice(time, segments, source=source, data=data)
 
@@ -76,8 +78,13 @@ def _topic(topic: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     local, _, source = rest.partition("/&")
     segments = tuple(local.split("/"))
     if not device or not form or not all(segments):
-        raise MetadataFault(f"topic = {shown(topic)} must be PREFIX/onvif-ej/TOPIC[/&SOURCE]")
+        raise MetadataFault(f"topic = {shown(_named(topic))} must be PREFIX/onvif-ej/TOPIC[/&SOURCE]")
     return device, segments, tuple(source.split("/")) if source else ()
+
+
+def _named(topic: str) -> str:
+    """A topic for people, without the values of its source: one of them may be a credential."""
+    return topic.partition("/&")[0]
 
 
 def _items(payload: Mapping[str, Any], group: str) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """What ONVIF devices tell, without the form that it came in: notices of events, scenes, and signs of life.
 
 Source: ONVIF Core (25 Event handling), Analytics (5 Scene description, Annex of rules) and Imaging (Tampering), in the
-state of github.com/onvif/specs of 2026-07-23. Of what a device tells only the items named here are taken: no picture,
-no plate, no face, no credential and no name of its holder ever leaves a reader.
+state of github.com/onvif/specs of 2026-07-23. Of what a device tells only named items are taken: no picture, no plate,
+no face and no name of a holder ever leaves a reader, and no credential but to be hashed (onvif_access.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 # Items that say where a notice comes from, in their order, and what it tells.
 SOURCE_ITEMS = frozenset(
@@ -19,6 +20,16 @@ SOURCE_ITEMS = frozenset(
     }
 )
 DATA_ITEMS = frozenset({"State", "IsInside", "Count", "Since", "ObjectId", "ClassTypes", "ApbViolation"})
+
+
+class Items(NamedTuple):
+    """Names of the items that a reader takes."""
+
+    source: frozenset[str]
+    data: frozenset[str]
+
+
+CAMERA_ITEMS = Items(SOURCE_ITEMS, DATA_ITEMS)
 DELETED = "Deleted"
 # A document or payload that is larger is refused before it is read.
 MOST_BYTES = 4 * 2**20

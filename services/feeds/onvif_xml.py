@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from services.feeds.onvif_messages import (
-    DATA_ITEMS,
+    CAMERA_ITEMS,
     MOST_BYTES,
-    SOURCE_ITEMS,
+    Items,
     Message,
     MetadataFault,
     Notice,
@@ -78,7 +78,7 @@ def documents_of(recording: bytes) -> Iterator[bytes]:
         yield recording[begin:]
 
 
-def read_metadata(document: bytes) -> Iterator[Message]:
+def read_metadata(document: bytes, items: Items = CAMERA_ITEMS) -> Iterator[Message]:
     """What one document tells, in its order, with a fault in the place of each event or frame that cannot be taken.
 
     ValueError: it is larger than 4 MiB, no XML, has a document type, or is no metadata of ONVIF.
@@ -98,14 +98,14 @@ def read_metadata(document: bytes) -> Iterator[Message]:
             if element.tag == f"{_TET}CurrentTime":
                 yield Sign(read_time("CurrentTime", element.text))
             elif element.tag == f"{_WSNT}NotificationMessage":
-                yield _notice(element, builder.prefixes)
+                yield _notice(element, builder.prefixes, items)
             elif element.tag == f"{_TT}Frame":
                 yield _scene(element)
         except MetadataFault as fault:
             yield fault
 
 
-def _notice(element: Element, prefixes: dict[str, str]) -> Notice:
+def _notice(element: Element, prefixes: dict[str, str], items: Items) -> Notice:
     message = element.find(f"{_WSNT}Message/{_TT}Message")
     topic = _topic(element.findtext(f"{_WSNT}Topic"), prefixes)
     about = "/".join(topic)
@@ -117,9 +117,9 @@ def _notice(element: Element, prefixes: dict[str, str]) -> Notice:
             _utc_time(message),
             topic,
             message.get("PropertyOperation", ""),
-            taken(_items(message, "Source"), SOURCE_ITEMS),
+            taken(_items(message, "Source"), items.source),
             key.get("ObjectId", ""),
-            taken(_items(message, "Data"), DATA_ITEMS),
+            taken(_items(message, "Data"), items.data),
         )
     except MetadataFault as fault:
         raise MetadataFault(f"{about}: {fault}") from None

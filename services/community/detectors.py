@@ -76,6 +76,11 @@ def find_crowding(batch: WindowBatch) -> Finding:
     return Finding(breached, severity, score, evidence)
 
 
+def may_be_dense(batch: WindowBatch) -> bool:
+    """Whether any place is denser than where level E begins."""
+    return bool((batch.measures["density_p_m2_mean"] > _LEVEL_E_P_M2).any())
+
+
 def find_dense_crowd(batch: WindowBatch) -> Finding:
     """So many people per square metre that walking is hindered: Fruin's level E or F over a quarter of an hour."""
     density = batch.measures["density_p_m2_mean"]
@@ -85,6 +90,11 @@ def find_dense_crowd(batch: WindowBatch) -> Finding:
     return Finding(
         level >= FruinLevel.E, severity, score, (EvidenceColumn("density_p_m2_mean", density, _LEVEL_E_P_M2),)
     )
+
+
+def may_be_over_capacity(batch: WindowBatch) -> bool:
+    """Whether there are too many anywhere, be it news or not."""
+    return bool((batch.measures["count_max"] > batch.attributes["capacity"]).any())
 
 
 def find_over_capacity(batch: WindowBatch) -> Finding:

@@ -12,6 +12,8 @@ from services.community.detectors import (
     find_over_capacity,
     find_request_surge,
     find_tailgating,
+    may_be_dense,
+    may_be_over_capacity,
 )
 from services.core.anomaly.detector import unusual
 from services.core.kind import (
@@ -58,8 +60,13 @@ PEOPLE_COUNT = Kind(
     lateness_ms=6 * HOUR_MS,
     detectors=(
         Detector("crowding", "1", "1h", find_crowding),
-        Detector("dense_crowd", "1", "15m", find_dense_crowd),
-        Detector("over_capacity", "1", "15m", find_over_capacity, attributes=CAPACITY, previous=("count_max",)),
+        Detector("dense_crowd", "1", "15m", find_dense_crowd, may_find=may_be_dense),
+        Detector(
+            *("over_capacity", "1", "15m", find_over_capacity),
+            attributes=CAPACITY,
+            previous=("count_max",),
+            may_find=may_be_over_capacity,
+        ),
         *unusual("1h", HOUR_MS, "count_sum", least_shown=LEAST_SHOWN),
     ),
     baseline=Baseline("1h", "count_sum"),

@@ -36,7 +36,8 @@ class CityOfSlot:
 
     def new(self, slot: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of these slots whose city is not known, ascending, each once."""
-        return np.unique(slot[self._of[slot] < 0])
+        unknown = slot[self._of[slot] < 0]
+        return np.unique(unknown) if len(unknown) else unknown
 
     def put(self, slots: NDArray[np.int64], cities: Sequence[str]) -> None:
         """`cities`: by slot, of all slots."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from services.core.aggregates import REVISION, Arrays, ColumnFold
 from services.core.at_hand import AtHand
 from services.core.kind import Kind, Window
+from services.core.on_demand import OnDemand
 from services.core.panes import Panes, Ring
 from services.core.sketch import Sketch
 from services.core.slots import Slots
@@ -177,8 +178,11 @@ class FixedSeries:
         before = replace(rows, starts=rows.starts - self.window.slide_ms)
         looks = self._trails is not None and any(p.name in self._previous for p in self._trails.trail.patterns)
         patterns = self._tell_patterns([rows, before] if looks else [rows])
-        previous = self._tell_previous(before, patterns[1] if looks else {}, slots) if self._with_previous else {}
-        more: dict[str, Any] = {"previous": previous}
+        more: dict[str, Any] = {}
+        if self._with_previous and looks:
+            more["previous"] = self._tell_previous(before, patterns[1], slots)
+        elif self._with_previous:
+            more["previous"] = self._previous_on_demand(before, slots)
         if self._history:
             at_hand = self._at_hand.look_back(rows.starts[rows.which], rows.slots, len(slots))
             more["history"] = at_hand or self._look_back(rows, self._history.at_hand, len(slots))
@@ -186,6 +190,20 @@ class FixedSeries:
                 more["further"] = self._further(len(slots))
                 more["oldest_ms"] = int(self._starts_with_data(None, None)[0])
         return self._complete(rows, cells, patterns[0], slots, **more)
+
+    def _previous_on_demand(self, before: FixedRows, slots: Slots) -> Mapping[str, NDArray[np.float64]]:
+        """The same when somebody asks for it, until the partition goes on; at once where sketches tell some of it, as
+        those may be gone a moment later."""
+        if self._teller_of_previous.has_sketches:
+            return self._tell_previous(before, {}, slots)
+        panes, version = self._panes, self._panes.version
+
+        def tell() -> Measures:
+            if panes.version != version:
+                raise RuntimeError("the partition has gone on since it told these windows: what was before may be gone")
+            return self._tell_previous(before, {}, slots)
+
+        return OnDemand((REVISION, *self._previous), tell)
 
     def _tell_previous(self, before: FixedRows, patterns: Measures, slots: Slots) -> Measures:
         """What is looked at of the windows one slide before; NaN where they have no observation."""

@@ -90,13 +90,24 @@ class Detection:
         followed = self._follow(batch)
         signals: list[Signal] = []
         for place, detector in mine:
-            if detector.find is not None:
+            if detector.find is not None and self._is_to_be_asked(place, detector, batch):
                 signals += self._tell(place, detector, batch, _rows_of(batch), detector.find(batch))
             for told in followed.get(place, ()):
                 signals += self._tell(place, detector, batch, _rows_told(told, batch.window.size_ms), told.finding)
             if detector.listens and batch.ended_ms is not None:
                 signals += self._listen(place, detector, batch, batch.ended_ms)
         return signals
+
+    def _is_to_be_asked(self, place: int, detector: Detector, batch: WindowBatch) -> bool:
+        """Whether it may find something here, or has raised what it may withdraw now."""
+        return detector.may_find is None or detector.may_find(batch) or self._has_raised(place, batch.start_ms)
+
+    def _has_raised(self, place: int, start_ms: Int64Array) -> bool:
+        """Whether anything of windows between the first and the last of these. Shape: (rows,), ascending."""
+        if not len(start_ms):
+            return False
+        first_ms, last_ms = int(start_ms[0]), int(start_ms[-1])
+        return any(p == place and first_ms <= s <= last_ms and told for (p, s), told in self._raised.items())
 
     def _listen(self, place: int, detector: Detector, batch: WindowBatch, ended_ms: int) -> Iterator[Signal]:
         """Who has fallen silent, and who has not after all."""
@@ -137,6 +148,8 @@ class Detection:
     def _tell(
         self, place: int, detector: Detector, batch: WindowBatch, rows: _Rows, finding: Finding
     ) -> Iterator[Signal]:
+        if not finding.breached.any() and not self._has_raised(place, rows.start_ms):
+            return
         # A score that is no number is no finding.
         breached = finding.breached & ~np.isnan(finding.score)
         withdrawn = self._find_withdrawn(place, rows, breached)

@@ -207,6 +207,8 @@ class Detector:
     history: History | None = None
     follower: Follower | None = None  # by all windows of the entity so far
     previous: tuple[str, ...] = ()  # result columns that `find` looks at in the window before
+    # False where `find` would find nothing in any of these windows: then it is not asked. As cheap as can be.
+    may_find: Callable[[WindowBatch], bool] | None = None
     silence: bool = False  # of who has fallen silent: see services/core/anomaly/silence.py
     heartbeat: Heartbeat | None = None  # of who misses heartbeats: see services/core/anomaly/heartbeats.py
 
@@ -218,6 +220,8 @@ class Detector:
                 f"detector {self.name}: heartbeats come as the entity's number {self.heartbeat.number} says, which must"
                 " be one of its attributes; and it tells no other silence"
             )
+        if self.may_find is not None and self.find is None:
+            raise ValueError(f"detector {self.name}: may_find is for functions of windows")
         if self.previous and (self.find is None or self.history is not None):
             raise ValueError(f"detector {self.name}: the window before is for functions that have no history")
 

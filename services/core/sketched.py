@@ -52,6 +52,10 @@ class SketchTeller:
         self._percents = tuple(dict.fromkeys(p for m in measures for p in m.percents))
         self._tops = max(m.tops for m in measures)
 
+    @property
+    def has_sketches(self) -> bool:
+        return bool(self._sketches)
+
     def tell(self, cells: Cells, collect: Collect) -> Told:
         """Of rows whose cells were gathered. Shapes: (rows,)."""
         for sketch in self._sketches:

@@ -69,6 +69,11 @@ class Teller:
         names = (name for m in measures for name in m.names())
         self._names = tuple(name for name in names if only is None or name in only)
 
+    @property
+    def has_sketches(self) -> bool:
+        """Whether what it tells needs more than the cells of the panes."""
+        return any(sketched.has_sketches for _, sketched in self._folds)
+
     def batch(
         self, rows: Rows, start_ms: Int64Array, revision: NDArray[Any], cells: Arrays, slots: Slots, **more: Any
     ) -> WindowBatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class WindowBatch:
     Rows are ordered by start, then by slot; slots are in the order in which the entities came. Where a detector may
     look at the window before, too (it is no session, and no history), `previous` holds `revision`, the observations in
     the window of the same entity that began one slide before (0: none), and what detectors declare of its measures
-    (NaN where it had none).
+    (NaN where it had none); it may be told only when it is asked for, and then no later than `look_back` may.
 
     Where somebody looks at more of the windows before, `history` holds measures of those at hand and of this one, the
     oldest first: (rows, windows), NaN where the entity had none, and `revision`, the observations in each. `look_back`
@@ -119,3 +120,13 @@ class WindowBatch:
         if self.further is None:
             return {name: values[rows] for name, values in self.history.items()}
         return self.further(self.slot[rows], self.start_ms[rows])
+
+
+def rows_by_start(start_ms: NDArray[np.int64]) -> dict[int, slice]:
+    """The rows of each start, as those of a batch lie: in its order. Shape: (rows,), ascending."""
+    if not len(start_ms):
+        return {}
+    if start_ms[0] == start_ms[-1]:  # as in most batches
+        return {int(start_ms[0]): slice(0, len(start_ms))}
+    bounds = [0, *(np.flatnonzero(start_ms[1:] != start_ms[:-1]) + 1).tolist(), len(start_ms)]
+    return {int(start_ms[first]): slice(first, end) for first, end in pairwise(bounds)}

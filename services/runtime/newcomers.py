@@ -28,7 +28,10 @@ class Newcomers:
         """The entities of a batch that are new; from now on they are not."""
         if self._shown is not batch.entity_ids:
             self._shown, self._met_slots = batch.entity_ids, np.zeros(len(batch.entity_ids), np.bool_)
-        slots = np.unique(batch.slot[~self._met_slots[batch.slot]])
+        slots = batch.slot[~self._met_slots[batch.slot]]
+        if not len(slots):
+            return set()
+        slots = np.unique(slots)
         self._met_slots[slots] = True
         new = {(batch.cities[slot], batch.entity_ids[slot]) for slot in slots.tolist()} - self._met
         self._met |= new

@@ -214,14 +214,11 @@ class KindProcessor:
 
     def _with_facts(self, batch: WindowBatch, judges: Sequence[Detector | Index]) -> WindowBatch:
         """The batch with what is known of its entities and cities, as far as somebody asks for it."""
-        batch = replace(batch, places=self._shop.places)
         wanted = {name: default for judge in judges for name, default in judge.attributes}
         followers = [judge.follower for judge in judges if isinstance(judge, Detector) and judge.follower is not None]
         labels = {follower.label for follower in followers if follower.label}
-        if not wanted and not labels:
-            return batch
-        numbers, words = self._facts.of(batch, wanted, labels)
-        return replace(batch, attributes=numbers, labels=words)
+        numbers, words = self._facts.of(batch, wanted, labels) if wanted or labels else ({}, {})
+        return replace(batch, places=self._shop.places, attributes=numbers, labels=words)
 
     async def _with_baselines(self, batch: WindowBatch) -> list[WindowBatch]:
         """The batch with what is normal for its rows; several where they are judged by baselines of several dates."""

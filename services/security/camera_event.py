@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from services.core.anomaly.detector import unusual
 from services.core.kind import MINUTE_MS, OBSERVATIONS, Aggregate, Column, ColumnType, Detector, Kind, Measure, Window
-from services.security.detectors.camera_doors import find_door_duress, find_door_passback, find_door_tamper
-from services.security.detectors.camera_health import HEARTBEAT, HEARTBEAT_S, TAMPERED_BY, find_tamper
+from services.security.detectors.camera_doors import (
+    find_door_duress,
+    find_door_passback,
+    find_door_tamper,
+    may_be_told,
+)
+from services.security.detectors.camera_health import (
+    HEARTBEAT,
+    HEARTBEAT_S,
+    TAMPERED_BY,
+    find_tamper,
+    may_be_tampered,
+)
 from services.security.detectors.camera_scene import (
     AREA,
     GUARDED,
@@ -14,6 +25,10 @@ from services.security.detectors.camera_scene import (
     find_crossing,
     find_crowd,
     find_loitering,
+    may_be_abandoned,
+    may_be_crossed,
+    may_be_crowd,
+    may_be_loitering,
 )
 from services.security.detectors.topic_counts import TOPIC_PLACES
 from services.security.indices.camera_topics import CameraTopic
@@ -55,14 +70,14 @@ CAMERA_EVENT = Kind(
     lateness_ms=5 * MINUTE_MS,
     detectors=(
         Detector("camera_offline", "2", "5m", heartbeat=HEARTBEAT, attributes=HEARTBEAT_S),
-        Detector("camera_tamper", "1", "5m", find_tamper, previous=TAMPERED_BY),
-        Detector("camera_crowd", "1", "5m", find_crowd, attributes=AREA),
-        Detector("loitering", "1", "1m", find_loitering, attributes=LOITERING),
-        Detector("object_abandoned", "1", "1m", find_abandoned_object),
-        Detector("line_crossed", "1", "1m", find_crossing, attributes=GUARDED),
-        Detector("duress", "1", "1m", find_door_duress),
-        Detector("reader_tamper", "1", "1m", find_door_tamper),
-        Detector("anti_passback", "1", "1m", find_door_passback),
+        Detector("camera_tamper", "1", "5m", find_tamper, previous=TAMPERED_BY, may_find=may_be_tampered),
+        Detector("camera_crowd", "1", "5m", find_crowd, attributes=AREA, may_find=may_be_crowd),
+        Detector("loitering", "1", "1m", find_loitering, attributes=LOITERING, may_find=may_be_loitering),
+        Detector("object_abandoned", "1", "1m", find_abandoned_object, may_find=may_be_abandoned),
+        Detector("line_crossed", "1", "1m", find_crossing, attributes=GUARDED, may_find=may_be_crossed),
+        Detector("duress", "1", "1m", find_door_duress, may_find=may_be_told(CameraTopic.DURESS)),
+        Detector("reader_tamper", "1", "1m", find_door_tamper, may_find=may_be_told(CameraTopic.DOOR_TAMPER)),
+        Detector("anti_passback", "1", "1m", find_door_passback, may_find=may_be_told(CameraTopic.APB_VIOLATION)),
         *unusual("1m", MINUTE_MS, OBSERVATIONS),
     ),
 )

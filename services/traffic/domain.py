@@ -32,6 +32,10 @@ from services.traffic.detectors.road import (
     find_silent_detector,
     find_stuck_detector,
     find_sudden_stop,
+    may_be_impossible,
+    may_be_silent,
+    may_be_stopped,
+    may_be_stuck,
 )
 from services.traffic.indices.punctuality import CallState, OccupancyStatus
 from services.traffic.indices.service_alert import AlertCause, AlertEffect, AlertLevel, AlertScope
@@ -62,12 +66,21 @@ ROAD_FLOW = Kind(
     lateness_ms=10 * MINUTE_MS,
     detectors=(
         Detector("congestion", "1", "5m", find_congestion, attributes=FREE_FLOW),
-        Detector("sudden_stop", "1", "1m", find_sudden_stop, previous=("speed_kmh_mean",)),
+        Detector("sudden_stop", "1", "1m", find_sudden_stop, previous=("speed_kmh_mean",), may_find=may_be_stopped),
         Detector("incident", "1", "1m", attributes=INCIDENT, follower=INCIDENTS),
         Detector("queue_spill_back", "1", "1m", attributes=QUEUE, follower=SPILL_BACK),
-        Detector("detector_impossible", "1", "5m", find_impossible_numbers, attributes=LANES),
-        Detector("detector_stuck", "1", "5m", find_stuck_detector, attributes=SAMPLING, previous=STUCK_BY),
-        Detector("detector_silent", "1", "5m", find_silent_detector, attributes=SAMPLING),
+        Detector(
+            *("detector_impossible", "1", "5m", find_impossible_numbers),
+            attributes=LANES,
+            may_find=may_be_impossible,
+        ),
+        Detector(
+            *("detector_stuck", "1", "5m", find_stuck_detector),
+            attributes=SAMPLING,
+            previous=STUCK_BY,
+            may_find=may_be_stuck,
+        ),
+        Detector("detector_silent", "1", "5m", find_silent_detector, attributes=SAMPLING, may_find=may_be_silent),
         silent("1m"),
         *unusual("5m", FAULT_MINUTES * MINUTE_MS, "flow_veh_h_mean", "speed_kmh_mean"),
     ),

@@ -16,7 +16,7 @@ from services.core.partition import Partition
 from services.runtime.codec import decode_record, encode_heartbeat
 from tests.benchmarks.all_kinds import page
 from tests.benchmarks.all_kinds.__main__ import Round, reported_today, summary
-from tests.benchmarks.all_kinds.backlog import CITY, Backlog, plain
+from tests.benchmarks.all_kinds.backlog import CITY, STANDING, Backlog, plain
 from tests.benchmarks.all_kinds.trial import Cost
 from tests.benchmarks.pages import read_part
 from tests.contract.domains import BY_KIND, CONTRACTS
@@ -64,6 +64,22 @@ def test_a_backlog_is_the_same_on_every_run():
     for mine, theirs in zip(one, other, strict=True):
         for name, values in mine.columns.items():
             np.testing.assert_array_equal(values, theirs.columns[name])
+
+
+def test_alerts_stand_and_few_of_them_are_worth_a_signal():
+    """Places tell in each window what they told in the one before, but for a few alerts that are new."""
+    backlog = Backlog("traffic", BY_KIND["service_alert"].kind, entities=400, reports=120)
+    in_a_window = backlog.step_ms // backlog.interval_ms
+    frames = [frame for partition, frame in backlog.frames() if partition == 0]
+    told = np.stack([frame.columns["alert"] for frame in frames])  # (reports, entities)
+    share = STANDING["service_alert"]
+    assert np.mean(told[in_a_window:] != told[:-in_a_window]) == pytest.approx(share, rel=0.3)
+    assert all(len(set(row)) == in_a_window for row in told[:in_a_window].T)
+    partition, rows, signals = Partition("traffic", backlog.kind, 0), 0, 0
+    for closing in partition.fold([*frames, end_of(backlog)]):
+        for batch in closing.batches:
+            rows, signals = rows + len(batch), signals + len(partition.detect(batch))
+    assert 0 < signals / rows < 0.15
 
 
 def costs(**cpu_s: float) -> dict[str, Cost]:

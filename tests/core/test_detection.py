@@ -186,6 +186,31 @@ def test_several_detectors_of_a_window_are_told_one_after_the_other():
     ]
 
 
+def test_who_can_find_nothing_is_not_asked_unless_there_is_something_to_withdraw():
+    (judge,) = JUDGED.detectors
+    asked = []
+
+    def find(batch: WindowBatch) -> Finding:
+        asked.append(int(batch.start_ms[0] - T0))
+        assert judge.find is not None
+        return judge.find(batch)
+
+    def may_find(batch: WindowBatch) -> bool:
+        return bool((batch.measures["speed_mean"] > 20).any())
+
+    of = dataclasses.replace(JUDGED, detectors=(dataclasses.replace(judge, find=find, may_find=may_find),))
+    log = [frame([("a", 3, 50), ("a", 13, 10)]), heartbeat(20), late([("a", 4, -40)], 20), heartbeat(30), heartbeat(40)]
+    told, always = signals_of(of, *log), signals_of(JUDGED, *log)
+    assert asked == [0, 0]  # the second time it is slow, and what was raised is withdrawn
+    assert repr(told) == repr(always)
+    assert [s.retracted for s in told] == [False, True]
+
+
+def test_only_functions_of_windows_may_say_that_they_will_find_nothing():
+    with pytest.raises(ValueError, match="detector silent: may_find is for functions of windows"):
+        Detector("silent", "1", "10s", silence=True, may_find=lambda batch: True)
+
+
 def _empty(window: Window, *names: str) -> WindowBatch:
     one = np.ones(1)
     return WindowBatch(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.signals import EvidenceColumn, Finding, Severity
+from services.core.windows import rows_by_start
 
 Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
@@ -96,9 +97,7 @@ class Heartbeats:
         self._period_s[slot] = period_s
         number = (start_ms + self._size_ms) // self._step_ms - 1
         ended = ended_ms // self._step_ms - 1
-        numbers, begin = np.unique(number, return_index=True)
-        bounds = [*begin.tolist(), len(number)]
-        told = {n: slice(a, b) for n, a, b in zip(numbers.tolist(), bounds, bounds[1:], strict=False)}
+        told = rows_by_start(number)
         late = [n for n in told if n <= self._newest]
         changed = np.full(self._slots, self._newest + 1)  # by slot: the first step of which something else is known now
         for n in late:

@@ -83,11 +83,21 @@ class Tail:
         """Takes in a statistic of each of these entities. Shapes: (rows,); no NaN, each slot once."""
         self._learn(memory, places, statistic, seen, self._beyond(statistic, self._threshold(memory, places)))
 
-    def take(self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array) -> Float64Array:
-        """The surprise of a statistic, which is then taken in: both for little more than one of them costs."""
+    def take(
+        self,
+        memory: Memory,
+        places: Places,
+        statistic: Float64Array,
+        seen: Float64Array,
+        pace: Float64Array | None = None,
+    ) -> Float64Array:
+        """The surprise of a statistic, which is then taken in: both for little more than one of them costs.
+
+        `pace`: what `pace` tells of `seen`, for who takes in several tails of one rate.
+        """
         beyond = self._beyond(statistic, self._threshold(memory, places))
         told = self._surprise(memory, places, statistic, seen, beyond)
-        self._learn(memory, places, statistic, seen, beyond)
+        self._learn(memory, places, statistic, seen, beyond, pace)
         return told
 
     def _surprise(
@@ -105,7 +115,13 @@ class Tail:
         return told
 
     def _learn(
-        self, memory: Memory, places: Places, statistic: Float64Array, seen: Float64Array, beyond: _Beyond
+        self,
+        memory: Memory,
+        places: Places,
+        statistic: Float64Array,
+        seen: Float64Array,
+        beyond: _Beyond,
+        pace: Float64Array | None = None,
     ) -> None:
         counted = seen[beyond.rows] >= self.warm_up
         slot = some_of(places, beyond.rows[counted])
@@ -118,7 +134,8 @@ class Tail:
         way = np.full(len(statistic), -self.share)
         way[beyond.rows] = 1 - self.share
         threshold = self._threshold(memory, places)
-        moved = np.maximum(threshold + self._pace(seen) * threshold * way, self.least)
+        pace = self.pace(seen) if pace is None else pace
+        moved = np.maximum(threshold + pace * threshold * way, self.least)
         memory.of(f"{self.name}.threshold")[places] = moved
 
     def _threshold(self, memory: Memory, places: Places) -> Float64Array:
@@ -130,7 +147,7 @@ class Tail:
         beyond = ratio > 1.0  # not by less than a number can tell
         return _Beyond(rows[beyond], ratio[beyond])
 
-    def _pace(self, seen: Float64Array) -> Float64Array:
+    def pace(self, seen: Float64Array) -> Float64Array:
         """How much of itself the threshold moves by. Shapes: (rows,)."""
         if self.rate < _LEAST_LOOKED_UP:
             return np.maximum(self.rate, (seen + 1) ** -_SLOWING)

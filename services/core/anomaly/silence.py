@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.signals import EvidenceColumn, Finding, Severity
+from services.core.windows import rows_by_start
 
 Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -87,9 +88,7 @@ class Silences:
         """
         self._grow(int(slot.max(initial=-1)) + 1)
         number, ended = start_ms // self._every_ms, ended_ms // self._every_ms - 1
-        starts, begin = np.unique(number, return_index=True)  # rows are ordered by start
-        bounds = [*begin.tolist(), len(number)]
-        told = {n: slot[a:b] for n, a, b in zip(starts.tolist(), bounds, bounds[1:], strict=False)}
+        told = {n: slot[rows] for n, rows in rows_by_start(number).items()}
         if late := {n: slots for n, slots in told.items() if n <= self._newest}:
             yield from self._take_late(late)
         for n in self._worth_a_look([n for n in told if n > self._newest], ended):

@@ -107,7 +107,8 @@ class Unusual:
             "step": np.abs(self.recent.step(memory, places, value, seen, floor).z),
             "drift": np.abs(self.ewma.step(memory, places, expected.z)),
         }
-        surprises = {n: self.tails[n].take(memory, places, s, seen) for n, s in statistics.items()}
+        pace = self.tails["residual"].pace(seen)  # all tails have one rate
+        surprises = {n: self.tails[n].take(memory, places, s, seen, pace) for n, s in statistics.items()}
         surprise = combine([*surprises.values()])
         # Of most rows nothing is surprising, and nobody needs to know how often their entities tell something.
         rows, expected_a_week = np.flatnonzero(surprise > 0), np.full(len(surprise), ORDINARY)

@@ -29,7 +29,7 @@ from services.core.following.neighbours import Neighbours
 from services.core.following.past import Past
 from services.core.following.steps import Steps, Told
 from services.core.kind import Detector, Kind, Window
-from services.core.windows import WindowBatch
+from services.core.windows import WindowBatch, rows_by_start
 
 _EVER_MS = 2**62
 
@@ -101,13 +101,11 @@ class Course:
         if OBSERVATIONS in self._measures:
             values[OBSERVATIONS] = batch.revision.astype(np.float64)
         values |= {NUMBER + name: batch.attributes[name] for name in self._numbers}
-        starts, begin = np.unique(batch.start_ms, return_index=True)
-        bounds = [*begin.tolist(), len(batch)]
-        for start, first, end in zip(starts.tolist(), bounds, bounds[1:], strict=False):
-            some = slice(first, end)
+        by_start = rows_by_start(batch.start_ms)
+        for start, some in by_start.items():
             of_start = {name: array[some] for name, array in values.items()}
             self._past.put(start, batch.slot[some], batch.revision[some], of_start)
-        return {start: batch.slot[a:b] for start, a, b in zip(starts.tolist(), bounds, bounds[1:], strict=False)}
+        return {start: batch.slot[some] for start, some in by_start.items()}
 
     def _told_from(self, first_ms: Int64Array, last: Int64Array) -> Int64Array:
         """From which start on each entity is to be judged: its first window here, or the first of a neighbour that it

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from services.core.signals import Finding, Severity
 from services.core.windows import WindowBatch
 from services.security.detectors.abuse import find_abuse
-from services.security.detectors.topic_counts import count_topic
+from services.security.detectors.topic_counts import count_topic, tells_topic
 from services.security.indices.camera_topics import CameraTopic
+
+
+def may_be_told(topic: CameraTopic) -> Callable[[WindowBatch], bool]:
+    """Whether any window tells of that topic."""
+
+    def tells(batch: WindowBatch) -> bool:
+        return tells_topic(batch, topic)
+
+    return tells
 
 
 def find_door_duress(batch: WindowBatch) -> Finding:

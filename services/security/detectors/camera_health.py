@@ -48,6 +48,11 @@ HEARTBEAT = Heartbeat(
 )
 
 
+def may_be_tampered(batch: WindowBatch) -> bool:
+    """Whether any picture has been lost for so long, be it news or not."""
+    return bool((_tampered(batch.measures, batch.end_ms) >= LEAST_TAMPER_S).any())
+
+
 def find_tamper(batch: WindowBatch) -> Finding:
     """The picture has been lost, moved, dark, bright or blurred for ten seconds or more.
 

@@ -13,7 +13,7 @@ from services.core.fruin import GREATEST_DENSITY_P_M2, FruinLevel
 from services.core.signals import EvidenceColumn, Finding, Severity
 from services.core.small_numbers import LEAST_SHOWN
 from services.core.windows import WindowBatch
-from services.security.detectors.topic_counts import count_topic
+from services.security.detectors.topic_counts import count_topic, tells_topic
 from services.security.indices.camera_topics import CameraTopic
 from services.security.indices.crowding import density_p_m2, held_level
 
@@ -27,6 +27,11 @@ _LEVEL_E_P_M2, _LEVEL_F_P_M2 = GREATEST_DENSITY_P_M2[FruinLevel.D - 1], GREATEST
 SEVERE_LOITERING_S = 600.0
 # Score 1 where so many more than allowed cross in a minute. A proposal, not a standard.
 EXTREME_CROSSINGS = 10.0
+
+
+def may_be_crowd(batch: WindowBatch) -> bool:
+    """Whether anybody is in a zone whose area is known."""
+    return not np.isnan(batch.measures["people_last"] * batch.attributes["area_m2"]).all()
 
 
 def find_crowd(batch: WindowBatch) -> Finding:
@@ -51,6 +56,12 @@ def find_crowd(batch: WindowBatch) -> Finding:
     )
 
 
+def may_be_loitering(batch: WindowBatch) -> bool:
+    """Whether any camera says so."""
+    longest = batch.measures["loitering_s_max"]
+    return not np.isnan(longest).all() or tells_topic(batch, CameraTopic.LOITERING)
+
+
 def find_loitering(batch: WindowBatch) -> Finding:
     """Somebody loiters in a zone: its camera says so, and for as long as the city wants it."""
     longest, least = batch.measures["loitering_s_max"], batch.attributes["loitering_least_s"]
@@ -67,12 +78,22 @@ def find_loitering(batch: WindowBatch) -> Finding:
     )
 
 
+def may_be_abandoned(batch: WindowBatch) -> bool:
+    """Whether any camera says so."""
+    return tells_topic(batch, CameraTopic.OBJECT_ABANDONED)
+
+
 def find_abandoned_object(batch: WindowBatch) -> Finding:
     """Something was left behind in a zone for longer than its camera was told to bear."""
     objects = count_topic(batch.measures, CameraTopic.OBJECT_ABANDONED)
     breached = objects > 0.0
     severity = np.full(len(batch), Severity.MODERATE)
     return Finding(breached, severity, breached.astype(np.float64), (EvidenceColumn("abandoned_count", objects, 1.0),))
+
+
+def may_be_crossed(batch: WindowBatch) -> bool:
+    """Whether any line is guarded."""
+    return not np.isnan(batch.attributes["crossings_most_per_minute"]).all()
 
 
 def find_crossing(batch: WindowBatch) -> Finding:

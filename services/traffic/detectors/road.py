@@ -61,6 +61,11 @@ def find_congestion(batch: WindowBatch) -> Finding:
     return Finding(breached, severity, score, evidence)
 
 
+def may_be_stopped(batch: WindowBatch) -> bool:
+    """Whether anybody stands, whatever was a minute ago."""
+    return bool((batch.measures["speed_kmh_mean"] <= STOPPED_SPEED_KMH).any())
+
+
 def find_sudden_stop(batch: WindowBatch) -> Finding:
     """Speed falls from moving to standing between two consecutive minutes."""
     speed, before = batch.measures["speed_kmh_mean"], batch.previous["speed_kmh_mean"]
@@ -68,6 +73,11 @@ def find_sudden_stop(batch: WindowBatch) -> Finding:
     score = np.clip(1.0 - speed / STOPPED_SPEED_KMH, 0.0, 1.0)
     evidence = (EvidenceColumn("speed_kmh_mean", speed, STOPPED_SPEED_KMH, before),)
     return Finding(breached, np.full(len(batch), Severity.SEVERE), score, evidence)
+
+
+def may_be_impossible(batch: WindowBatch) -> bool:
+    """Whether any number of lanes is known."""
+    return not np.isnan(batch.attributes["lanes"]).all()
 
 
 def find_impossible_numbers(batch: WindowBatch) -> Finding:
@@ -90,6 +100,16 @@ def find_impossible_numbers(batch: WindowBatch) -> Finding:
     return _fault(faults != 0, evidence)
 
 
+def may_be_stuck(batch: WindowBatch) -> bool:
+    """Whether any number that is due did not change within this window."""
+    needed = FAULT_MINUTES * batch.attributes["observations_per_minute"]
+    if np.isnan(needed).all():
+        return False
+    due = (batch.measures[f"{name}_count"] >= needed for name in _MEASURED)
+    steady = (batch.measures[f"{name}_min"] == batch.measures[f"{name}_max"] for name in _MEASURED)
+    return any(bool((d & s).any()) for d, s in zip(due, steady, strict=True))
+
+
 def find_stuck_detector(batch: WindowBatch) -> Finding:
     """For ten minutes, all of them measured, neither flow nor speed nor occupancy changed, and the road was not empty.
 
@@ -104,6 +124,11 @@ def find_stuck_detector(batch: WindowBatch) -> Finding:
         measured += watched
         same &= ~watched | ((least == most) & (least != 0.0))
     return _fault(same & (measured >= 2), _means(batch))
+
+
+def may_be_silent(batch: WindowBatch) -> bool:
+    """Whether it is known of anybody how often he observes."""
+    return not np.isnan(batch.attributes["observations_per_minute"]).all()
 
 
 def find_silent_detector(batch: WindowBatch) -> Finding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,11 +98,12 @@ def test_partitions_and_kinds_that_nobody_asked_for_are_passed_over():
     assert log.report(0, p0=1, p1=1, p7=0) == 1
 
 
-def plainly(reports, clock_ms):
+def plainly(reports: Mapping[int, tuple[int, int]], clock_ms: int) -> int | None:
     """Event time by its definition: the least watermark of those that are not silent, if each of them has told one."""
-    heard = [reports.get(partition, (None, 0)) for partition in range(3)]
+    heard: list[tuple[int | None, int]] = [reports.get(partition, (None, 0)) for partition in range(3)]
     marks = [mark for mark, at_ms in heard if clock_ms - at_ms <= SILENCE]
-    return min(marks) if marks and None not in marks else None
+    told = [mark for mark in marks if mark is not None]
+    return min(told) if told and len(told) == len(marks) else None
 
 
 @examples(200)

@@ -80,7 +80,7 @@ def test_who_takes_an_incident_takes_it_in_the_rule_that_knows_it_and_a_restart_
 def test_every_rule_knows_of_time_what_it_would_know_alone_whoever_reports_and_whatever_the_log_says_of_time(steps):
     book = Rulebook(RULES, SOURCES, silence_ms=SILENCE)
     alone = [Correlator((rule,), SOURCES, silence_ms=SILENCE) for rule in RULES]
-    kinds = [*sorted(SOURCES), ("nobody", "knows")]
+    kinds: list[tuple[str, str]] = [*sorted(SOURCES), ("nobody", "knows")]
     log_ms = NOON
     for seconds, what, minutes in steps:
         log_ms += seconds * 1000

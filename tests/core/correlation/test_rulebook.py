@@ -85,7 +85,9 @@ def test_every_rule_knows_of_time_what_it_would_know_alone_whoever_reports_and_w
     for seconds, what, minutes in steps:
         log_ms += seconds * 1000
         if what < len(kinds):
-            record: Signal | Watermarks = Watermarks(*kinds[what], dict.fromkeys(range(2), NOON + minutes * 60_000))
+            domain, kind = kinds[what]
+            reported = dict.fromkeys(range(2), NOON + minutes * 60_000)
+            record: Signal | Watermarks = Watermarks(domain, kind, reported)
         else:
             record = noise("planned", "mic", NOON + minutes * 60_000, 0.0)  # which one rule takes, and the other not
         book.take(record, log_ms)

@@ -109,7 +109,7 @@ def plainly(reports: Mapping[int, tuple[int, int]], clock_ms: int) -> int | None
 @examples(200)
 @given(st.lists(st.tuples(st.integers(0, 40), st.dictionaries(st.integers(0, 3), st.integers(0, 9))), max_size=30))
 def test_whoever_reports_when_and_what_it_is_the_least_of_those_that_are_not_silent(log):
-    # Kinds of two partitions and of one; number 3 is no partition of any.
+    # Kinds of two partitions and of one; number 3 is that behind the last one.
     time, clock_ms, event_ms = EventTime({**SOURCES, RAIL: 1}, silence_ms=SILENCE), 0, None
     known: dict[int, tuple[int, int]] = {}
     now_ms = 0
@@ -119,7 +119,7 @@ def test_whoever_reports_when_and_what_it_is_the_least_of_those_that_are_not_sil
         clock_ms, now_ms = clock_ms + min(step_ms, SILENCE // 2), now_ms + step_ms
         time.observe(now_ms)
         time.report(
-            Watermarks("traffic", "road_flow", {p if p < 2 else 5: mark for p, mark in marks.items() if p != 2})
+            Watermarks("traffic", "road_flow", {p if p < 2 else 2: mark for p, mark in marks.items() if p != 2})
         )
         time.report(Watermarks(*RAIL, {0: marks[2]} if 2 in marks else {}))
         for partition, mark in marks.items():

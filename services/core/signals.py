@@ -78,7 +78,7 @@ class Evidence:
     expected: float = float("nan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Signal:
     """One detector's finding about one entity and one window; equal to urban.common.v1.Signal."""
 

@@ -56,7 +56,7 @@ class Correlator:
         self.counters = CorrelatorCounters()
         self.closed = False  # whether it only lets run out what it has found
         self.last_result = ""  # what became of the signal that was taken last, in the words of the counters
-        self._sources = frozenset(named)
+        self.sources = frozenset(named)  # the kinds that its rules name
         self._time = EventTime({source: sources[source] for source in named}, silence_ms=silence_ms)
         # Of every detector: time after the start of its windows from which on nothing of it is taken any more.
         self._settled_ms: dict[Key, int] = {}
@@ -123,7 +123,7 @@ class Correlator:
 
     def passes(self, report: Watermarks, log_time_ms: int) -> bool:
         """Whether a report of another's kind tells it nothing, not even that time has gone by; then it is counted."""
-        passed = (report.domain, report.kind) not in self._sources and not self._time.moves(log_time_ms)
+        passed = (report.domain, report.kind) not in self.sources and not self._time.moves(log_time_ms)
         self.counters.reports += passed
         return passed
 
@@ -240,8 +240,11 @@ class Correlator:
         return changes
 
     def _next_moment(self) -> int | None:
-        moments = self._waiting.next_ms(), self._resolving.next_ms(), self._due.next_ms()
-        return min((moment for moment in moments if moment is not None), default=None)
+        first = self._waiting.next_ms()
+        for moment in (self._resolving.next_ms(), self._due.next_ms()):
+            if first is None or (moment is not None and moment < first):
+                first = moment
+        return first
 
     def _settle(self, signals: Iterable[Signal], moment_ms: int) -> list[Incident]:
         """Takes signals into the graphs of the rules that name them, and gives what that changes, rule by rule."""

@@ -28,6 +28,47 @@ class EventTimeState:
     reports: tuple[tuple[Source, int, int], ...]  # source, watermark in ms, clock at its last report
 
 
+class _Kind:
+    """What the partitions of one kind have told, by partition."""
+
+    __slots__ = ("heard_ms", "least", "marks")
+
+    def __init__(self, partitions: int) -> None:
+        self.marks: list[int | None] = [None] * partitions  # watermark in ms; None: it has never told one
+        self.heard_ms = [0] * partitions  # clock at its last report; 0: it has never told one
+        # The least watermark of those that are not silent, None where all are; the clock after which another one may
+        # be; whether all that are not have told one. None: to be found anew, as something has changed it.
+        self.least: tuple[int | None, int, bool] | None = None
+
+    def report(self, watermarks_ms: Mapping[int, int], clock_ms: int, silence_ms: int) -> None:
+        """Takes watermarks by partition, as of a clock; what there is no partition for is passed over."""
+        marks, heard_ms, least = self.marks, self.heard_ms, self.least
+        count, silent_ms = len(marks), clock_ms - silence_ms
+        for partition, mark_ms in watermarks_ms.items():
+            if 0 <= partition < count:
+                before = marks[partition]
+                higher = before is None or mark_ms > before
+                # One that is neither new nor the last of all, and was not silent, changes nothing.
+                if least is not None and (
+                    before is None or heard_ms[partition] < silent_ms or (higher and before == least[0])
+                ):
+                    least = None
+                if higher:
+                    marks[partition] = mark_ms
+                heard_ms[partition] = clock_ms
+        self.least = least
+
+    def find_least(self, clock_ms: int, silence_ms: int) -> tuple[int | None, int, bool]:
+        """Finds `least` as of a clock, and keeps it."""
+        marks, first_ms = self.marks, min(self.heard_ms, default=clock_ms)
+        if clock_ms - first_ms > silence_ms:
+            heard = [(mark, at) for mark, at in zip(marks, self.heard_ms, strict=True) if clock_ms - at <= silence_ms]
+            marks, first_ms = [mark for mark, _ in heard], min((at for _, at in heard), default=clock_ms)
+        told = [mark for mark in marks if mark is not None]
+        self.least = min(told, default=None), first_ms + silence_ms, len(told) == len(marks)
+        return self.least
+
+
 class EventTime:
     """Event time of the correlation. It never goes back.
 
@@ -40,17 +81,13 @@ class EventTime:
         """`sources`: number of partitions by (domain, kind)."""
         if silence_ms <= 0:
             raise ValueError(f"silence {silence_ms} ms must be positive")
-        self._partitions = dict(sources)
-        self._sources = [(d, k, p) for (d, k), n in sorted(sources.items()) for p in range(n)]
+        self._kinds = {kind: _Kind(partitions) for kind, partitions in sorted(sources.items())}
         self._silence_ms = silence_ms
         self.log_ms: int | None = None  # greatest record time
         self._clock_ms = 0
-        self._reports: dict[Source, tuple[int, int]] = {}
         self.event_ms: int | None = None  # None: nothing is known yet
         # What `reached` found last, and the clock after which another partition may be silent; None: to be found anew.
         self._least: tuple[int | None, int] | None = None
-        # The same of each kind: most reports change one. Its least watermark is None where all of it is silent.
-        self._least_of: dict[tuple[str, str], tuple[int | None, int, bool] | None] = dict.fromkeys(self._partitions)
 
     def observe(self, log_time_ms: int) -> None:
         """Takes note of the time of one record of the log. Times of several writers may go back; they count as 0."""
@@ -65,19 +102,11 @@ class EventTime:
 
     def report(self, watermarks: Watermarks) -> None:
         """Takes a report as of the record time that was observed last. Kinds that no rule names are passed over."""
-        count = self._partitions.get((watermarks.domain, watermarks.kind), 0)
-        for partition, watermark_ms in watermarks.partitions.items():
-            if 0 <= partition < count:
-                source = (watermarks.domain, watermarks.kind, partition)
-                known = self._reports.get(source)
-                before, heard_ms = (watermark_ms, 0) if known is None else known
-                self._reports[source] = (max(before, watermark_ms), self._clock_ms)
-                # One that is neither new nor the last of all, and was not silent, changes nothing.
-                least = self._least_of[watermarks.domain, watermarks.kind]
-                if least is not None and (
-                    known is None or before == least[0] or self._clock_ms - heard_ms > self._silence_ms
-                ):
-                    self._least = self._least_of[watermarks.domain, watermarks.kind] = None
+        kind = self._kinds.get((watermarks.domain, watermarks.kind))
+        if kind is not None:
+            kind.report(watermarks.partitions, self._clock_ms, self._silence_ms)
+            if kind.least is None:
+                self._least = None
 
     def reached(self) -> int | None:
         """What event time has come to by now, without moving it: see `event_ms`."""
@@ -90,48 +119,52 @@ class EventTime:
 
     def _find_least(self) -> tuple[int | None, int]:
         """The least watermark, None where it is not known; and the clock until which no other partition is silent."""
-        marks: list[int] = []
-        until_ms, all_known = self._clock_ms + self._silence_ms, True
-        for kind, least in self._least_of.items():
-            if least is None or self._clock_ms > least[1]:
-                least = self._least_of[kind] = self._find_least_of(*kind)
-            mark, kind_until_ms, known = least
+        clock_ms, silence_ms = self._clock_ms, self._silence_ms
+        found: int | None = None
+        first_ms, all_known = clock_ms + silence_ms, True
+        for kind in self._kinds.values():
+            least = kind.least
+            if least is None or clock_ms > least[1]:
+                least = kind.find_least(clock_ms, silence_ms)
+            mark_ms, until_ms, known = least
             all_known = all_known and known
-            until_ms = min(until_ms, kind_until_ms)
-            if mark is not None:
-                marks.append(mark)
-        return (min(marks) if marks and all_known else None), until_ms
-
-    def _find_least_of(self, domain: str, kind: str) -> tuple[int | None, int, bool]:
-        """Of the partitions of a kind that are not silent; and whether all of these have told a watermark."""
-        least: int | None = None
-        known, until_ms = True, self._clock_ms + self._silence_ms
-        for partition in range(self._partitions[domain, kind]):
-            watermark_ms, heard_ms = self._reports.get((domain, kind, partition), (None, 0))
-            if self._clock_ms - heard_ms <= self._silence_ms:
-                until_ms = min(until_ms, heard_ms + self._silence_ms)
-                if watermark_ms is None:
-                    known = False
-                elif least is None or watermark_ms < least:
-                    least = watermark_ms
-        return least, until_ms, known
+            if until_ms < first_ms:
+                first_ms = until_ms
+            if mark_ms is not None and (found is None or mark_ms < found):
+                found = mark_ms
+        return (found if all_known else None), first_ms
 
     def covered_ms(self, domain: str, kind: str) -> int | None:
         """Event time that every partition of a kind has passed, silent or not; None: one has never told, or unknown."""
-        marks = [self._reports.get((domain, kind, p)) for p in range(self._partitions.get((domain, kind), 0))]
-        return min((mark[0] for mark in marks if mark is not None), default=None) if all(marks) else None
+        of_kind = self._kinds.get((domain, kind))
+        marks = [] if of_kind is None else of_kind.marks
+        told = [mark for mark in marks if mark is not None]
+        return min(told, default=None) if len(told) == len(marks) else None
 
     def silent(self) -> list[Source]:
         """The partitions that no longer hold time back: what they would have said is not known."""
-        return [s for s in self._sources if self._clock_ms - self._reports.get(s, (0, 0))[1] > self._silence_ms]
+        return [
+            (*kind, partition)
+            for kind, of_kind in self._kinds.items()
+            for partition, heard_ms in enumerate(of_kind.heard_ms)
+            if self._clock_ms - heard_ms > self._silence_ms
+        ]
 
     def snapshot(self) -> EventTimeState:
-        reports = tuple((source, *self._reports[source]) for source in sorted(self._reports))
+        reports = tuple(
+            ((*kind, partition), mark_ms, of_kind.heard_ms[partition])
+            for kind, of_kind in self._kinds.items()
+            for partition, mark_ms in enumerate(of_kind.marks)
+            if mark_ms is not None
+        )
         return EventTimeState(self.event_ms, self.log_ms, self._clock_ms, reports)
 
     def restore(self, state: EventTimeState) -> None:
         """Goes on from a snapshot; sources that are no longer looked at are left out."""
         self.event_ms, self.log_ms, self._clock_ms = state.event_ms, state.log_ms, state.clock_ms
-        known = set(self._sources)
-        self._reports = {source: (mark, heard) for source, mark, heard in state.reports if source in known}
-        self._least, self._least_of = None, dict.fromkeys(self._partitions)
+        self._kinds = {kind: _Kind(len(of_kind.marks)) for kind, of_kind in self._kinds.items()}
+        self._least = None
+        for (domain, kind, partition), mark_ms, heard_ms in state.reports:
+            of_kind = self._kinds.get((domain, kind))
+            if of_kind is not None and 0 <= partition < len(of_kind.marks):
+                of_kind.marks[partition], of_kind.heard_ms[partition] = mark_ms, heard_ms

@@ -108,6 +108,7 @@ class LinkGraph:
             if other.closest is not None and other.closest[2] == signal_id:
                 other.closest = min((self._nearness(other, self.nodes[i]) for i in other.neighbours), default=None)
         self._leave(node)
+        node.group = None
 
     def discard(self, signal_id: str) -> None:
         """Takes a signal out, if it is there, whatever it is here for."""
@@ -194,6 +195,7 @@ class LinkGraph:
         for signal_id in group.members:
             node = self.nodes.pop(signal_id)
             self._unindex(node)
+            node.group = None  # which names one of them in turn: what is in no cycle is freed at once
         self._touched.pop(group, None)
 
     def expiring(self, now_ms: int) -> Iterator[tuple[Group, ...]]:
@@ -277,12 +279,8 @@ class LinkGraph:
             self._surroundings.remove_anchor(node)
 
     def _link(self, a: Node, b: Node, gap: int, distance: float) -> None:
-        for node, other_id in ((a, b.signal.id), (b, a.signal.id)):
-            node.neighbours[other_id] = distance
-            node.forward = None
-            nearness = gap, distance, other_id
-            if node.closest is None or nearness < node.closest:
-                node.closest = nearness
+        a.join((gap, distance, b.signal.id))
+        b.join((gap, distance, a.signal.id))
         group, other = self._group_of(a), self._group_of(b)
         if group is not other:
             if len(group.members) < len(other.members):

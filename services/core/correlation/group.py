@@ -35,20 +35,40 @@ class Group:
     kin: tuple[Group, ...] = ()  # it and all that was one incident with it then, where the rule keeps incidents open
 
 
+# Of all that have no neighbour, which are most; never written to.
+_NOBODY: dict[str, float] = {}
+
+
 class Node:
     """One signal in the graph, with what is often asked of it."""
 
-    __slots__ = ("closest", "forward", "group", "neighbours", "order", "place", "side", "signal")
+    __slots__ = ("closest", "forward", "group", "neighbours", "place", "side", "signal")
 
     def __init__(self, signal: Signal, side: int) -> None:
         self.side, self.signal = side, signal
         # The one that it is a member of; None: it is alone, and nobody has asked. So it is with most, to the end.
         self.group: Group | None = None
-        self.neighbours: dict[str, float] = {}  # id of each other one, and how far it is in m
+        self.neighbours = _NOBODY  # id of each other one, and how far it is in m: see `join`
         self.closest: Nearness | None = None
         # Its links with those behind it, by their order; None: to be made anew. An incident tells them in each version.
         self.forward: list[Link] | None = None
-        self.order, self.place = (signal.start_ms, signal.id), (signal.latitude, signal.longitude)
+        self.place = signal.latitude, signal.longitude
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """By start and id. Made when asked for: of most it is never asked, and a tuple for each would be memory."""
+        return self.signal.start_ms, self.signal.id
+
+    def join(self, nearness: Nearness) -> None:
+        """Links it with another one."""
+        _, distance_m, other_id = nearness
+        if self.neighbours:
+            self.neighbours[other_id] = distance_m
+        else:
+            self.neighbours = {other_id: distance_m}
+        self.forward = None
+        if self.closest is None or nearness < self.closest:
+            self.closest = nearness
 
     def renew(self, signal: Signal) -> None:
         """Takes a new version of the signal, at the same place."""

@@ -160,7 +160,7 @@ class Rule:
         if signal.retracted or math.isnan(signal.latitude) or math.isnan(signal.longitude):
             return None
         for side, selector in self.sides_of_key.get((signal.domain, signal.kind, signal.type), ()):
-            if selector.takes(signal):
+            if selector.plain or selector.takes(signal):
                 return side
         return None
 

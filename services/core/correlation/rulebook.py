@@ -23,7 +23,7 @@ from services.core.correlation.state import CorrelatorCounters, CorrelatorState,
 from services.core.signals import Signal
 
 # What becomes of a signal is told once, however many rules look at it: the first of these that came of it in any.
-RESULTS = ("taken", "overflow", "repeated", "settled")
+RESULTS = ("taken", "overflow", "repeated", "settled", "unmatched")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Rulebook:
         ledger.follow(self.rules, self.in_force)
         ledger.all_stand()
         self._moved = True  # whether some rule's event time has moved since that was looked at
+        self._told_ms: int | None = None  # greatest record time of a report that all rules know of; None: they do not
         self._forgotten_ms: int | None = None  # event time at which planned events were looked through last
         self._order()
 
@@ -70,7 +71,12 @@ class Rulebook:
         ranks = ranks_of(self.in_force)
         self._by_rank = sorted(self._correlators, key=lambda correlator: -ranks.get(correlator.rules[0].name, 0))
         self._moved = True
+        self._told_ms = None
         self._of_name = {correlator.rules[0].name: correlator for correlator in by_force}
+        self._of_source: dict[tuple[str, str], tuple[list[Correlator], list[Correlator]]] = {}
+        for source in {source for correlator in self._by_rank for source in correlator.sources}:
+            naming = [correlator for correlator in self._by_rank if source in correlator.sources]
+            self._of_source[source] = naming, [c for c in self._by_rank if c not in naming]
         self._of_key: dict[Key, list[Correlator]] = {}
         for correlator in self._by_rank:
             for key in correlator.rules[0].sides_of_key:
@@ -140,11 +146,10 @@ class Rulebook:
         changes: list[Incident] = []
         if isinstance(record, Watermarks):
             self.counters.reports += 1
-            for correlator in self._by_rank:
-                if not correlator.passes(record, log_time_ms):
-                    before_ms = correlator.event_ms
-                    changes += correlator.take(record, log_time_ms)
-                    self._moved = self._moved or correlator.event_ms != before_ms
+            for correlator in self._concerned_by(record, log_time_ms):
+                before_ms = correlator.event_ms
+                changes += correlator.take(record, log_time_ms)
+                self._moved = self._moved or correlator.event_ms != before_ms
             if self._moved:
                 self._moved = False
                 self._forget()
@@ -154,9 +159,22 @@ class Rulebook:
         for correlator in concerned:
             changes += correlator.take(record, log_time_ms)
             results.append(correlator.last_result)
-        result = next((result for result in RESULTS if result in results), "unmatched")
+        result = min(results, key=RESULTS.index, default="unmatched")
         setattr(self.counters, result, getattr(self.counters, result) + 1)
         return changes
+
+    def _concerned_by(self, report: Watermarks, log_time_ms: int) -> Sequence[Correlator]:
+        """The rules to which a report may tell something; it is counted for the others.
+
+        Those that name its kind; and where it is the first of its record time, all to which it tells that time goes by.
+        """
+        if self._told_ms is None or log_time_ms > self._told_ms:
+            self._told_ms = log_time_ms
+            return [correlator for correlator in self._by_rank if not correlator.passes(report, log_time_ms)]
+        naming, others = self._of_source.get((report.domain, report.kind), ((), self._by_rank))
+        for correlator in others:
+            correlator.counters.reports += 1
+        return naming
 
     def act(self, action: Action) -> list[Incident]:
         """Folds what somebody did; a repetition changes nothing. Where no rule knows the incident it waits for it."""

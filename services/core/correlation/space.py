@@ -12,6 +12,8 @@ from services.core.geometry import EARTH_RADIUS_M
 from services.core.signals import Signal
 
 FINEST_RESOLUTION = 9  # of the H3 cell that an incident names
+# So few places are looked at one by one: that costs less than to find out which cells they might lie in.
+_FEW_PLACES = 8
 # What lies by so much beyond the radius is too far, however its distance is rounded.
 _SURELY = 1.0 + 1e-9
 
@@ -162,7 +164,11 @@ class PlaceIndex(Generic[P]):
         around: tuple[int, ...] = ()
         for side in sides:
             lines = of_city.get(side)
-            if lines is not None:
+            if lines is None:
+                continue
+            if len(lines.of_place) <= _FEW_PLACES:
+                found += lines.of_place.values()
+            else:
                 cells, around = lines.cells[radius_m], around or grid_of(radius_m).around(place)
                 if not cells.keys().isdisjoint(around):
                     for number in around:

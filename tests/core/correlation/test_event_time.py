@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.core.correlation.event_time import EventTime, Watermarks
 from tests.core.correlation.city import MINUTE, NOON, SILENCE
+from tests.examples import examples
 
 SOURCES = {("traffic", "road_flow"): 2}
+RAIL = ("traffic", "rail_call")
 SECOND = 1000
 
 
@@ -90,6 +96,38 @@ def test_partitions_and_kinds_that_nobody_asked_for_are_passed_over():
     log = Log()
     log.time.report(Watermarks("traffic", "rail_call", {0: NOON}))
     assert log.report(0, p0=1, p1=1, p7=0) == 1
+
+
+def plainly(reports: Mapping[int, tuple[int, int]], clock_ms: int) -> int | None:
+    """Event time by its definition: the least watermark of those that are not silent, if each of them has told one."""
+    heard: list[tuple[int | None, int]] = [reports.get(partition, (None, 0)) for partition in range(3)]
+    marks = [mark for mark, at_ms in heard if clock_ms - at_ms <= SILENCE]
+    told = [mark for mark in marks if mark is not None]
+    return min(told) if told and len(told) == len(marks) else None
+
+
+@examples(200)
+@given(st.lists(st.tuples(st.integers(0, 40), st.dictionaries(st.integers(0, 3), st.integers(0, 9))), max_size=30))
+def test_whoever_reports_when_and_what_it_is_the_least_of_those_that_are_not_silent(log):
+    # Kinds of two partitions and of one; number 3 is that behind the last one.
+    time, clock_ms, event_ms = EventTime({**SOURCES, RAIL: 1}, silence_ms=SILENCE), 0, None
+    known: dict[int, tuple[int, int]] = {}
+    now_ms = 0
+    for seconds, marks in log:
+        # Its clock begins with the first record, and a gap counts as half of the silence at most.
+        step_ms = seconds * SECOND if time.log_ms is not None else 0
+        clock_ms, now_ms = clock_ms + min(step_ms, SILENCE // 2), now_ms + step_ms
+        time.observe(now_ms)
+        time.report(
+            Watermarks("traffic", "road_flow", {p if p < 2 else 2: mark for p, mark in marks.items() if p != 2})
+        )
+        time.report(Watermarks(*RAIL, {0: marks[2]} if 2 in marks else {}))
+        for partition, mark in marks.items():
+            known[partition] = max(mark, known.get(partition, (mark, 0))[0]), clock_ms
+        found = plainly(known, clock_ms)
+        event_ms = found if event_ms is None else event_ms if found is None else max(event_ms, found)
+        time.event_ms = time.reached()
+        assert time.event_ms == event_ms
 
 
 def test_a_snapshot_goes_on_alike():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def test_twenty_thousand_signals_find_all_that_is_near_and_nothing_else(radius_m
     assert sum(map(len, clusters)) == 20_000
     for number, places in enumerate(clusters):
         # Clusters may lie over each other: each is a city of its own.
-        city = Signal(**{**SIGNAL.__dict__, "city": f"city-{number}"})
+        city = replace(SIGNAL, city=f"city-{number}")
         entries = [Entry(i, (place[0], place[1]), signal=city) for i, place in enumerate(places.tolist())]
         for entry in entries:
             index.add(entry)
@@ -96,7 +96,7 @@ def test_twenty_thousand_signals_find_all_that_is_near_and_nothing_else(radius_m
     # Each has itself, and some others.
     assert found > 5 * 20_000
     for number, places in enumerate(clusters):
-        city = Signal(**{**SIGNAL.__dict__, "city": f"city-{number}"})
+        city = replace(SIGNAL, city=f"city-{number}")
         entry = Entry(0, (float(places[0, 0]), float(places[0, 1])), signal=city)
         before = [other.number for other, _ in index.near(entry.place, city.city, {0}, NOON, NOON)]
         index.remove(entry)

@@ -16,7 +16,7 @@ from services.core.correlation.planned import PlannedEvent
 from services.core.correlation.rulebook import Rulebook
 from services.core.signals import Signal
 from tests.core.correlation.city import HOUR, NOON, RULE, SILENCE, both, congestion, crowding
-from tests.core.correlation.language import NOISE, QUIET, SOURCES, heard, histories
+from tests.core.correlation.language import NOISE, QUIET, SOURCES, heard, histories, noise
 from tests.core.correlation.language import RULES as LANGUAGE
 from tests.examples import examples
 
@@ -73,6 +73,31 @@ def test_who_takes_an_incident_takes_it_in_the_rule_that_knows_it_and_a_restart_
     again = Rulebook(RULES, SOURCES, silence_ms=SILENCE, state=state)
     assert repr(again.snapshot()) == repr(state)
     assert again.counters == book.counters
+
+
+@examples(60)
+@given(st.lists(st.tuples(st.integers(-40, 60), st.integers(0, 4), st.integers(0, 90)), max_size=40))
+def test_every_rule_knows_of_time_what_it_would_know_alone_whoever_reports_and_whatever_the_log_says_of_time(steps):
+    book = Rulebook(RULES, SOURCES, silence_ms=SILENCE)
+    alone = [Correlator((rule,), SOURCES, silence_ms=SILENCE) for rule in RULES]
+    kinds: list[tuple[str, str]] = [*sorted(SOURCES), ("nobody", "knows")]
+    log_ms = NOON
+    for seconds, what, minutes in steps:
+        log_ms += seconds * 1000
+        if what < len(kinds):
+            domain, kind = kinds[what]
+            reported = dict.fromkeys(range(2), NOON + minutes * 60_000)
+            record: Signal | Watermarks = Watermarks(domain, kind, reported)
+        else:
+            record = noise("planned", "mic", NOON + minutes * 60_000, 0.0)  # which one rule takes, and the other not
+        book.take(record, log_ms)
+        for correlator in alone:
+            if isinstance(record, Watermarks) or correlator.rules[0].side_of(record) is not None:
+                correlator.take(record, log_ms)
+        state = book.snapshot()
+        for known, correlator in zip(state.rules, alone, strict=True):
+            assert known.event_time == correlator.snapshot().event_time
+            assert known.counters.reports == correlator.counters.reports == state.counters.reports
 
 
 def test_signals_beyond_the_bound_are_refused_and_counted():

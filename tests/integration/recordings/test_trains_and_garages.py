@@ -155,9 +155,10 @@ async def test_delays_of_toronto_are_told_by_their_tier(city: City, mode: str):
     count = by_tier.total()
     expected = {window: SEVERITIES[tier] for window, tier in worst.items() if tier}
     service = await Service.start(city, "traffic", **ENVIRONMENT)
-    command = "traffic.rail_call", need(path), "--format", f"toronto_{mode}", *span(DELAYS)
     # What cannot be is told wherever it stands in a file, and ends the command with 1.
-    told = await service.replay(*command, status=1 if refused else 0, wait_s=WAIT_S)
+    status = 1 if refused else 0
+    form = ("--format", f"toronto_{mode}", *span(DELAYS))
+    told = await service.replay("traffic.rail_call", need(path), *form, status=status, wait_s=WAIT_S)
     assert (told["accepted"], told["refused"]) == (count, refused)
     assert refused == {"subway": 0, "streetcar": 4}[mode]
 
@@ -177,8 +178,8 @@ async def test_delays_of_toronto_are_told_by_their_tier(city: City, mode: str):
     assert set(severities) == {"moderate", "severe", "extreme"}
     # And so has the archive each delay.
     await until_stored(city, "rail_call", count)
-    tier = "if(isNaN(delay_s), -1, toInt8(delay_s >= 300) + (delay_s >= 900) + (delay_s >= 1800))"
-    assert dict(await city.query(f"SELECT {tier} AS tier, count() FROM traffic.rail_call GROUP BY tier")) == by_tier
+    tiers = "if(isNaN(delay_s), -1, toInt8(delay_s >= 300) + (delay_s >= 900) + (delay_s >= 1800))"
+    assert dict(await city.query(f"SELECT {tiers} AS tier, count() FROM traffic.rail_call GROUP BY tier")) == by_tier
     assert await service.ledger("rail_call") == (count, count, 0, 0, 0)
 
 

@@ -42,9 +42,9 @@ test: lint ## check style, types and contracts, then run all tests
 test-fast: $(VENV)/.dev build/proto/.made ## core, architecture and contracts: no server, a fifth of the random examples
 	URBAN_TEST_EXAMPLES=0.2 $(PYTEST) -q -n auto --dist loadfile $(wildcard $(FAST_TESTS)) $(ARGS)
 
-test-real: $(VENV)/.dev build/proto/.made ## replay 671 days of Beijing's air whole, every day's index held against SQL
+test-real: $(VENV)/.dev build/proto/.made ## replay Beijing's air and Aarhus' garages whole, 671 days of Toronto's delays, held against SQL and files
 	URBAN_REAL_DAYS=671 $(PYTEST) -o faulthandler_timeout=20000 -s tests/integration/environment/test_engine_equals_days.py \
-		tests/integration/recordings/test_beijing.py $(ARGS)
+		tests/integration/recordings/test_beijing.py tests/integration/recordings/test_trains_and_garages.py $(ARGS)
 
 test-images: $(VENV)/.dev build/proto/.made ## build the image and run the city of docker-compose.yml; Debian and root
 	@$(BIN)/python -m tests.images $(ARGS)

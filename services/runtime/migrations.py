@@ -41,7 +41,8 @@ ANALYSTS = "urban"
 # Tables that every domain has; one view each covers all of them (schema/*.up.sql here beside).
 SHARED_TABLES = frozenset({"signals", "entities", "ledger", "archive_ledger", "dead_letters", "dead_letter_replays"})
 INTERNAL_TABLES = frozenset({"schema_versions", "baselines"})
-# How the comment of a table ends of which no view is made: it has pseudonyms or small numbers of people.
+# How the comment of a table ends of which no view is made, and that of a column which its view leaves out: they have
+# pseudonyms or small numbers of people.
 NOT_FOR_ANALYSTS = "(not for analysts)"
 # With URBAN_CLICKHOUSE_GRANTS (deploy/clickhouse/users.py): as whom views read what is below them; dictionaries too.
 VIEWS_USER, DICTIONARIES_USER = "views", "dictionaries"
@@ -241,7 +242,7 @@ def _columns(client: Client, database: str, table: str) -> list[_Column]:
         " ORDER BY position",
         parameters={"database": database, "table": table},
     ).result_rows
-    return [_Column(*row) for row in rows]
+    return [_Column(*row) for row in rows if not row[2].endswith(NOT_FOR_ANALYSTS)]
 
 
 def _view(database: str, table: str, comment: str, columns: Sequence[_Column], reader: str) -> str:

@@ -178,6 +178,32 @@ async def tell_flows(clickhouse: ClickHouse, kind: str, label: str, told: dict[t
         await clickhouse.insert(f"community.{kind}_windows", pa.table({**table, **more}))
 
 
+async def test_people_flow_works_with_the_passages_that_gates_denied_where_they_are_ten(clickhouse: ClickHouse):
+    for gate in ("a", "b"):
+        await clickhouse.command(
+            "INSERT INTO community.entities (city, entity_id, labels) VALUES"
+            f" ('c', '{gate}', {{'building': 'hall', 'place': 'hall'}})"
+        )
+    # Nine and ten in all by two gates; of the others, who passed, however many they are.
+    told = [("a", 0, 2, 5), ("b", 0, 2, 4), ("a", 1, 2, 5), ("b", 1, 2, 5), ("a", 2, 1, 500)]
+    table = {
+        "city": pa.array(["c"] * len(told)),
+        "window": pa.array(["1h"] * len(told)),
+        "entity_id": pa.array([gate for gate, *_ in told]),
+        "start_time": pa.array([MIDNIGHT + timedelta(hours=hour) for _, hour, *_ in told], TIME),
+        "revision": pa.array([1] * len(told), pa.uint32()),
+        **{f"outcome_top{n}": pa.array([np.nan] * len(told)) for n in (1, 3, 4, 5)},
+        "outcome_top2": pa.array([float(outcome) for _, _, outcome, _ in told]),
+        "outcome_top2_count": pa.array([float(count) for *_, count in told]),
+        "count_in_sum": pa.array([500.0] * len(told)),
+    }
+    await clickhouse.insert("community.passage_windows", pa.table(table))
+    await clickhouse.insert("community.people_count_windows", pa.table({k: table[k] for k in list(table)[:5]}))
+    rows = await clickhouse.query("SELECT source, denied FROM community.gate_flow FINAL ORDER BY source, start_time")
+    assert [known(denied) for source, denied in rows if source == "passage"] == [None, 10.0, None]
+    assert {known(denied) for source, denied in rows if source == "people_count"} == {None}
+
+
 async def test_people_flow_works_in_minus_out_balances_across_gates(clickhouse: ClickHouse):
     shown = {}
     for kind, label, told in (("people_count", "place", flows(1)), ("passage", "building", flows(2))):

@@ -48,6 +48,8 @@ async def test_people_by_cell_and_hour_are_shown_as_the_rule_of_small_cells_allo
         for s in cells
         if chance.random() < 0.8
     ]
+    # A third of the sensors tells no density. That of fewer than ten people would tell how many they are.
+    densities = [np.nan if chance.random() < 0.3 else chance.random() for _ in rows]
     counts = {
         "city": pa.array(["c"] * len(rows)),
         "window": pa.array(["1h"] * len(rows)),
@@ -55,12 +57,18 @@ async def test_people_by_cell_and_hour_are_shown_as_the_rule_of_small_cells_allo
         "start_time": times([row[1] * 60 for row in rows]),
         "revision": pa.array([1] * len(rows), pa.uint32()),
         "count_sum": pa.array([row[2] for row in rows]),
+        "count_max": pa.array([row[2] for row in rows]),
+        "density_p_m2_max": pa.array(densities),
         "confidence_mean": pa.array([0.5] * len(rows)),
     }
     await clickhouse.insert("community.people_count_windows", pa.table(counts))
     by_hour: dict[int, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for sensor, hour, count in rows:
         by_hour[hour][cells[sensor]].append(count)
+    dense: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for (sensor, hour, count), density in zip(rows, densities, strict=True):
+        if count >= 10 and not np.isnan(density):
+            dense[hour, cells[sensor]].append(density)
     expected = {}
     hidden_sums = 0
     for hour, found in by_hour.items():
@@ -75,12 +83,16 @@ async def test_people_by_cell_and_hour_are_shown_as_the_rule_of_small_cells_allo
                 len(found[cell]),
                 len(found[cell]) / sensors,
                 0.5,
+                None if hide else max(dense[hour, cell], default=None),
             )
     shown = await clickhouse.query(
-        "SELECT start_time, h3_cell, people, city_people, sensors, coverage, confidence"
+        "SELECT start_time, h3_cell, people, city_people, sensors, coverage, confidence, peak_density_p_m2"
         " FROM community.people_flow FINAL"
     )
-    assert {(r[0].replace(tzinfo=UTC), r[1]): (known(r[2]), known(r[3]), *r[4:]) for r in shown} == expected
+    assert {
+        (r[0].replace(tzinfo=UTC), r[1]): (known(r[2]), known(r[3]), *r[4:7], known(r[7])) for r in shown
+    } == expected
+    assert {True, False} == {value[5] is None for value in expected.values() if value[0] is not None}
     assert {True, False} == {value[0] is None for value in expected.values()}
     assert 0 < hidden_sums < HOURS
 
@@ -166,7 +178,8 @@ async def test_how_requests_are_answered_by_category_area_and_month(clickhouse: 
     await clickhouse.insert("community.service_request", pa.table(table))
     shown = await clickhouse.query(
         "SELECT category || ':' || area, month, requests, acknowledged_share, acknowledged_after_median,"
-        " resolved_share, resolved_after_median, ratings, satisfied_share FROM community.request_rates FINAL"
+        " resolved_share, resolved_after_median, ratings, satisfied_share, acknowledged_after_p90, resolved_after_p90,"
+        " satisfaction_mean FROM community.request_rates FINAL"
     )
     assert {str(row[1]) for row in shown} == {"2026-06-01"}
     rated = set()
@@ -186,6 +199,9 @@ async def test_how_requests_are_answered_by_category_area_and_month(clickhouse: 
                 60 * statistics.median(done_all[~np.isnan(done_all)]),
                 is_marked.sum() if enough else nan,
                 (marks[is_marked] >= 4).mean() if enough else nan,
+                60 * np.quantile(taken_all[~np.isnan(taken_all)], 0.9),
+                60 * np.quantile(done_all[~np.isnan(done_all)], 0.9),
+                marks[is_marked].mean() if enough else nan,
             ],
             rtol=1e-6,
         )

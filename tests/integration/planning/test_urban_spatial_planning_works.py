@@ -134,6 +134,8 @@ async def test_urban_spatial_planning_works_with_crowding_against_capacity(click
             {
                 **{"entity_id": name, "window": "1h", "start_time": START + timedelta(hours=h)},
                 **{"revision": revision, "count_max": count * revision / 2},
+                # That of fewer than ten people, however dense, is not shown.
+                "density_p_m2_max": count / 100 if count >= 10.0 else 9.0,
             }
             for (name, h), count in people.items()
             for revision in (1, 2)
@@ -141,7 +143,7 @@ async def test_urban_spatial_planning_works_with_crowding_against_capacity(click
     )
     rows = await clickhouse.query(
         "SELECT entity_id, month, capacity, hours, peak_people, peak_share, usual_peak_share, crowded_hours,"
-        " over_capacity_hours, h3_cell FROM urban.v_capacity_use ORDER BY entity_id, month"
+        " over_capacity_hours, peak_density_p_m2, h3_cell FROM urban.v_capacity_use ORDER BY entity_id, month"
     )
     assert [tuple(row[:2]) for row in rows] == [(name, month) for name in ("hall", "square") for month in MONTHS]
     for name, month, *found, cell in rows:
@@ -151,6 +153,7 @@ async def test_urban_spatial_planning_works_with_crowding_against_capacity(click
             *(capacity, len(counts), peak, peak / capacity, usual / capacity if usual >= 10.0 else np.nan),
             sum(n > 0.8 * capacity and n >= 10.0 for n in counts),
             sum(n > capacity for n in counts),
+            peak / 100,
         ]
         np.testing.assert_allclose(found, expected)
         assert h3.cell_to_parent(cell, 8) == CENTRE

@@ -47,6 +47,12 @@ async def test_views_give_final_rows_and_a_fifth_domain_needs_no_new_one(city: C
     assert {"v_signals", "v_entities", "v_ledger", "v_dead_letters", "v_road_flow", "v_road_flow_windows"} <= views
     # Small numbers of people and pseudonyms are not shown: community has views of its own, which suppress them.
     assert not {view for view in views if view.startswith(("v_people_count", "v_passage"))}
+    # Nor is what single citizens say of how they were served; the rest of a request is.
+    asked = await city.query(
+        "SELECT table, countIf(name LIKE 'satisfaction%'), count() > 10 FROM system.columns"
+        " WHERE database = 'urban' AND table LIKE 'v_service_request%' GROUP BY table ORDER BY table"
+    )
+    assert asked == [("v_service_request", 0, True), ("v_service_request_windows", 0, True)]
     # So has security; its windows hold nothing of a person.
     assert not views & {"v_credential_event", "v_emergency_call"}
     assert {"v_credential_findings", "v_credential_event_windows", "v_response_times"} <= views

@@ -54,6 +54,10 @@ async def test_which_cameras_are_there_and_see_what_they_should(clickhouse: Clic
         *beats(5, 3525, 20, entity_id="quick-and-gone"),
         *beats(5, 3605, entity_id="covered"),
         Event.of(900, CameraTopic.IMAGE_TOO_DARK, "covered", **dark),
+        Event.of(3545, CameraTopic.HEARTBEAT, "covered", tampered=1.0, tamper_s=2645.0),
+        # Of this one it is not told for how long it has been this time.
+        Event.of(800, CameraTopic.IMAGE_TOO_DARK, "quick", tampered=0.0, tamper_s=50.0),
+        Event.of(1_000, CameraTopic.IMAGE_TOO_DARK, "quick", tampered=1.0),
         Event.of(900, CameraTopic.IMAGE_TOO_DARK, "well", **dark),
         Event.of(999, CameraTopic.IMAGE_TOO_DARK, "well", tampered=0.0, tamper_s=99.0),
         Event.of(3599, CameraTopic.OCCUPANCY_COUNTER, "well:plaza", people=4),
@@ -61,18 +65,19 @@ async def test_which_cameras_are_there_and_see_what_they_should(clickhouse: Clic
     await store(clickhouse, events, 3_620)
     await tell_numbers(clickhouse, "quick-and-gone", heartbeat_s=20)
     shown = await clickhouse.query(
-        "SELECT camera, toTimeZone(seen_time, 'UTC'), silent_s, heartbeat_s, offline, tampered, latitude"
+        "SELECT camera, toTimeZone(seen_time, 'UTC'), silent_s, heartbeat_s, offline, tampered, latitude, tampered_s"
         " FROM security.camera_health FINAL ORDER BY camera"
     )
     # The minute from 3,600 s on is not over: what was told in it is not known yet.
     assert [(row[0], row[1].replace(tzinfo=None), *row[2:6]) for row in shown] == [
         ("covered", at(3545), 55.0, 60.0, False, True),
-        ("quick", at(3585), 15.0, 60.0, False, False),
+        ("quick", at(3585), 15.0, 60.0, False, True),
         ("quick-and-gone", at(3525), 75.0, 20.0, True, False),
         ("three-missing", at(3365), 235.0, 60.0, True, False),
         ("two-missing", at(3427), 173.0, 60.0, False, False),
         ("well", at(3545), 55.0, 60.0, False, False),
     ]
+    assert {row[0]: row[7] for row in shown if not math.isnan(row[7])} == {"covered": 2_645.0}
     assert [math.isnan(row[6]) for row in shown] == [row[0] != "quick-and-gone" for row in shown]
 
 
@@ -80,16 +85,19 @@ async def test_for_how_much_of_a_day_cameras_were_online(clickhouse: ClickHouse)
     events = [*beats(5, 7_205, entity_id="well"), *beats(5, 1_805, entity_id="gone-and-back")]
     events += beats(5_405, 7_205, entity_id="gone-and-back")
     events += [Event.of(t, CameraTopic.LINE_CROSSED, "well:line", crossings=1) for t in range(30, 7_000, 60)]
+    events += [
+        Event.of(t, CameraTopic.IMAGE_TOO_DARK, "well", tampered=0.0, tamper_s=s) for t, s in ((60, 9.0), (90, 7.0))
+    ]
     await store(clickhouse, events, 7_220)
     shown = await clickhouse.query(
-        "SELECT camera, toString(day), online_minutes, known_minutes, availability"
+        "SELECT camera, toString(day), online_minutes, known_minutes, availability, ifNotFinite(longest_tamper_s, -1)"
         " FROM security.camera_availability FINAL ORDER BY camera"
     )
     # Heard of last at 1,805 s: the ends of minutes up to 1,980 are within 180 s of it; again from 5,460 on.
     online = sum(1 for end in range(60, 7_201, 60) if end <= 1_985 or end >= 5_405)
     assert shown == [
-        ("gone-and-back", "2026-06-01", online, 120, online / 120),
-        ("well", "2026-06-01", 120, 120, 1.0),
+        ("gone-and-back", "2026-06-01", online, 120, online / 120, HIDDEN),
+        ("well", "2026-06-01", 120, 120, 1.0, 9.0),
     ]
 
 
@@ -124,13 +132,16 @@ async def test_how_crowded_zones_are_with_few_people_hidden(clickhouse: ClickHou
         await store(clickhouse, events, 90 * 60 + 20)
     await tell_numbers(clickhouse, "cam:plaza", area_m2=100)
     shown = await clickhouse.query(
-        "SELECT zone, toUnixTimestamp(end_time), people, area_m2, density_p_m2, fruin_level"
+        "SELECT zone, toUnixTimestamp(end_time), people, area_m2, density_p_m2, fruin_level, most_people"
         " FROM security.camera_crowding FINAL"
     )
     assert len(shown) == 2 * 90
     levels = set()
-    for zone, end, people, area, density, level in shown:
-        truth = counted[round(end - START.timestamp()) // 60 - 1]
+    for zone, end, people, area, density, level, most in shown:
+        minute = round(end - START.timestamp()) // 60 - 1
+        truth = counted[minute]
+        greatest = max(counted[m] for m in range(max(0, minute - 4), minute + 1))
+        assert math.isnan(most) if greatest < 10 else most == greatest
         assert math.isnan(people) if truth < 10 else people == truth
         known = zone == "cam:plaza" and truth >= 10
         assert area == 100 or zone == "cam:unknown"
@@ -154,6 +165,11 @@ async def test_what_lines_and_zones_told_by_the_hour_with_small_numbers_hidden(c
         expected[rule, 0] = [told, 1.0, 1.0, told]
     # A line of which nothing but few crossings is told is there all the same.
     events.append(Event.of(7, CameraTopic.LINE_CROSSED, "cam:once", crossings=1))
+    for second, loitered, confidence in ((10, 40.0, 0.5), (70, 90.0, 0.75), (75, 60.0, 0.75)):
+        columns = {"loitering_s": loitered, "confidence": confidence}
+        events.append(Event.of(second, CameraTopic.LOITERING, "cam:field", **columns))
+        expected["field", 0][1] += 1
+    expected["field", 0][0] = expected["field", 0][3] = HIDDEN
     expected["once", 0] = [HIDDEN, 0.0, 0.0, HIDDEN]
     for second in range(10, 7_190, 7):
         rule, which = chance.choice(["a", "b:c"]), chance.randrange(4)
@@ -167,6 +183,10 @@ async def test_what_lines_and_zones_told_by_the_hour_with_small_numbers_hidden(c
         " FROM security.camera_zones FINAL"
     )
     assert {row[0] for row in shown} == {"cam"}
+    more = await clickhouse.query(
+        "SELECT rule, longest_loitering_s, confidence FROM security.camera_zones FINAL WHERE longest_loitering_s > 0"
+    )
+    assert more == [("field", 90.0, 0.625)]
     start = int(START.timestamp())
     found = {(row[1], (row[2] - start) // 3600): [HIDDEN if math.isnan(n) else n for n in row[3:]] for row in shown}
     assert found == expected

@@ -43,7 +43,9 @@ def muting(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Responder]:
-    with responding(own_servers, tmp_path_factory.mktemp("responder")) as made:
+    with responding(own_servers, tmp_path_factory.mktemp("responder")) as make:
+        made = make("the-responder", static=True)
+        made.start()
         yield made
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -84,9 +85,8 @@ class Responder:
     folder: Path
     desk: Desk
     authority: Path  # file with the certificates that vouch for the desk
-    name: str = "the-responder"
-    # Else each start waits until the group has missed who was killed.
-    static: bool = True
+    name: str
+    static: bool  # else each start after a kill waits until the group has missed it
     child: Child | None = None
     starts: int = field(default=0)
 
@@ -221,15 +221,15 @@ def steps(story: str) -> list[Step]:
     ]
 
 
-@pytest.fixture(scope="module")
-def make_responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeResponder]:
-    """Responders with one desk; those that run in the end must end well."""
-    folder, authority = tmp_path_factory.mktemp("responders"), trustme.CA()
+@contextmanager
+def responding(servers: Endpoints, folder: Path) -> Iterator[MakeResponder]:
+    """Makes responders with one desk, by name; those that run in the end must end well."""
+    authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     desk, made = Desk(authority), list[Responder]()
 
     def make(name: str, static: bool) -> Responder:
-        made.append(Responder(own_servers, folder, desk, folder / "ca.pem", name, static))
+        made.append(Responder(servers, folder, desk, folder / "ca.pem", name, static))
         return made[-1]
 
     yield make
@@ -237,6 +237,12 @@ def make_responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFact
         if one.child is not None and one.child.poll() is None:
             one.stop()
     desk.close()
+
+
+@pytest.fixture(scope="module")
+def make_responder(own_servers: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeResponder]:
+    with responding(own_servers, tmp_path_factory.mktemp("responders")) as make:
+        yield make
 
 
 def check_told_once(servers: Endpoints, story: str, expected: list[Told]) -> None:
@@ -263,7 +269,6 @@ def check_told_once(servers: Endpoints, story: str, expected: list[Told]) -> Non
 @pytest.mark.timeout(600)  # seven starts of a process
 def test_killed_at_every_transition_and_escalation_it_loses_nothing_and_tells_nobody_twice(make_responder, own_servers):
     kafka, expected = own_servers.kafka, []
-    # Static: else each start waits until the group has missed who was killed.
     responder = make_responder("the-responder", static=True)
     responder.start()
     for number, (versions, age_s, notices) in enumerate(steps(KILLED)):

@@ -14,9 +14,8 @@ from services.feeds.onvif_json import read_line
 from services.feeds.onvif_messages import Message, MetadataFault, Notice
 from services.feeds.onvif_topics import LONGEST_CAMERA, name_of
 from services.feeds.onvif_xml import documents_of, read_metadata
-from services.feeds.recordings.block import Names
+from services.feeds.recordings.beside_tables import streams_of
 from services.feeds.recordings.documents import Document, blocks_of
-from services.feeds.recordings.numbering import identify
 from services.feeds.recordings.opening import Item, items_of, text_lines
 from services.feeds.recordings.stream import Format, Stream, Wanted
 
@@ -37,14 +36,9 @@ def access(files: Sequence[Path], wanted: Wanted) -> list[Stream]:
                 points |= read_points(io.TextIOWrapper(text_lines(file), "utf-8", newline=""))
             except ValueError as error:
                 raise ValueError(f"{item.name}: {error}") from None
-    # By another table the same events are of other gates.
-    by = sorted(item.content().digest for item in tables)
-    streams = []
-    for item in told:
-        names, content = Names(), item.content()
-        blocks = blocks_of(item.name, _read(item, points, wanted), wanted, names)
-        streams.append(Stream(item.name, identify(content.digest, *by), names, blocks, sorted=False, size=content.size))
-    return streams
+    return streams_of(
+        told, tables, lambda item, names: blocks_of(item.name, _read(item, points, wanted), wanted, names)
+    )
 
 
 def _read(item: Item, points: Mapping[tuple[str, str], AccessPoint], wanted: Wanted) -> Iterator[Document]:
@@ -65,9 +59,7 @@ def _read(item: Item, points: Mapping[tuple[str, str], AccessPoint], wanted: Wan
                 yield Document(place, row)
         except MetadataFault as fault:
             yield Document(place, None, str(fault))
-    if unread:
-        told = ", ".join(f"{name} × {count:,}" for name, count in unread.most_common())
-        wanted.note(f"{item.name}: not read as {wanted.kind_name}: {told}")
+    wanted.note_unread(item.name, unread)
 
 
 def _messages(item: Item, wanted: Wanted) -> Iterator[tuple[int, str, Message]]:

@@ -6,17 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from services.feeds.datex2 import SiteFault
 from services.feeds.datex2_parking import AREA, CAR_PARKS, STATUSES, CarPark, ParkingState, read_car_park, read_status
 from services.feeds.datex2_xml import pieces_of
+from services.feeds.recordings.beside_tables import streams_of
 from services.feeds.recordings.block import Block, Names, Refusal, absent
 from services.feeds.recordings.datex2_flow import entity_id
+from services.feeds.recordings.datex2_tables import Publication, read_tables
 from services.feeds.recordings.documents import BLOCK_ROWS
-from services.feeds.recordings.numbering import identify
 from services.feeds.recordings.opening import Item, items_of
 from services.feeds.recordings.stream import Stream, Wanted
 from urban.common.v1.entity_pb2 import Entity
@@ -25,33 +25,24 @@ from urban.common.v1.geo_pb2 import Position
 _PIECES = CAR_PARKS | STATUSES | {AREA}
 
 
-class _Tables(NamedTuple):
-    """What files tell of car parks, and which of them tell how full they are."""
-
-    car_parks: dict[str, CarPark]
-    told: list[Item]
+_PUBLICATION = Publication(
+    wanted=_PIECES,
+    records=CAR_PARKS,
+    read=read_car_park,
+    neither="neither car parks nor their status after DATEX II",
+    untold="tables of car parks need their status beside them (ParkingStatusPublication)",
+)
 
 
 def parking(files: Sequence[Path], wanted: Wanted) -> list[Stream]:
     """Vehicles and spaces of each car park. ValueError names a file that is no DATEX II, or a table that is wrong."""
-    items = items_of(files)
-    car_parks, told = _read_tables(items)
-    contents = {item.name: item.content() for item in items}
-    # By another table the same vacant spaces are other vehicles.
-    tables = sorted(contents[item.name].digest for item in items if item not in told)
-    streams = []
-    for item in told:
-        names, content = Names(), contents[item.name]
-        blocks = _blocks(item, car_parks, wanted, names)
-        streams.append(
-            Stream(item.name, identify(content.digest, *tables), names, blocks, sorted=False, size=content.size)
-        )
-    return streams
+    tables = read_tables(items_of(files), _PUBLICATION)
+    return streams_of(tables.told, tables.only, lambda item, names: _blocks(item, tables.records, wanted, names))
 
 
 def entities(files: Sequence[Path], city: str) -> Iterator[Entity]:
     """The car parks of all tables."""
-    for found in _read_tables(items_of(files)).car_parks.values():
+    for found in read_tables(items_of(files), _PUBLICATION).records.values():
         known = not math.isnan(found.latitude) and not math.isnan(found.longitude)
         yield Entity(
             name=f"cities/{city}/domains/traffic/entities/{_entity_id(found.id)}",
@@ -64,31 +55,6 @@ def entities(files: Sequence[Path], city: str) -> Iterator[Entity]:
 
 def _entity_id(car_park: str) -> str:
     return entity_id(car_park, "", frozenset())
-
-
-def _read_tables(items: Sequence[Item]) -> _Tables:
-    car_parks: dict[str, CarPark] = {}
-    told = []
-    for item in items:
-        has_status, has_any = False, False
-        try:
-            with item.open() as file:
-                for piece in pieces_of(file, wanted=_PIECES):
-                    has_any = True
-                    if piece.tag in CAR_PARKS:
-                        found = read_car_park(piece)
-                        car_parks[found.id] = found
-                    else:
-                        has_status = True
-        except ValueError as error:
-            raise ValueError(f"{item.name}: {error}") from None
-        if not has_any:
-            raise ValueError(f"{item.name}: has neither car parks nor their status after DATEX II")
-        if has_status:
-            told.append(item)
-    if not told:
-        raise ValueError("tables of car parks need their status beside them (ParkingStatusPublication)")
-    return _Tables(car_parks, told)
 
 
 def _blocks(item: Item, car_parks: dict[str, CarPark], wanted: Wanted, names: Names) -> Iterator[Block]:
@@ -116,9 +82,7 @@ def _blocks(item: Item, car_parks: dict[str, CarPark], wanted: Wanted, names: Na
     if rows:
         yield _block_of(rows, wanted, names)
     wanted.count_empty(without)
-    if unread:
-        parts = ", ".join(f"{name} × {count:,}" for name, count in unread.most_common())
-        wanted.note(f"{item.name}: not read as {wanted.kind_name}: {parts}")
+    wanted.note_unread(item.name, unread)
 
 
 def _block_of(rows: Sequence[tuple[int, ParkingState]], wanted: Wanted, names: Names) -> Block:

@@ -6,15 +6,15 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from services.feeds.datex2 import LaneFlow, Site, SiteFault, read_measurements, read_site
-from services.feeds.datex2_xml import MEASUREMENTS, SITES, pieces_of
+from services.feeds.datex2_xml import MEASUREMENTS, ROAD, SITES, pieces_of
+from services.feeds.recordings.beside_tables import streams_of
 from services.feeds.recordings.block import Block, Names, Refusal, absent
+from services.feeds.recordings.datex2_tables import Publication, read_tables
 from services.feeds.recordings.documents import BLOCK_ROWS
-from services.feeds.recordings.numbering import identify
 from services.feeds.recordings.opening import Item, items_of
 from services.feeds.recordings.stream import Stream, Wanted
 from urban.common.v1.entity_pb2 import Entity
@@ -24,11 +24,13 @@ from urban.common.v1.geo_pb2 import Position
 ALL_LANES = "all"
 
 
-class _Tables(NamedTuple):
-    """What files tell of sites, and which of them have measurements."""
-
-    sites: dict[str, Site]
-    measured: list[Item]
+_PUBLICATION = Publication(
+    wanted=ROAD,
+    records=SITES,
+    read=read_site,
+    neither="neither measurement sites nor measured data of DATEX II",
+    untold="tables of measurement sites need measured data beside them (MeasuredDataPublication)",
+)
 
 
 def entity_id(site: str, lane: str, lanes: frozenset[str]) -> str:
@@ -39,23 +41,13 @@ def entity_id(site: str, lane: str, lanes: frozenset[str]) -> str:
 
 def road_flow(files: Sequence[Path], wanted: Wanted) -> list[Stream]:
     """Flow, speed, occupancy and heavy share of each lane. ValueError names a file that is no DATEX II."""
-    items = items_of(files)
-    sites, measured = _read_tables(items)
-    contents = {item.name: item.content() for item in items}
-    # By another table the same values are of other lanes.
-    tables = sorted(contents[item.name].digest for item in items if item not in measured)
-    streams = []
-    for item in measured:
-        names, content = Names(), contents[item.name]
-        blocks = _blocks(item, sites, wanted, names)
-        identity = identify(content.digest, *tables)
-        streams.append(Stream(item.name, identity, names, blocks, sorted=False, size=content.size))
-    return streams
+    tables = read_tables(items_of(files), _PUBLICATION)
+    return streams_of(tables.told, tables.only, lambda item, names: _blocks(item, tables.records, wanted, names))
 
 
 def entities(files: Sequence[Path], city: str) -> Iterator[Entity]:
     """The lanes of the sites of all tables, or the sites that have none."""
-    for site in _read_tables(items_of(files)).sites.values():
+    for site in read_tables(items_of(files), _PUBLICATION).records.values():
         lanes = site.measured_lanes
         for lane in sorted({found.lane for found in site.by_index.values()}):
             labels = {"site": site.id} | ({"direction": site.side} if site.side else {})
@@ -70,31 +62,6 @@ def entities(files: Sequence[Path], city: str) -> Iterator[Entity]:
                 numbers={} if lane or math.isnan(site.lanes) else {"lanes": site.lanes},
                 labels=labels,
             )
-
-
-def _read_tables(items: Sequence[Item]) -> _Tables:
-    sites: dict[str, Site] = {}
-    measured = []
-    for item in items:
-        has_measurements, has_any = False, False
-        try:
-            with item.open() as file:
-                for piece in pieces_of(file):
-                    has_any = True
-                    if piece.tag in SITES:
-                        site = read_site(piece)
-                        sites[site.id] = site
-                    else:
-                        has_measurements = True
-        except ValueError as error:
-            raise ValueError(f"{item.name}: {error}") from None
-        if not has_any:
-            raise ValueError(f"{item.name}: has neither measurement sites nor measured data of DATEX II")
-        if has_measurements:
-            measured.append(item)
-    if not measured:
-        raise ValueError("tables of measurement sites need measured data beside them (MeasuredDataPublication)")
-    return _Tables(sites, measured)
 
 
 def _blocks(item: Item, sites: dict[str, Site], wanted: Wanted, names: Names) -> Iterator[Block]:

@@ -20,7 +20,7 @@ def read_sensorthings(item: Item, wanted: Wanted) -> Iterator[Document]:
     for told in _named(item, answer.rows(_parse(item, wanted))):
         yield _document(told)
     wanted.count_empty(answer.empty)
-    _note(item, wanted, answer.unread)
+    wanted.note_unread(item.name, answer.unread)
     if answer.goes_on:
         wanted.note(f"{item.name}: the server has more than this answer (@iot.nextLink): give the other pages, too")
 
@@ -30,7 +30,7 @@ def read_ngsi_ld(item: Item, wanted: Wanted) -> Iterator[Document]:
     entities = ngsi_ld.Entities(wanted.kind_name, wanted.kind, ZoneInfo(wanted.zone))
     for told in _named(item, entities.rows(_parse(item, wanted))):
         yield _document(told)
-    _note(item, wanted, entities.unread)
+    wanted.note_unread(item.name, entities.unread)
 
 
 def read_sf_fire_calls(item: Item, wanted: Wanted) -> Iterator[Document]:
@@ -38,7 +38,7 @@ def read_sf_fire_calls(item: Item, wanted: Wanted) -> Iterator[Document]:
     unread: Counter[str] = Counter()
     for told in _named(item, sf_fire_calls.rows(_parse(item, wanted), unread)):
         yield _document(told)
-    _note(item, wanted, unread)
+    wanted.note_unread(item.name, unread)
 
 
 _Told = (
@@ -73,12 +73,6 @@ def _document(told: _Told) -> Document:
     if isinstance(told, ValueError):
         return Document(told.place, None, told.reason, told.value, told.field)
     return Document(told.place, told.row)
-
-
-def _note(item: Item, wanted: Wanted, unread: Counter[str]) -> None:
-    if unread:
-        told = ", ".join(f"{name} × {count:,}" for name, count in unread.most_common())
-        wanted.note(f"{item.name}: not read as {wanted.kind_name}: {told}")
 
 
 FORMATS = {

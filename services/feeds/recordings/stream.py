@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,12 @@ class Wanted:
     @property
     def kind_name(self) -> str:
         return f"{self.contract.domain}.{self.kind.name}"
+
+    def note_unread(self, file: str, unread: Counter[str]) -> None:
+        """Says what of a file was left out, and how often; nothing where there is none."""
+        if unread:
+            told = ", ".join(f"{name} × {count:,}" for name, count in unread.most_common())
+            self.note(f"{file}: not read as {self.kind_name}: {told}")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import numpy as np
 
 from services.core.correlation.graph import LinkGraph
 from services.core.correlation.grid import Place
-from services.core.correlation.group import Group, Node, gap_ms
+from services.core.correlation.group import Group, Node, link_of
 from services.core.correlation.incident import Incident, IncidentState, Link, incident_id
-from services.core.correlation.query import windows_query
 from services.core.correlation.rule import Rule
 from services.core.correlation.space import FINEST_RESOLUTION, distance_m
 from services.core.geometry import cell_of, great_circle_m
@@ -27,10 +26,11 @@ _FEW_PLACES = 16
 
 def describe(graph: LinkGraph, group: Group) -> Incident:
     """The incident of a complete group as it stands: open, without acknowledgement and with revision 0."""
-    rule, nodes = graph.rule, graph.in_order(group)
+    rule, listing = graph.rule, graph.listing(group)
+    nodes = listing.nodes
     first, listed = nodes[0].signal, _list_nodes(nodes)
-    signals = tuple(node.signal for node in listed)
-    latitude, longitude, extent_m = _middle(tuple(sorted({node.place for node in nodes})))
+    signals = tuple([node.signal for node in listed])
+    latitude, longitude, extent_m = _middle(tuple(sorted(listing.places)))
     return Incident(
         id=incident_id(first.city, rule.name, rule.version, first.id),
         city=first.city,
@@ -40,7 +40,7 @@ def describe(graph: LinkGraph, group: Group) -> Incident:
         severity=rule.severity,
         title=_title(rule, group, nodes),
         start_ms=first.start_ms,
-        end_ms=max(node.signal.end_ms for node in nodes),
+        end_ms=group.end_ms,
         latitude=latitude,
         longitude=longitude,
         h3_cell=cell_of(latitude, longitude, FINEST_RESOLUTION),
@@ -48,7 +48,6 @@ def describe(graph: LinkGraph, group: Group) -> Incident:
         signals=signals,
         links=tuple(_list_links(graph, group, nodes, listed)),
         thresholds=rule.thresholds,
-        query=windows_query(first.city, signals),
         signal_count=len(nodes),
         link_count=group.links,
         revision=0,
@@ -61,12 +60,7 @@ def resolve_ms(graph: LinkGraph, group: Group) -> int:
 
     A signal that begins within the rule's time after the last window is known at its own end, one window later.
     """
-    last_ms = longest_ms = 0
-    for signal_id in group.members:
-        signal = graph.nodes[signal_id].signal
-        last_ms = max(last_ms, signal.end_ms)
-        longest_ms = max(longest_ms, signal.end_ms - signal.start_ms)
-    return last_ms + graph.rule.open_ms + longest_ms
+    return group.end_ms + graph.rule.open_ms + group.longest_ms
 
 
 def _title(rule: Rule, group: Group, nodes: list[Node]) -> str:
@@ -123,29 +117,14 @@ def _list_links(graph: LinkGraph, group: Group, nodes: list[Node], listed: list[
     """All links, or where they are too many the closest one of every listed signal; in the order of the signals."""
     if group.links > MAX_LISTED_LINKS:
         closest = ((node, graph.nodes[node.closest[2]]) for node in listed if node.closest)
-        return [_link(a, b) for a, b in dict.fromkeys(_as_named(node, other) for node, other in closest)]
+        return list(dict.fromkeys(link_of(node, other) for node, other in closest))
     if len(listed) == len(nodes):
-        return [link for node in listed for link in _forward(graph, node)]
+        links: list[Link] = []
+        for node in listed:
+            links += graph.forward(node) if node.forward is None else node.forward
+        return links
     others = {node: sorted((graph.nodes[i] for i in node.neighbours), key=_ORDER) for node in listed}
-    return [_link(a, b) for a, b in dict.fromkeys(_as_named(n, other) for n in listed for other in others[n])]
-
-
-def _forward(graph: LinkGraph, node: Node) -> list[Link]:
-    """The links of a signal with those behind it; made once for as long as nothing about them changes."""
-    if node.forward is None:
-        behind = sorted((o for o in map(graph.nodes.__getitem__, node.neighbours) if o.order > node.order), key=_ORDER)
-        node.forward = [_link(*_as_named(node, other)) for other in behind]
-    return node.forward
-
-
-def _as_named(node: Node, other: Node) -> tuple[Node, Node]:
-    """In the order of the rule's names, and then of time."""
-    return (node, other) if (node.side, node.order) < (other.side, other.order) else (other, node)
-
-
-def _link(a: Node, b: Node) -> Link:
-    distance_m = round(a.neighbours[b.signal.id], 3)
-    return Link(a.signal.id, b.signal.id, distance_m, gap_ms(a.signal, b.signal) / 1000)
+    return list(dict.fromkeys(link_of(node, other) for node in listed for other in others[node]))
 
 
 _ORDER = attrgetter("order")

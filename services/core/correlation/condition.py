@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.core.correlation.checks import RuleError
 
@@ -50,6 +51,12 @@ class Count:
     within_s: int | None = None  # from the first start to the last; None: in the whole group
     distinct: str = ""  # "": signals; "entity"; or the name of an attribute (signals without it do not count)
 
+    @cached_property
+    def text(self) -> str:
+        """As an incident tells it, which it does in each version; likewise below."""
+        counted = f"different {self.distinct} of" if self.distinct else "count of"
+        return f"{counted} {_names(self.of)}{_within(self.within_s)}"
+
 
 @dataclass(frozen=True)
 class Share:
@@ -63,6 +70,10 @@ class Share:
     at_least: float  # above 0, up to 1
     within_s: int | None = None  # from the first start to the last; None: in the whole group
 
+    @cached_property
+    def text(self) -> str:
+        return f"share of {self.among} of {_names(self.of)}{_within(self.within_s)}"
+
 
 @dataclass(frozen=True)
 class Total:
@@ -72,6 +83,10 @@ class Total:
     measure: str  # name of an evidence; signals without it, or with NaN, add nothing
     at_least: float
     within_s: int | None = None
+
+    @cached_property
+    def text(self) -> str:
+        return f"sum of {self.measure} of {_names(self.of)}{_within(self.within_s)}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,10 @@ class Percentile:
     at_most: float | None = None
     values: int = 1  # fewer of them than so many say nothing: not true
 
+    @cached_property
+    def text(self) -> str:
+        return f"percentile {self.percent:g} of {self.measure} of {_names(self.of)}"
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -92,6 +111,10 @@ class Chain:
 
     steps: tuple[str, ...]
     within_s: int | None = None  # from the start of the first to the start of the last
+
+    @cached_property
+    def text(self) -> str:
+        return f"{', then '.join(self.steps)}{_within(self.within_s)}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +134,18 @@ class Absent:
     around: tuple[str, ...] = ()  # names of the signals that it must not be near; (): all that take part
     unknown_if: tuple[str, ...] = ()
     unknown_opens: bool = False  # whether the incident opens all the same, and says so
+
+    @cached_property
+    def text(self) -> str:
+        return f"no {self.of} within {self.radius_m:g} m"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _within(seconds: int | None) -> str:
+    return "" if seconds is None else f" within {seconds} s"
 
 
 Condition = Present | AllOf | AnyOf | Count | Share | Total | Percentile | Chain | Absent

@@ -72,7 +72,8 @@ class Correlator:
         self._known: dict[str, Signal] = {}  # the newest version of every signal
         self._changed: dict[str, None] | None = None  # signals that are not as `changes` told them; None: not asked yet
         self._waiting = Calendar[str]()  # signals that event time has not passed, by their end
-        self._leaving = Calendar[str]()  # signals by the event time from which they are held by groups only
+        # Signals that no rule took or looks out for, by the event time from which they are known no more.
+        self._leaving = Calendar[str]()
         self._resolving = Moments[str]()  # incident -> event time at which it will be resolved
         # A group, by rule and one of its signals -> event time at which its absences can be judged.
         self._due = Moments[tuple[int, str]]()
@@ -111,13 +112,14 @@ class Correlator:
 
     def take(self, record: Signal | Watermarks, log_time_ms: int) -> list[Incident]:
         """Takes one record of the signal topic with its record time; gives the incidents' new versions in order."""
-        self._time.observe(log_time_ms)
+        time = self._time
+        time.observe(log_time_ms)
         if isinstance(record, Watermarks):
             self.counters.reports += 1
             changes = self._report(record)
         else:
             changes = self._take_signal(record)
-        if (reached := self._time.reached()) is not None and reached != self._time.event_ms:
+        if (reached := time.reached()) is not None and reached != time.event_ms:
             changes += self._advance(reached)
         return changes
 
@@ -189,16 +191,15 @@ class Correlator:
     def _take_signal(self, signal: Signal) -> list[Incident]:
         signal_id = signal.id
         known = self._known.get(signal_id)
-        result = self.last_result = self._weigh(signal, known)
-        if result != "taken":
+        settled_ms = self._settled_ms.get((signal.domain, signal.kind, signal.type))
+        result = self.last_result = "unmatched" if settled_ms is None else self._weigh(signal, known, settled_ms)
+        if result != "taken" or settled_ms is None:
             setattr(self.counters, result, getattr(self.counters, result) + 1)
             return []
         self.counters.taken += 1
         self._known[signal_id] = signal
         if self._changed is not None:
             self._changed[signal_id] = None
-        if known is None:
-            self._leaving.put(self._leaves_ms(signal), signal_id)
         event_ms = self._time.event_ms
         if event_ms is not None and signal.end_ms <= event_ms:
             return self._settle([signal], event_ms)
@@ -206,19 +207,16 @@ class Correlator:
             self._waiting.put(signal.end_ms, signal_id)
         return []
 
-    def _weigh(self, signal: Signal, known: Signal | None) -> str:
-        """What is to become of a signal, in the words of the counters."""
-        settled_ms = self._settled_ms.get((signal.domain, signal.kind, signal.type))
-        if settled_ms is None:
-            return "unmatched"
+    def _weigh(self, signal: Signal, known: Signal | None, settled_ms: int) -> str:
+        """What is to become of a signal that some rule names, in the words of the counters."""
         event_ms = self._time.event_ms
         if event_ms is not None and signal.start_ms + settled_ms <= event_ms:
             return "settled"
-        if known is None and self.closed:
+        if known is not None:
+            return "taken" if _replaces(signal, known) else "repeated"
+        if self.closed:
             return "unmatched"
-        if known is None:
-            return "taken" if len(self._known) < self._max_signals else "overflow"
-        return "taken" if _replaces(signal, known) else "repeated"
+        return "taken" if len(self._known) < self._max_signals else "overflow"
 
     def _advance(self, to_ms: int) -> list[Incident]:
         """Moves event time from moment to moment: where signals end, and where incidents are judged or resolved."""
@@ -226,8 +224,9 @@ class Correlator:
         from_ms = self.event_ms
         while (moment_ms := self._next_moment()) is not None and moment_ms <= to_ms:
             signals = [self._known[signal_id] for signal_id in self._waiting.take(moment_ms)]
-            # Only signals of one city meet: what is asked for those of a city is still at hand for the next of them.
-            signals.sort(key=_CITY)
+            if len(signals) > 1:
+                # Only signals of one city meet: what is asked for those of one is still at hand for the next of them.
+                signals.sort(key=_CITY)
             self._time.event_ms = moment_ms
             for number, signal_id in self._due.take(moment_ms):
                 self._graphs[number].touch(signal_id)
@@ -256,6 +255,8 @@ class Correlator:
                 self._drop(signal.id)
                 for graph in graphs:
                     graph.discard(signal.id)
+            elif not self._holds(signal):
+                self._leaving.put(self._leaves_ms(signal), signal.id)
         return self._tell_all(moment_ms)
 
     def _tell_all(self, moment_ms: int) -> list[Incident]:
@@ -347,11 +348,14 @@ class Correlator:
         dropped += self._leaving.take(now_ms)
         for signal_id in dropped:
             signal = self._known.get(signal_id)
-            if signal is None or self._leaves_ms(signal) > now_ms:
-                continue
-            if not any(graph.holds(signal_id) for graph in self._graphs_of[signal.domain, signal.kind, signal.type]):
+            if signal is not None and self._leaves_ms(signal) <= now_ms and not self._holds(signal):
                 self._drop(signal_id)
         return changes + self._prune(now_ms)
+
+    def _holds(self, signal: Signal) -> bool:
+        """Whether a signal takes part in some group, or is looked out for."""
+        graphs = self._graphs_of[signal.domain, signal.kind, signal.type]
+        return graphs[0].holds(signal.id) or any(graph.holds(signal.id) for graph in graphs[1:])
 
     def _drop(self, signal_id: str) -> None:
         del self._known[signal_id]
@@ -460,5 +464,5 @@ def _replaces(new: Signal, known: Signal) -> bool:
     """
     if (new.revision, new.retracted) != (known.revision, known.retracted):
         return (new.revision, new.retracted) > (known.revision, known.retracted)
-    # By text, since NaN (no threshold, no place) equals itself there.
-    return repr(new) != repr(known)
+    # By text where they are not plainly the same, since NaN (no threshold, no place) equals itself there.
+    return new != known and repr(new) != repr(known)

@@ -110,12 +110,13 @@ class EventTime:
 
     def reached(self) -> int | None:
         """What event time has come to by now, without moving it: see `event_ms`."""
-        if self._least is None or self._clock_ms > self._least[1]:
-            self._least = self._find_least()
-        least = self._least[0]
-        if least is None or self.event_ms is None:
-            return self.event_ms if least is None else least
-        return max(least, self.event_ms)
+        found = self._least
+        if found is None or self._clock_ms > found[1]:
+            found = self._least = self._find_least()
+        least, event_ms = found[0], self.event_ms
+        if least is None or (event_ms is not None and event_ms > least):
+            return event_ms
+        return least
 
     def _find_least(self) -> tuple[int | None, int]:
         """The least watermark, None where it is not known; and the clock until which no other partition is silent."""

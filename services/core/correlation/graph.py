@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from services.core.correlation.bond import Bond
 from services.core.correlation.condition import Absent, AllOf, Present, enough_for
-from services.core.correlation.group import Group, Nearness, Node, gap_ms
+from services.core.correlation.group import Group, Listing, Nearness, Node, gap_ms, link_of
+from services.core.correlation.incident import Link
 from services.core.correlation.moments import Calendar
 from services.core.correlation.returning import Returns, as_one
 from services.core.correlation.rule import Rule
@@ -84,17 +86,17 @@ class LinkGraph:
             node = None
         if node is not None:
             node.renew(signal)
-            for other_id in node.neighbours:
-                self.nodes[other_id].forward = None
             self._touch(node)
             return True
         return side is None or self._add(signal, side)
 
     def _stays(self, node: Node, signal: Signal, side: int) -> bool:
         """Whether a new version has the links of the one before."""
+        old = node.signal
         same = node.side == side and node.place == place_of(signal)
+        same = same and (old.start_ms, old.end_ms) == (signal.start_ms, signal.end_ms)
         if same and self._careful:
-            same = node.signal.attributes == signal.attributes and node.signal.evidence == signal.evidence
+            same = old.attributes == signal.attributes and old.evidence == signal.evidence
         return same
 
     def remove(self, signal_id: str) -> None:
@@ -134,9 +136,7 @@ class LinkGraph:
             return PLAINLY_NOT
         if self._plain:
             return PLAINLY_HELD
-        members: dict[str, list[Node]] = {}
-        for node in self.in_order(group):
-            members.setdefault(self.rule.selectors[node.side].name, []).append(node)
+        members = {self.rule.selectors[side].name: nodes for side, nodes in self.listing(group).of_side.items()}
 
         def look_around(absent: Absent) -> Absence:
             assert self._surroundings is not None
@@ -176,7 +176,9 @@ class LinkGraph:
     def _group_of(self, node: Node) -> Group:
         group = node.group
         if group is None:
-            group = node.group = Group({node.signal.id: None}, self._alone[node.side], node.signal.end_ms, node)
+            signal = node.signal
+            length_ms = signal.end_ms - signal.start_ms
+            group = node.group = Group({signal.id: None}, self._alone[node.side], signal.end_ms, length_ms, node)
         return group
 
     def _touch(self, node: Node) -> None:
@@ -221,9 +223,17 @@ class LinkGraph:
         """Drops what was looked out for and is near nothing that stands any more; gives the ids."""
         return [] if self._surroundings is None else self._surroundings.forget(now_ms)
 
-    def in_order(self, group: Group) -> list[Node]:
-        """The signals of a group by start and id."""
-        return sorted((self.nodes[i] for i in group.members), key=_ORDER)
+    def listing(self, group: Group) -> Listing:
+        """The signals of a group in their order; to be read only, and before anything changes."""
+        if group.listing is None:
+            group.listing = Listing(map(self.nodes.__getitem__, group.members))
+        return group.listing
+
+    def forward(self, node: Node) -> list[Link]:
+        """The links of a signal with those behind it, in their order; they are kept up to date from then on."""
+        behind = [other for other in map(self.nodes.__getitem__, node.neighbours) if other.order > node.order]
+        node.forward = [link_of(node, other) for other in sorted(behind, key=_ORDER)]
+        return node.forward
 
     def take_touched(self) -> list[Group]:
         """The groups that changed since the last call, by their first signal; those with no signal left at last.
@@ -281,12 +291,31 @@ class LinkGraph:
     def _link(self, a: Node, b: Node, gap: int, distance: float) -> None:
         a.join((gap, distance, b.signal.id))
         b.join((gap, distance, a.signal.id))
+        if a.forward is not None or b.forward is not None:
+            early, late = (a, b) if a.order < b.order else (b, a)
+            self._list_link(early, late)
         group, other = self._group_of(a), self._group_of(b)
         if group is not other:
             if len(group.members) < len(other.members):
                 group, other = other, group
             self._merge(group, other)
         group.links += 1
+
+    def _list_link(self, node: Node, behind: Node) -> None:
+        """Puts a new link among those that a signal has with the ones behind it, where these are known."""
+        if node.forward is None:
+            return
+
+        def order(link: Link) -> tuple[int, str]:
+            first, second = link.first_signal_id, link.second_signal_id
+            return self.nodes[second if first == node.signal.id else first].order
+
+        link = link_of(node, behind)
+        # Nearly always it is the newest.
+        if not node.forward or order(node.forward[-1]) < behind.order:
+            node.forward.append(link)
+        else:
+            insort(node.forward, link, key=order)
 
     @staticmethod
     def _nearness(node: Node, other: Node) -> Nearness:
@@ -298,6 +327,10 @@ class LinkGraph:
         into.members |= group.members
         into.sides = [a + b for a, b in zip(into.sides, group.sides, strict=True)]
         into.end_ms = max(into.end_ms, group.end_ms)
+        into.longest_ms = max(into.longest_ms, group.longest_ms)
+        if into.listing is not None:
+            for member in group.members:
+                into.listing.insert(self.nodes[member])
         into.first = min(into.first, group.first, key=_ORDER)
         into.links += group.links
         into.incidents |= group.incidents
@@ -310,6 +343,7 @@ class LinkGraph:
         if group is None:
             return
         del group.members[node.signal.id]
+        group.listing = None
         group.sides = [count - own for count, own in zip(group.sides, self._alone[node.side], strict=True)]
         group.links -= len(node.neighbours)
         self._touched[group] = None
@@ -320,11 +354,18 @@ class LinkGraph:
                 return
         if group.members and group.first is node:
             group.first = self._first(group.members)
-        if group.members and group.end_ms == node.signal.end_ms:
+        signal = node.signal
+        if group.members and group.end_ms == signal.end_ms:
             self._set_end(group)
+        if group.members and group.longest_ms == signal.end_ms - signal.start_ms:
+            group.longest_ms = self._longest_ms(group.members)
 
     def _first(self, members: Iterable[str]) -> Node:
         return min((self.nodes[i] for i in members), key=_ORDER)
+
+    def _longest_ms(self, members: Iterable[str]) -> int:
+        signals = (self.nodes[i].signal for i in members)
+        return max(signal.end_ms - signal.start_ms for signal in signals)
 
     def _set_end(self, group: Group) -> None:
         """After a loss: the group may be settled earlier than its signals are asked about."""
@@ -356,7 +397,7 @@ class LinkGraph:
                 sides[self.nodes[member].side] += 1
             links = sum(len(self.nodes[member].neighbours) for member in part) // 2
             members = dict.fromkeys(i for i in group.members if i in part)
-            new = Group(members, sides, 0, self._first(members), links)
+            new = Group(members, sides, 0, self._longest_ms(members), self._first(members), links)
             for member in part:
                 self.nodes[member].group = new
             self._set_end(new)

@@ -49,18 +49,20 @@ class Grid:
 
     def cell(self, place: Place) -> int:
         """The cell of a point."""
-        band = self._band(int((place[0] + 90.0) / self._height_deg))
+        number = int((place[0] + 90.0) / self._height_deg)
+        band = self._known.get(number) or self._measure(number)
         return band.first_cell + math.floor((place[1] + 180.0) * band.columns_per_deg) % band.columns
 
     def around(self, place: Place) -> tuple[int, ...]:
         """The cells that hold every point within the radius of a point, each once."""
-        floor, from_south, east = math.floor, place[0] + 90.0, place[1] + 180.0
-        half_deg = self._band(int(from_south / self._height_deg)).half_deg
+        floor, known, from_south, east = math.floor, self._known, place[0] + 90.0, place[1] + 180.0
+        number = int(from_south / self._height_deg)
+        half_deg = (known.get(number) or self._measure(number)).half_deg
         south = max(0, int((from_south - self._reach_deg) / self._height_deg))
         north = min(int((from_south + self._reach_deg) / self._height_deg), self._bands - 1)
         cells: list[int] = []
         for number in (south, north) if north - south == 1 else range(south, north + 1):
-            first_cell, columns, columns_per_deg, _ = self._band(number)
+            first_cell, columns, columns_per_deg, _ = known.get(number) or self._measure(number)
             first, last = floor((east - half_deg) * columns_per_deg), floor((east + half_deg) * columns_per_deg)
             if first >= 0 and last < columns:
                 cells += range(first_cell + first, first_cell + last + 1)
@@ -70,12 +72,8 @@ class Grid:
                 cells += [first_cell + column % columns for column in range(first, last + 1)]
         return tuple(cells)
 
-    def _band(self, number: int) -> _Band:
-        """A band, counted from the south pole; the north pole itself lies in the last one."""
-        band = self._known.get(number)
-        return self._measure(number) if band is None else band
-
     def _measure(self, number: int) -> _Band:
+        """A band, counted from the south pole; the north pole itself lies in the last one."""
         at = min(number, self._bands - 1)
         columns = self._columns(at)
         band = _Band(at << _BAND_BITS, columns, columns / 360.0, self._half_width_deg(self._poleward(at)))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from services.core.correlation.action import Hands
 from services.core.correlation.explanation import explain
+from services.core.correlation.query import windows_query
 from services.core.correlation.verdict import Outcome
 from services.core.signals import Severity, Signal, id_of
 
@@ -92,7 +93,6 @@ class Incident:
     signals: tuple[Signal, ...]  # by start and id
     links: tuple[Link, ...]
     thresholds: tuple[Threshold, ...]
-    query: str
     signal_count: int  # signals that it stands on: more than it lists where there are very many
     link_count: int
     revision: int
@@ -110,9 +110,16 @@ class Incident:
         """Whether nobody needs to act on it any more."""
         return self.state not in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.REOPENED)
 
+    # Both are made when they are written: most versions on the way to one are told to nobody.
+
+    @cached_property
+    def query(self) -> str:
+        """The ClickHouse query that returns exactly the windows behind the signals that it lists."""
+        return windows_query(self.city, self.signals)
+
     @cached_property
     def explanation(self) -> str:
-        """What it says to people; made when it is written: most versions on the way to one are told to nobody."""
+        """What it says to people."""
         return explain(self)
 
     @property
@@ -129,6 +136,8 @@ def changed(incident: Incident, **fields: Any) -> Incident:
     after = object.__new__(Incident)
     after.__dict__.update(incident.__dict__)
     after.__dict__.pop("explanation", None)
+    if "signals" in fields:
+        after.__dict__.pop("query", None)
     after.__dict__.update(fields)
     return after
 

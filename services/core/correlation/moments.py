@@ -43,6 +43,8 @@ class Moments(Generic[K]):
     def take(self, moment_ms: int) -> list[K]:
         """What is to happen until then, in order; it is done with."""
         due: list[K] = []
+        if not self._heap or self._heap[0][0] > moment_ms:
+            return due
         while (next_ms := self.next_ms()) is not None and next_ms <= moment_ms:
             _, key = heapq.heappop(self._heap)
             del self._when[key]

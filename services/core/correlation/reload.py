@@ -42,7 +42,7 @@ def replace_correlators(old: Sequence[Correlator], new: Correlator | None, ledge
 
 def _heirs(old: Correlator, of_signal: dict[str, str]) -> Iterable[tuple[str, str, int]]:
     for graph, group in old.found():
-        found = (of_signal.get(node.signal.id) for node in graph.in_order(group))
+        found = (of_signal.get(node.signal.id) for node in graph.listing(group).nodes)
         heir = next((incident_id for incident_id in found if incident_id is not None), None)
         settled_ms = (old.event_ms or 0) + graph.kept_ms
         yield from ((i, heir, settled_ms) for i in sorted(group.incidents) if heir is not None and heir != i)

@@ -106,6 +106,7 @@ def as_one(groups: Sequence[Group]) -> Group:
         members=dict.fromkeys(chain.from_iterable(group.members for group in groups)),
         sides=[sum(counts) for counts in zip(*(group.sides for group in groups), strict=True)],
         end_ms=max(group.end_ms for group in groups),
+        longest_ms=max(group.longest_ms for group in groups),
         first=groups[0].first,
         links=sum(group.links for group in groups),
         incidents=frozenset().union(*(group.incidents for group in groups)),

@@ -24,6 +24,7 @@ from services.core.signals import Signal
 
 # What becomes of a signal is told once, however many rules look at it: the first of these that came of it in any.
 RESULTS = ("taken", "overflow", "repeated", "settled", "unmatched")
+_RANKS = {result: rank for rank, result in enumerate(RESULTS)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Rulebook:
         ]
         ledger.follow(self.rules, self.in_force)
         ledger.all_stand()
-        self._moved = True  # whether some rule's event time has moved since that was looked at
+        # Whether some rule's event time has become known or passed a multiple of FORGET_EVERY_MS since that was asked.
+        self._moved = True
         self._told_ms: int | None = None  # greatest record time of a report that all rules know of; None: they do not
         self._forgotten_ms: int | None = None  # event time at which planned events were looked through last
         self._order()
@@ -149,17 +151,20 @@ class Rulebook:
             for correlator in self._concerned_by(record, log_time_ms):
                 before_ms = correlator.event_ms
                 changes += correlator.take(record, log_time_ms)
-                self._moved = self._moved or correlator.event_ms != before_ms
+                after_ms = correlator.event_ms
+                if after_ms != before_ms and not self._moved:
+                    assert after_ms is not None  # it never goes back
+                    self._moved = before_ms is None or before_ms // FORGET_EVERY_MS < after_ms // FORGET_EVERY_MS
             if self._moved:
                 self._moved = False
                 self._forget()
             return changes
         concerned = self._of_key.get((record.domain, record.kind, record.type), ())
-        results = []
+        rank = len(RESULTS) - 1
         for correlator in concerned:
             changes += correlator.take(record, log_time_ms)
-            results.append(correlator.last_result)
-        result = min(results, key=RESULTS.index, default="unmatched")
+            rank = min(rank, _RANKS[correlator.last_result])
+        result = RESULTS[rank]
         setattr(self.counters, result, getattr(self.counters, result) + 1)
         return changes
 

@@ -88,12 +88,21 @@ def _start_ms(entry: Placed) -> int:
 class _Lines(Generic[P]):
     """The places of one city and one side of the rule."""
 
-    __slots__ = ("cells", "of_place")
+    __slots__ = ("cells", "first_ms", "last_ms", "of_place")
 
-    def __init__(self, radii_m: Iterable[float]) -> None:
+    def __init__(self, radii_m: Iterable[float], entry: P) -> None:
         self.of_place: dict[Place, _Line[P]] = {}
+        # Of all windows that were ever there: the earliest start, the last end.
+        self.first_ms, self.last_ms = entry.signal.start_ms, entry.signal.end_ms
         # Of each radius within which they are looked for the places by cell of its grid.
         self.cells: dict[float, dict[int, list[_Line[P]]]] = {radius_m: {} for radius_m in radii_m}
+
+    def stretch(self, signal: Signal) -> None:
+        """Takes note of one more window."""
+        if signal.start_ms < self.first_ms:
+            self.first_ms = signal.start_ms
+        if signal.end_ms > self.last_ms:
+            self.last_ms = signal.end_ms
 
 
 class PlaceIndex(Generic[P]):
@@ -115,7 +124,9 @@ class PlaceIndex(Generic[P]):
             sides = self._cities[city] = {}
         lines = sides.get(side)
         if lines is None:
-            lines = sides[side] = _Lines(self._radii_m if self._of_side is None else self._of_side[side])
+            lines = sides[side] = _Lines(self._radii_m if self._of_side is None else self._of_side[side], entry)
+        else:
+            lines.stretch(entry.signal)
         line = lines.of_place.get(place)
         if line is not None:
             line.add(entry)
@@ -164,7 +175,8 @@ class PlaceIndex(Generic[P]):
         around: tuple[int, ...] = ()
         for side in sides:
             lines = of_city.get(side)
-            if lines is None:
+            # Of what is rare in a city, the last is most often long over.
+            if lines is None or lines.last_ms < from_ms or lines.first_ms > to_ms:
                 continue
             if len(lines.of_place) <= _FEW_PLACES:
                 found += lines.of_place.values()

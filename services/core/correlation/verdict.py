@@ -95,14 +95,11 @@ def judge(condition: Condition, members: Members, look_around: LookAround) -> Ve
             # A name tells itself: the signals are there.
             return PLAINLY_HELD if members.get(name) else PLAINLY_NOT
         case Count():
-            text = f"{_counted(condition)}{_within(condition.within_s)}"
-            return _told(text, _count(condition, members), condition.at_least)
+            return _told(condition.text, _count(condition, members), condition.at_least)
         case Share():
-            text = f"share of {condition.among} of {_names(condition.of)}{_within(condition.within_s)}"
-            return _told(text, _share(condition, members), condition.at_least)
+            return _told(condition.text, _share(condition, members), condition.at_least)
         case Total():
-            text = f"sum of {condition.measure} of {_names(condition.of)}{_within(condition.within_s)}"
-            return _told(text, _total(condition, members), condition.at_least)
+            return _told(condition.text, _total(condition, members), condition.at_least)
         case Percentile():
             return _percentile(condition, members)
         case Chain():
@@ -114,18 +111,6 @@ def judge(condition: Condition, members: Members, look_around: LookAround) -> Ve
 def _told(text: str, value: float, bound: float) -> Verdict:
     truth = Truth.HELD if value >= bound else Truth.NOT_HELD
     return Verdict(truth, (Outcome(text, truth, value, float(bound)),))
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
-def _within(seconds: int | None) -> str:
-    return "" if seconds is None else f" within {seconds} s"
-
-
-def _counted(count: Count) -> str:
-    return f"count of {_names(count.of)}" if not count.distinct else f"different {count.distinct} of {_names(count.of)}"
 
 
 def _of(names: Sequence[str], members: Members) -> list[Signal]:
@@ -220,8 +205,7 @@ def _percentile(wanted: Percentile, members: Members) -> Verdict:
     assert bound is not None  # one of the two is there: the rule was checked
     held = value >= bound if wanted.at_least is not None else value <= bound
     truth = Truth.HELD if held else Truth.NOT_HELD
-    text = f"percentile {wanted.percent:g} of {wanted.measure} of {_names(wanted.of)}"
-    return Verdict(truth, (Outcome(text, truth, value, bound),))
+    return Verdict(truth, (Outcome(wanted.text, truth, value, bound),))
 
 
 def _chain(chain: Chain, members: Members) -> Verdict:
@@ -239,12 +223,10 @@ def _chain(chain: Chain, members: Members) -> Verdict:
     span_s = min((last - first for first, last in latest.values()), default=math.nan) / 1000
     bound = math.inf if chain.within_s is None else float(chain.within_s)
     truth = Truth.HELD if span_s <= bound else Truth.NOT_HELD
-    text = f"{', then '.join(chain.steps)}{_within(chain.within_s)}"
-    return Verdict(truth, (Outcome(text, truth, span_s, bound),))
+    return Verdict(truth, (Outcome(chain.text, truth, span_s, bound),))
 
 
 def _absent(absent: Absent, absence: Absence) -> Verdict:
-    text = f"no {absent.of} within {absent.radius_m:g} m"
-    outcome = Outcome(text, absence.truth, float(absence.found), 0.0)
+    outcome = Outcome(absent.text, absence.truth, float(absence.found), 0.0)
     opens = absence.truth is Truth.UNKNOWN and absent.unknown_opens
     return Verdict(Truth.HELD if opens else absence.truth, (outcome,), absence.due_ms, absence.uncovered)

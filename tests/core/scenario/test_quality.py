@@ -76,7 +76,6 @@ def incident_of(signals: Sequence[Signal], clock_ms: int, number: int = 1) -> To
         signals=tuple(signals),
         links=(),
         thresholds=(),
-        query="",
         signal_count=len(signals),
         link_count=0,
         revision=1,

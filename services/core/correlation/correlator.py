@@ -348,7 +348,7 @@ class Correlator:
         dropped += self._leaving.take(now_ms)
         for signal_id in dropped:
             signal = self._known.get(signal_id)
-            if signal is not None and self._leaves_ms(signal) <= now_ms and not self._holds(signal):
+            if signal is not None and not self._holds(signal):
                 self._drop(signal_id)
         return changes + self._prune(now_ms)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from services.core.correlation import account
-from services.core.correlation.incident import Link, Threshold
+from services.core.correlation.incident import Link, Threshold, changed
 from services.core.correlation.query import quote, windows_query
 from tests.core.correlation.city import HOUR, MINUTE, NOON, RULE, Reader, both, congestion, crowding
 
@@ -76,3 +76,11 @@ def test_literals_are_quoted(text, literal):
 def test_a_control_character_is_refused_in_a_query():
     with pytest.raises(ValueError, match="control character"):
         quote("a\n")
+
+
+def test_a_version_of_other_signals_has_a_query_of_its_own():
+    incident = Reader().read(crowding("queen-st"), congestion("road-1"), *both(NOON + HOUR))[-1]
+    assert "road-1" in incident.query
+    crowd = tuple(signal for signal in incident.signals if signal.entity_id == "queen-st")
+    assert "road-1" not in changed(incident, signals=crowd).query
+    assert changed(incident, revision=9).query == incident.query

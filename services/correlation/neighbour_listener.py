@@ -58,7 +58,7 @@ class Listener:
                 for record in await reader.read(READ_S):
                     await self._take(self._neighbour, record)
         finally:
-            # A task of its own: what aiokafka cancels in itself while its broker is gone must not look like our end.
+            # No longer than we wait for an answer: its broker may be gone without a word.
             await asyncio.wait([asyncio.create_task(reader.stop())], timeout=ANSWER_S)
 
     async def _look(self, reader: LogReader) -> None:

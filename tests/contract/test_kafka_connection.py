@@ -7,9 +7,11 @@ import inspect
 from contextlib import suppress
 
 import aiokafka.conn
+import aiokafka.consumer.consumer
 import pytest
 import uvloop
 from aiokafka import AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.protocol.admin import ApiVersionRequest
@@ -47,6 +49,11 @@ def test_a_write_to_a_connection_that_is_gone():
 def test_the_names_that_aiokafka_uses():
     assert "conn = AIOKafkaConnection(" in inspect.getsource(aiokafka.conn.create_conn)
     assert "except OSError as err:" in inspect.getsource(aiokafka.conn.AIOKafkaConnection.send)
+
+
+def test_the_names_by_which_consumers_end():
+    assert "for x in self._pending_tasks:" in inspect.getsource(Fetcher.close)
+    assert "self._fetcher = Fetcher(" in inspect.getsource(aiokafka.consumer.consumer)
 
 
 def test_batches_get_the_life_that_a_patient_writer_gives_them():

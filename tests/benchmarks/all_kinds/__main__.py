@@ -39,7 +39,7 @@ from tests.benchmarks.observing import tell
 from tests.benchmarks.pages import write_part
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-ONE_KIND = "tests.benchmarks.all_kinds.one_kind"
+SOME_KINDS = "tests.benchmarks.all_kinds.some_kinds"
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,8 @@ def main() -> None:
 
 
 def _round(backlogs: Sequence[Backlog], cache: Path, began_s: float, ends_s: float) -> Round | None:
-    # As in `scale`: a group waits for its members, so that none begins with the partitions of another.
-    kafka = KafkaSettings(first_port=0, heap_mib=512, overrides={"group.initial.rebalance.delay.ms": "3000"})
-    server = ServerSettings(kafka=kafka, clickhouse_port=0, cache=cache)
     plain, whole = {}, {}
-    with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), server, progress=tell) as at:
+    with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), servers(cache), progress=tell) as at:
         for backlog in backlogs:
             if time.monotonic() > ends_s:
                 return None
@@ -107,22 +104,30 @@ def _round(backlogs: Sequence[Backlog], cache: Path, began_s: float, ends_s: flo
         names = list(dict.fromkeys(backlog.domain for backlog in backlogs))
         processes = [Process(f"services.{name}", tuple(b for b in backlogs if b.domain == name), {}) for name in names]
         at_once = dict(zip(names, run(processes, at), strict=True))
-        tell(f"[{time.monotonic() - began_s:4.0f} s] at once: {_ns(list(at_once.values())):,.0f} ns")
+        tell(f"[{time.monotonic() - began_s:4.0f} s] at once: {mean_ns(list(at_once.values())):,.0f} ns")
     return Round(plain, whole, at_once)
 
 
+def servers(cache: Path) -> ServerSettings:
+    """Kafka and ClickHouse of a round."""
+    # As in `scale`: a group waits for its members, so that none begins with the partitions of another.
+    kafka = KafkaSettings(first_port=0, heap_mib=512, overrides={"group.initial.rebalance.delay.ms": "3000"})
+    return ServerSettings(kafka=kafka, clickhouse_port=0, cache=cache)
+
+
 def _alone(backlog: Backlog, at: Endpoints, **environment: str) -> Cost:
-    (cost,) = run([Process(ONE_KIND, (backlog,), {"KIND": backlog.name, **environment})], at)
+    (cost,) = run([Process(SOME_KINDS, (backlog,), {"KINDS": backlog.name, **environment})], at)
     return cost
 
 
-def _ns(costs: Sequence[Cost]) -> float:
+def mean_ns(costs: Sequence[Cost]) -> float:
+    """Processor time for an observation of all of them."""
     return sum(cost.cpu_s for cost in costs) / sum(cost.observations for cost in costs) * 1e9
 
 
 def summary(backlogs: Sequence[Backlog], rounds: Sequence[Round], reported: Mapping[str, float]) -> dict[str, Any]:
     """Medians over the rounds; ratios are of one round each. `reported`: observations/s of a city, by kind."""
-    ratios = [_ns([*found.at_once.values()]) / _plain_ns(found, backlogs) for found in rounds]
+    ratios = [mean_ns([*found.at_once.values()]) / _plain_ns(found, backlogs) for found in rounds]
     in_a_city = [ratio for found in rounds if (ratio := _weighed(found, backlogs, reported)) is not None]
     return {
         "rounds": len(rounds),
@@ -131,7 +136,7 @@ def summary(backlogs: Sequence[Backlog], rounds: Sequence[Round], reported: Mapp
         "at_once": {
             "ratio": round(median(ratios), 3),
             "ratios": [round(ratio, 3) for ratio in ratios],
-            "ns": round(median([_ns([*found.at_once.values()]) for found in rounds])),
+            "ns": round(median([mean_ns([*found.at_once.values()]) for found in rounds])),
             "plain_ns": round(median([_plain_ns(found, backlogs) for found in rounds])),
         },
         "in_a_city": {
@@ -147,7 +152,7 @@ def summary(backlogs: Sequence[Backlog], rounds: Sequence[Round], reported: Mapp
 
 
 def _plain_ns(found: Round, backlogs: Sequence[Backlog]) -> float:
-    return _ns([found.plain[b.name] for b in backlogs])
+    return mean_ns([found.plain[b.name] for b in backlogs])
 
 
 def _weighed(found: Round, backlogs: Sequence[Backlog], reported: Mapping[str, float]) -> float | None:

@@ -112,9 +112,10 @@ def as_markdown(document: Mapping[str, Any]) -> str:
     machine = document["machine"]
     opening = (
         f"{machine['cores']} cores ({machine['architecture']}), Python {machine['python']}; {document['rounds']}"
-        f" rounds, medians; load average at the end {document['load_average']}.\n\n**In the mixture of a city all kinds at once"
-        f" cost {document['ratio']:.2f} times the plain windows at once** (by round:"
-        f" {', '.join(f'{ratio:.2f}' for ratio in document['ratios'])}; {document['observations']:,} observations)."
+        f" rounds, medians; load average at the end {document['load_average']}.\n\n"
+        f"**In the mixture of a city all kinds at once cost {document['ratio']:.2f} times the plain windows at once**"
+        f" (by round: {', '.join(f'{ratio:.2f}' for ratio in document['ratios'])};"
+        f" {document['observations']:,} observations)."
     )
     table = markdown(
         ("domain", "entities", "observations", "plain, ns", "as it is, ns", "ratio"),

@@ -14,7 +14,7 @@ from services.core.frame import Frame
 from services.core.kind import HOUR_MS, MINUTE_MS, Window
 from services.core.partition import Partition
 from services.runtime.codec import decode_record, encode_heartbeat
-from tests.benchmarks.all_kinds import page
+from tests.benchmarks.all_kinds import in_a_city, page
 from tests.benchmarks.all_kinds.__main__ import Round, reported_today, summary
 from tests.benchmarks.all_kinds.backlog import CITY, STANDING, Backlog, plain
 from tests.benchmarks.all_kinds.trial import Cost
@@ -132,3 +132,42 @@ def test_the_page_says_what_the_figures_say():
 def test_the_tables_are_of_the_committed_figures():
     wanted = page.as_markdown(json.loads(page.JSON_FILE.read_text())) if page.JSON_FILE.exists() else NOT_YET
     assert read_part(page.PAGE, page.MARK) == wanted
+
+
+def test_an_hour_of_a_city_has_the_share_of_every_kind_and_windows_of_each():
+    reported = reported_today()
+    backlogs = in_a_city.of_city(3_600, reported)
+    assert {b.kind.name for b in backlogs} == reported.keys()
+    for backlog in backlogs:
+        assert backlog.observations == pytest.approx(3_600 * reported[backlog.kind.name], rel=0.05), backlog.name
+        assert backlog.window_rows > 0, backlog.name
+    # Of what is told every ten seconds it is the whole city.
+    (roads,) = [b for b in backlogs if b.kind.name == "road_flow"]
+    assert (roads.reports, roads.entities) == (360, round(10 * reported["road_flow"]))
+
+
+def test_in_a_city_what_is_compared_is_of_one_round_too():
+    backlogs = [BACKLOGS["road_flow"], BACKLOGS["people_count"]]
+    of_round = [
+        ({"traffic": Cost(10, 1.0, 0, 1.0), "community": Cost(10, 1.0, 0, 1.0)}, (1.5, 1.1)),
+        ({"traffic": Cost(10, 4.0, 0, 1.0), "community": Cost(10, 2.0, 0, 1.0)}, (4.5, 2.1)),
+    ]
+    rounds = [
+        (plain, {name: replace(plain[name], cpu_s=s) for name, s in zip(plain, whole, strict=True)})
+        for plain, whole in of_round
+    ]
+    document = in_a_city.summary(backlogs, rounds)
+    assert document["ratios"] == [1.3, 1.1]
+    assert document["ratio"] == 1.2
+    assert [(d["name"], d["plain_ns"], d["ns"]) for d in document["domains"]] == [
+        ("traffic", 250_000_000, 300_000_000),
+        ("community", 150_000_000, 160_000_000),
+    ]
+    machine = {"cores": 2, "architecture": "x86_64", "python": "3.11"}
+    text = in_a_city.as_markdown({"machine": machine, "load_average": 1.0, "rounds": 2, **document})
+    assert "cost 1.20 times the plain windows at once** (by round: 1.30, 1.10; 1,728 observations)" in text
+
+
+def test_the_table_of_a_city_is_of_the_committed_figures():
+    wanted = in_a_city.as_markdown(json.loads(in_a_city.JSON_FILE.read_text()))
+    assert read_part(page.PAGE, in_a_city.MARK) == wanted

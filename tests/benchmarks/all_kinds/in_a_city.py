@@ -1,9 +1,9 @@
 """All kinds at once in the mixture of a city: `python -m tests.benchmarks.all_kinds.in_a_city`.
 
-Each kind has a backlog of so many entities as its share of what a city of ten million people reports (city.toml). All
-domains work them off at the same time on the same servers, once as plain windows and once as they are; a round does
-both, the second first in every other round. Figures are processor time of the processors, and there are none unless
-every window has all its observations. Prints JSON.
+Each kind has a backlog of what a city of ten million people reports in an hour (city.toml). All domains work off theirs
+at the same time on the same servers, once as plain windows and once as they are; a round does both, the second first in
+every other round. Figures are processor time of the processors, and there are none unless every window has all its
+observations. Prints JSON.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from tests.benchmarks.tables import markdown
 
 JSON_FILE = PAGE.parent.parent / "all_kinds_in_a_city.json"
 MARK = "in_a_city"
+LEAST_STEPS = 2  # of its shortest window that each kind goes through
 
 
 def main() -> None:
     """Runs the rounds and prints what they say."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.all_kinds.in_a_city", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--entities", type=int, default=40_000, help="of all kinds together")
-    parser.add_argument("--reports", type=int, default=480, help="of each entity")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=3_600, help="of a city's time")
     parser.add_argument("--write", action="store_true", help="keep the figures: JSON and table")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".urban" / "cache", help="folder of downloads")
     given = parser.parse_args()
     configure_logs("console", "warning")
-    backlogs = shares(given.entities, given.reports, reported_today())
+    backlogs = of_city(given.seconds, reported_today())
     rounds = [_round(backlogs, given.cache, number) for number in range(given.rounds)]
     document = {
         "machine": describe_machine(),
@@ -59,11 +59,19 @@ def main() -> None:
         write_part(PAGE, MARK, as_markdown(document))
 
 
-def shares(entities: int, reports: int, reported: Mapping[str, float]) -> list[Backlog]:
-    """Backlogs of all kinds that a city has, which have so many entities together by what it reports; one at least."""
-    every = [(domain.name, kind) for domain in find_domains() for kind in domain.kinds if kind.name in reported]
-    whole = sum(reported[kind.name] for _, kind in every)
-    return [Backlog(name, kind, max(1, round(entities * reported[kind.name] / whole)), reports) for name, kind in every]
+def of_city(seconds: int, reported: Mapping[str, float]) -> list[Backlog]:
+    """What a city reports in so long, of every kind that it has. `reported`: observations/s by kind.
+
+    Of kinds whose windows are long it is told by fewer entities over a longer time, so that windows end.
+    """
+    made = []
+    for domain in find_domains():
+        for kind in (kind for kind in domain.kinds if kind.name in reported):
+            one = Backlog(domain.name, kind, 1, 1)
+            reports = max(seconds * 1000 // one.interval_ms, LEAST_STEPS * one.step_ms // one.interval_ms)
+            entities = max(1, round(seconds * reported[kind.name] / reports))
+            made.append(replace(one, entities=entities, reports=reports))
+    return made
 
 
 Round = tuple[dict[str, Cost], dict[str, Cost]]  # by domain: as plain windows, and as they are

@@ -100,7 +100,7 @@ class Run:
         domains = find_domains()
         ends = read_end_offsets(self._addresses.kafka, domains)
         deadline = time.monotonic() + DRAIN_TIMEOUT_S
-        drained = wait_until_drained(self._client, ends, deadline, self._city.check)
+        drained = wait_until_drained(self._addresses.kafka, self._client, ends, deadline, self._city.check)
         if not drained:
             self._say(f"after {DRAIN_TIMEOUT_S:.0f} s not everything is worked off; the next start goes on there")
         self._note_incidents(self._newest())

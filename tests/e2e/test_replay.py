@@ -66,7 +66,7 @@ def replay(root: Path, cache: Path, deaths: tuple[tuple[str, datetime], ...]) ->
         wait_until_fed(city, None)
         with clickhouse_connect.get_client(dsn=addresses.clickhouse, autogenerate_session_id=False) as client:
             ends = read_end_offsets(addresses.kafka, find_domains())
-            drained = wait_until_drained(client, ends, time.monotonic() + DRAIN_S, city.check)
+            drained = wait_until_drained(addresses.kafka, client, ends, time.monotonic() + DRAIN_S, city.check)
             assert drained, "not everything was worked off"
             return Outcome(
                 {name: lines_of(client, sql) for name, sql in FINAL.items()}, read_stored(client, find_domains())

@@ -44,7 +44,7 @@ def city(tmp_path_factory: pytest.TempPathFactory, download_cache: Path) -> Iter
             time.sleep(0.2)
         with clickhouse_connect.get_client(dsn=addresses.clickhouse, autogenerate_session_id=False) as client:
             ends = read_end_offsets(addresses.kafka, find_domains())
-            assert wait_until_drained(client, ends, time.monotonic() + PATIENCE_S, city.check)
+            assert wait_until_drained(addresses.kafka, client, ends, time.monotonic() + PATIENCE_S, city.check)
         yield city
     finally:
         city.stop()

@@ -17,6 +17,8 @@ POLL_INTERVAL_S = 0.3
 # tell once a second how far their time has come, and the last to do so may be behind the signals by that much.
 CALM_S = 1.5
 
+CORRELATES = "correlation", "processor"  # service and role
+
 Offsets = dict[tuple[str, int], int]
 
 _CHANGES = "SELECT count(), sum(revision) FROM correlation.incidents FINAL"
@@ -101,7 +103,7 @@ class _Correlated:
             if self._ends is None:
                 places = [(SIGNALS, partition) for partition in range(SIGNAL_PARTITIONS)]
                 self._ends = await _end_offsets(self._kafka, places)
-            committed = await _committed(self._kafka, consumer_group("correlation", "processor"))
+            committed = await _committed(self._kafka, consumer_group(*CORRELATES))
         except KafkaError:
             return False  # a broker that is starting, or finding out who keeps the group's offsets
         return all(committed.get(place, 0) >= end for place, end in self._ends.items())

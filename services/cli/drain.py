@@ -74,13 +74,14 @@ def _has_passed(client: Any, column: str, ends: Offsets) -> bool:
 async def _committed(kafka: str, group: str) -> Offsets:
     from aiokafka.admin import AIOKafkaAdminClient
 
+    from services.cli.checkup.log_facts import read_committed
+
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka, **client_security())
     await admin.start()
     try:
-        found = await admin.list_consumer_group_offsets(group)
+        return await read_committed(admin, group)
     finally:
         await admin.close()
-    return {(place.topic, place.partition): at.offset for place, at in found.items()}
 
 
 class _Correlated:

@@ -121,8 +121,13 @@ async def _group(admin: AIOKafkaAdminClient, name: str) -> GroupFacts:
     # One at a time: the library misreads an answer about several.
     (response,) = await admin.describe_consumer_groups([name])
     ((_, _, state, _, _, members, *_),) = response.groups
-    committed = await admin.list_consumer_group_offsets(name)
-    return GroupFacts(state, len(members), {(p.topic, p.partition): at.offset for p, at in committed.items()})
+    return GroupFacts(state, len(members), await read_committed(admin, name))
+
+
+async def read_committed(admin: AIOKafkaAdminClient, group: str) -> dict[Place, int]:
+    """The offsets from which a group goes on; of places that it has committed none of, nothing."""
+    committed = await admin.list_consumer_group_offsets(group)
+    return {(p.topic, p.partition): at.offset for p, at in committed.items()}
 
 
 async def _held(kafka: str, places: Sequence[TopicPartition]) -> dict[Place, tuple[int, int]]:

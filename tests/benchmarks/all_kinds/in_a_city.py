@@ -79,9 +79,9 @@ Round = tuple[dict[str, Cost], dict[str, Cost]]  # by domain: as plain windows, 
 
 def _round(backlogs: Sequence[Backlog], cache: Path, number: int) -> Round:
     found: dict[bool, dict[str, Cost]] = {}
+    names = list(dict.fromkeys(backlog.domain for backlog in backlogs))
     with tempfile.TemporaryDirectory() as folder, LocalServers(Path(folder), servers(cache), progress=tell) as at:
         for plain in (True, False) if number % 2 == 0 else (False, True):
-            names = list(dict.fromkeys(backlog.domain for backlog in backlogs))
             processes = [
                 Process(
                     SOME_KINDS,
